@@ -1,0 +1,9 @@
+//! The pure meaning of bytes: no clock, no sockets, no tasks.
+//!
+//! Owns the WebSocket codec of RFC 6455 ([`ws`]) and the numbered, bounded, acknowledged replay
+//! ([`session`]) that every promise of Everwire rests on. It deliberately knows nothing of tokio,
+//! files, time or logging: callers hand in bytes and get decisions back.
+#![forbid(unsafe_code)]
+
+pub mod session;
+pub mod ws;

@@ -1,0 +1,1 @@
+//! Numbered, bounded, acknowledged replay.
