@@ -131,6 +131,12 @@ impl Client {
         self.socket.send(to_message(kind, payload)).await
     }
 
+    /// Writes what an earlier, interrupted [`Client::try_send`] has left.
+    pub async fn flush(&mut self) {
+        let flushed = within(SEND_MAX, "everything written", self.socket.flush()).await;
+        flushed.unwrap_or_else(|error| panic!("{} could not write: {error}", self.name));
+    }
+
     /// The next thing that it hears; fails the test when there is nothing.
     pub async fn hear(&mut self) -> Heard {
         self.hear_within(SOON).await

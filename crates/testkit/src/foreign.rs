@@ -178,6 +178,13 @@ pub struct Stored {
     pub whole: bool,
 }
 
+impl Stored {
+    /// The mark of the message.
+    pub fn mark(&self) -> Mark {
+        Mark { stream: self.stream.clone(), sequence: self.sequence, whole: self.whole }
+    }
+}
+
 /// A backend in a foreign language, at one address for all its lives.
 #[derive(Debug)]
 pub struct Backend {

@@ -106,11 +106,11 @@ impl Wire {
 
     /// The next frame, or `None` at the end of the connection, however it came.
     pub async fn next_frame(&mut self) -> Option<Frame> {
-        soon("a frame or the end", self.read_frame()).await
+        soon("a frame or the end", self.next_frame_whenever()).await
     }
 
     /// The next frame, however long it takes.
-    pub async fn read_frame(&mut self) -> Option<Frame> {
+    pub async fn next_frame_whenever(&mut self) -> Option<Frame> {
         loop {
             if let Some((frame, length)) = Frame::decode(&self.ahead) {
                 self.ahead.drain(..length);
@@ -122,14 +122,13 @@ impl Wire {
         }
     }
 
-    /// The next frame that is no Ping or Pong; Pings are answered.
-    pub async fn next_message_frame(&mut self, masked: bool) -> Option<Frame> {
+    /// The next frame that is no Ping or Pong; Pings are answered as `role` must.
+    pub async fn next_message_frame(&mut self, role: Role) -> Option<Frame> {
         soon("a message or the end", async {
             loop {
-                match self.read_frame().await? {
+                match self.next_frame_whenever().await? {
                     ping if ping.opcode == PING => {
-                        let pong = Frame::new(PONG, &ping.payload);
-                        let pong = if masked { pong.masked() } else { pong };
+                        let pong = role.dress(Frame::new(PONG, &ping.payload));
                         if !self.try_send(&pong.encode()).await {
                             return None;
                         }
@@ -142,11 +141,22 @@ impl Wire {
         .await
     }
 
+    /// The next whole message, its frames put together: opcode and payload. Pings are answered.
+    pub async fn next_message(&mut self, role: Role) -> Option<(u8, Vec<u8>)> {
+        let mut frame = self.next_message_frame(role).await?;
+        let (opcode, mut payload) = (frame.opcode, frame.payload);
+        while !frame.fin {
+            frame = self.next_message_frame(role).await?;
+            payload.extend(&frame.payload);
+        }
+        Some((opcode, payload))
+    }
+
     /// Passes over everything until a Close, and gives its code; `None` if there is none.
     pub async fn next_close(&mut self) -> Option<u16> {
         soon("a Close or the end", async {
             loop {
-                let frame = self.read_frame().await?;
+                let frame = self.next_frame_whenever().await?;
                 if let Some(code) = frame.close_code() {
                     return Some(code);
                 }
@@ -184,6 +194,21 @@ impl Wire {
     /// False at the end of the connection, or once it was reset.
     async fn read_more(&mut self) -> bool {
         matches!(self.stream.read_buf(&mut self.ahead).await, Ok(read) if read > 0)
+    }
+}
+
+/// Which end of a connection a test plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Masks what it sends.
+    Client,
+    /// Does not.
+    Server,
+}
+
+impl Role {
+    fn dress(self, frame: Frame) -> Frame {
+        if self == Self::Client { frame.masked() } else { frame }
     }
 }
 
@@ -393,13 +418,9 @@ async fn record(mut wire: Wire, records: Arc<Mutex<Vec<Record>>>) {
         records.len() - 1
     };
     if wire.try_send(welcome_head(&wire.head, &[]).as_bytes()).await {
-        while let Some(frame) = wire.read_frame().await {
+        while let Some(frame) = wire.next_frame_whenever().await {
             records.lock().unwrap()[leg].frames.push(frame.clone());
-            let answer = match frame.opcode {
-                PING => Frame::new(PONG, &frame.payload),
-                CLOSE => Frame::new(CLOSE, &frame.payload),
-                _ => continue,
-            };
+            let Some(answer) = frame.answer() else { continue };
             if !wire.try_send(&answer.encode()).await || frame.opcode == CLOSE {
                 break;
             }

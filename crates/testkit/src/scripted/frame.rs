@@ -1,5 +1,7 @@
 //! Frames as RFC 6455 section 5.2 draws them, and every way to draw them wrong.
 
+use crate::message::Kind;
+
 /// A frame to be sent as it is, or one that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
@@ -50,6 +52,11 @@ impl Frame {
         Self { fin: true, rsv: 0, opcode, masked: false, payload, length: Length::Minimal }
     }
 
+    /// A message in one frame.
+    pub fn message(kind: Kind, payload: impl AsRef<[u8]>) -> Self {
+        Self::new(if kind == Kind::Text { TEXT } else { BINARY }, payload)
+    }
+
     /// A Close with `code` and `reason`.
     pub fn close(code: u16, reason: &str) -> Self {
         Self::new(CLOSE, [&code.to_be_bytes()[..], reason.as_bytes()].concat())
@@ -58,6 +65,20 @@ impl Frame {
     /// The same, masked as a client must.
     pub fn masked(self) -> Self {
         Self { masked: true, ..self }
+    }
+
+    /// The same, unmasked as a server must.
+    pub fn unmasked(self) -> Self {
+        Self { masked: false, ..self }
+    }
+
+    /// What a server answers to a control frame: Pong to a Ping, Close to a Close.
+    pub fn answer(&self) -> Option<Self> {
+        match self.opcode {
+            PING => Some(Self::new(PONG, &self.payload)),
+            CLOSE => Some(Self::new(CLOSE, &self.payload)),
+            _ => None,
+        }
     }
 
     /// The same, with more of its message to come.
