@@ -4,7 +4,7 @@
 use std::{
     fmt::Write as _,
     fs,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::{
@@ -26,6 +26,7 @@ use crate::{
 /// What an instance is started with: one pool `main` and one route `/` to it.
 #[derive(Clone, Debug, Default)]
 pub struct Setup {
+    listen: Option<IpAddr>,
     backends: Vec<String>,
     pool: Vec<(String, String)>,
     route: Vec<(String, String)>,
@@ -41,6 +42,12 @@ impl Setup {
     /// Adds a backend.
     pub fn backend(mut self, url: impl ToString) -> Self {
         self.backends.push(url.to_string());
+        self
+    }
+
+    /// Listens for clients there instead of on 127.0.0.1.
+    pub fn listen_on(mut self, address: impl Into<IpAddr>) -> Self {
+        self.listen = Some(address.into());
         self
     }
 
@@ -69,8 +76,8 @@ impl Setup {
 
     /// The configuration file.
     pub fn to_toml(&self) -> String {
-        let mut text =
-            String::from("listen = \"127.0.0.1:0\"\n\n[admin]\nlisten = \"127.0.0.1:0\"\n");
+        let listen = SocketAddr::new(self.listen.unwrap_or(LOCALHOST), 0);
+        let mut text = format!("listen = \"{listen}\"\n\n[admin]\nlisten = \"127.0.0.1:0\"\n");
         let backends: Vec<_> = self.backends.iter().map(|url| format!("{url:?}")).collect();
         let _ = writeln!(text, "\n[pools.main]\nbackends = [{}]", backends.join(", "));
         write_keys(&mut text, &self.pool);
@@ -312,6 +319,8 @@ impl Drop for Folder {
         let _ = fs::remove_dir_all(&self.0);
     }
 }
+
+const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// `drain_max` of the product and some: a removal that takes longer hangs.
 const DRAIN_MAX: Duration = Duration::from_secs(30);

@@ -18,6 +18,7 @@ use crate::{
     checker::Checker,
     loopback::unique_address,
     message::Mark,
+    namespace::Namespace,
     process::Process,
     tools::workspace,
     wait::{eventually, until_equal},
@@ -53,13 +54,23 @@ impl Launch {
         self
     }
 
+    /// Runs it inside a network namespace.
+    pub fn within(mut self, namespace: &Namespace) -> Self {
+        let mut words = namespace.prefix();
+        words.push(self.program.to_string_lossy().into_owned());
+        self.program = words.remove(0).into();
+        self.arguments.splice(0..0, words);
+        self
+    }
+
     fn script(program: &Path, script: &str) -> Self {
         let script = workspace().join(script).to_string_lossy().into_owned();
         Self { program: program.to_owned(), arguments: vec![script] }
     }
 
     fn start(&self, more: &[String]) -> Process {
-        let name = self.arguments[0].rsplit('/').next().unwrap_or_default();
+        let script = self.arguments.iter().find(|word| word.contains("e2e/"));
+        let name = script.map_or("a peer", |script| script.rsplit('/').next().unwrap_or(script));
         Process::start(name, Command::new(&self.program).args(&self.arguments).args(more))
     }
 
@@ -112,6 +123,13 @@ pub struct Opened {
     /// The agreed extensions, by name.
     #[serde(default)]
     pub extensions: String,
+}
+
+impl Opened {
+    /// The stream of the numbered messages that a backend sends on this leg.
+    pub fn stream(&self) -> String {
+        format!("leg.{}", self.leg.as_str().unwrap_or_default())
+    }
 }
 
 /// A message that arrived at a foreign peer.

@@ -6,6 +6,7 @@
 //!   bytes on the wire, [`foreign`] ones in Node and Python as processes of their own.
 //! - The thing under test: [`everwire`] runs the real binary; [`rivals`] and [`relay`] stand in
 //!   its place as controls, which must show the losses that Everwire must not.
+//! - Faults beyond signals: [`namespace`] has a link that can be taken down.
 //! - Underneath: [`process`] starts, signals and always ends what it started; [`wait`] polls what
 //!   can be observed against a deadline, because no test here sleeps to be in time.
 //!
@@ -27,6 +28,7 @@ pub mod foreign;
 pub mod http;
 pub mod loopback;
 pub mod message;
+pub mod namespace;
 pub mod process;
 pub mod relay;
 pub mod rivals;

@@ -124,21 +124,23 @@ impl Wire {
 
     /// The next frame that is no Ping or Pong; Pings are answered as `role` must.
     pub async fn next_message_frame(&mut self, role: Role) -> Option<Frame> {
-        soon("a message or the end", async {
-            loop {
-                match self.next_frame_whenever().await? {
-                    ping if ping.opcode == PING => {
-                        let pong = role.dress(Frame::new(PONG, &ping.payload));
-                        if !self.try_send(&pong.encode()).await {
-                            return None;
-                        }
+        soon("a message or the end", self.next_message_frame_whenever(role)).await
+    }
+
+    /// The same, however long it takes.
+    pub async fn next_message_frame_whenever(&mut self, role: Role) -> Option<Frame> {
+        loop {
+            match self.next_frame_whenever().await? {
+                ping if ping.opcode == PING => {
+                    let pong = role.dress(Frame::new(PONG, &ping.payload));
+                    if !self.try_send(&pong.encode()).await {
+                        return None;
                     }
-                    pong if pong.opcode == PONG => {}
-                    frame => return Some(frame),
                 }
+                pong if pong.opcode == PONG => {}
+                frame => return Some(frame),
             }
-        })
-        .await
+        }
     }
 
     /// The next whole message, its frames put together: opcode and payload. Pings are answered.
@@ -167,7 +169,12 @@ impl Wire {
 
     /// Fails the test unless the other side ends the connection within `limit`.
     pub async fn ends_within(&mut self, limit: Duration) {
-        within(limit, "the end of a connection", async { while self.read_more().await {} }).await;
+        within(limit, "the end of a connection", self.ended()).await;
+    }
+
+    /// Waits, however long it takes, until the other side ends the connection.
+    pub async fn ended(&mut self) {
+        while self.read_more().await {}
     }
 
     /// Everything until the end of the connection.

@@ -2,17 +2,16 @@
 //! find nothing; where a proxy drops, loses or doubles, it must say so. A green test elsewhere is
 //! worth what these are worth.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use everwire_testkit::{
     checker::{Checker, Tally},
-    client::Client,
     crowd::{self, Crowd},
     foreign::{self, Backend, Event, Launch},
     need,
     relay::Relay,
     rivals::Rival,
-    scripted::{Role, Wire, frame},
+    scripted::{Wire, frame},
     tools,
     wait::eventually,
 };

@@ -12,7 +12,7 @@
 
 //ATT
 mod controls;
-//FAU
+mod faults;
 //PRE
 //PRO
 mod stage;

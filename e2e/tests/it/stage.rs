@@ -4,10 +4,11 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 
 use everwire_testkit::{
     checker::{Checker, Tally},
-    client::Client,
+    client::{Client, Heard},
     crowd::Manner,
     everwire::{Everwire, Setup},
     foreign::{Backend, Launch},
+    message::{self, Mark},
     scripted::{Wire, frame::Frame},
     wait::eventually,
 };
@@ -98,4 +99,39 @@ pub(crate) async fn echo(mut leg: Wire) {
 /// A masked frame's bytes: what a client puts on the wire.
 pub(crate) fn masked(frame: Frame) -> Vec<u8> {
     frame.masked().encode()
+}
+
+/// Hears numbered messages into `heard`, through the one whose filler is `last`.
+pub(crate) async fn hear_until(client: &mut Client, last: &str, heard: &mut Vec<Mark>) {
+    loop {
+        let Heard::Message(kind, payload) = client.hear().await else {
+            panic!("the client's socket ended before {last:?}");
+        };
+        let mark = message::read(kind, &payload).unwrap_or_else(|| panic!("torn: {payload:?}"));
+        heard.push(mark);
+        if message::filler_text(&payload) == last {
+            return;
+        }
+    }
+}
+
+/// The legs that numbered messages came from, in order. Each leg's must be numbered from 1 without
+/// a hole, a step back or a double, and no leg's may come again after another's.
+pub(crate) fn legs_in_order(heard: &[Mark]) -> Vec<String> {
+    let mut legs: Vec<String> = Vec::new();
+    let mut last = 0;
+    for mark in heard {
+        if legs.last() != Some(&mark.stream) {
+            assert!(!legs.contains(&mark.stream), "{} again, after {legs:?}", mark.stream);
+            legs.push(mark.stream.clone());
+            last = 0;
+        }
+        last += 1;
+        assert!(
+            mark.whole && mark.sequence == last,
+            "wanted {last} of {:?}: {mark:?}",
+            legs.last()
+        );
+    }
+    legs
 }
