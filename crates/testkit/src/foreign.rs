@@ -123,6 +123,9 @@ pub struct Opened {
     /// The agreed extensions, by name.
     #[serde(default)]
     pub extensions: String,
+    /// What else the peer says, such as the durable backend's account of the session.
+    #[serde(flatten)]
+    pub account: BTreeMap<String, Value>,
 }
 
 impl Opened {

@@ -6,13 +6,14 @@
 #![allow(
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     clippy::unwrap_used,
     reason = "what goes wrong here is a test that fails, with its reason"
 )]
 
-//ATT
+mod attacks;
 mod controls;
 mod faults;
-//PRE
-//PRO
+mod predecessors;
+mod promises;
 mod stage;

@@ -9,7 +9,7 @@ use everwire_testkit::{
     everwire::{Everwire, Setup},
     foreign::{Backend, Launch},
     message::{self, Mark},
-    scripted::{Wire, frame::Frame},
+    scripted::Wire,
     wait::eventually,
 };
 
@@ -94,11 +94,6 @@ pub(crate) async fn echo(mut leg: Wire) {
             }
         }
     }
-}
-
-/// A masked frame's bytes: what a client puts on the wire.
-pub(crate) fn masked(frame: Frame) -> Vec<u8> {
-    frame.masked().encode()
 }
 
 /// Hears numbered messages into `heard`, through the one whose filler is `last`.

@@ -104,7 +104,7 @@ async fn roll(everwire: &Everwire, backends: &mut [Backend], way: Way) -> Vec<Ac
     }
     crowd.hush();
     everwire.settled().await;
-    let legs = everwire.metric("everwire_legs_total").await;
+    let legs: u64 = everwire.pipes().await.iter().filter_map(|pipe| pipe["legs"].as_u64()).sum();
     println!("{legs} legs for {CLIENTS} clients");
     crowd.part().await
 }

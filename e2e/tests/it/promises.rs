@@ -1,0 +1,9 @@
+//! What a weak implementation would get wrong, one promise a test.
+
+mod bulk;
+mod confirmation;
+mod durable;
+mod foreign_stacks;
+mod memory;
+mod moving;
+mod poison;
