@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -54,7 +54,7 @@ pub struct Account {
 pub struct Crowd {
     tasks: JoinSet<Account>,
     phase: watch::Sender<Phase>,
-    heard: Arc<[AtomicU64]>,
+    counts: Arc<[Counts]>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,43 +69,53 @@ impl Crowd {
     /// Connects all at once; they start to chat when the last is connected.
     pub async fn gather(to: SocketAddr, manner: &Manner) -> Self {
         let phase = watch::Sender::new(Phase::Gather);
-        let heard: Arc<[AtomicU64]> = (0..manner.clients).map(|_| AtomicU64::new(0)).collect();
+        let counts: Arc<[Counts]> = (0..manner.clients).map(|_| Counts::default()).collect();
         let connected = Arc::new(AtomicUsize::new(0));
         let mut tasks = JoinSet::new();
         for number in 0..manner.clients {
-            let (manner, heard, connected) =
-                (manner.clone(), Arc::clone(&heard), Arc::clone(&connected));
+            let (manner, counts, connected) =
+                (manner.clone(), Arc::clone(&counts), Arc::clone(&connected));
             let phase = phase.subscribe();
             tasks.spawn(async move {
                 let client = Client::open(to, &manner.path, &format!("c{number}")).await;
                 connected.fetch_add(1, Ordering::SeqCst);
-                Member::new(client, number, heard, manner).chat(phase).await
+                Member::new(client, number, counts, manner).chat(phase).await
             });
         }
         let all = manner.clients;
         until_equal("connected clients", all, async || connected.load(Ordering::SeqCst)).await;
         phase.send_replace(Phase::Chat);
-        Self { tasks, phase, heard }
+        Self { tasks, phase, counts }
     }
 
     /// Waits until every client has heard something that came after this call.
     pub async fn everyone_hears_again(&self) {
-        let counts = || self.heard.iter().map(|count| count.load(Ordering::Relaxed));
-        let before: Vec<u64> = counts().collect();
+        let heard = || self.counts.iter().map(Counts::heard);
+        let before: Vec<u64> = heard().collect();
         eventually("something heard by every client of a crowd", async || {
-            counts().zip(&before).all(|(now, before)| now > *before).then_some(())
+            heard().zip(&before).all(|(now, before)| now > *before).then_some(())
         })
         .await;
     }
 
-    /// How many messages the whole crowd has heard.
-    pub fn heard(&self) -> u64 {
-        self.heard.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    /// Nobody says anything any more; all go on listening.
+    pub async fn hush(&self) {
+        self.phase.send_replace(Phase::Hush);
+        eventually("a crowd hushed", async || {
+            let hushed = |counts: &Counts| counts.hushed.load(Ordering::SeqCst);
+            self.counts.iter().all(hushed).then_some(())
+        })
+        .await;
     }
 
-    /// Nobody says anything any more; all go on listening.
-    pub fn hush(&self) {
-        self.phase.send_replace(Phase::Hush);
+    /// Nobody says anything any more; waits until each has heard as much as it has said.
+    pub async fn hush_when_answered(&self) {
+        self.hush().await;
+        eventually("an answer for everything said", async || {
+            let answered = |counts: &Counts| counts.heard() >= counts.said.load(Ordering::SeqCst);
+            self.counts.iter().all(answered).then_some(())
+        })
+        .await;
     }
 
     /// Everybody closes. What each said and heard.
@@ -114,6 +124,21 @@ impl Crowd {
         let mut accounts = soon("a crowd parted", self.tasks.join_all()).await;
         accounts.sort_by(|one, two| one.name.cmp(&two.name));
         accounts
+    }
+}
+
+/// How much a client has said and heard, for those who wait for it.
+#[derive(Debug, Default)]
+struct Counts {
+    said: AtomicU64,
+    heard: AtomicU64,
+    /// It says nothing any more.
+    hushed: AtomicBool,
+}
+
+impl Counts {
+    fn heard(&self) -> u64 {
+        self.heard.load(Ordering::SeqCst)
     }
 }
 
@@ -138,15 +163,15 @@ struct Member {
     client: Client,
     number: usize,
     account: Account,
-    heard: Arc<[AtomicU64]>,
+    counts: Arc<[Counts]>,
     manner: Manner,
 }
 
 impl Member {
-    fn new(client: Client, number: usize, heard: Arc<[AtomicU64]>, manner: Manner) -> Self {
+    fn new(client: Client, number: usize, counts: Arc<[Counts]>, manner: Manner) -> Self {
         let name = client.name().to_owned();
         let account = Account { name, said: 0, heard: Vec::new(), dropped: None };
-        Self { client, number, account, heard, manner }
+        Self { client, number, account, counts, manner }
     }
 
     async fn chat(mut self, mut phase: watch::Receiver<Phase>) -> Account {
@@ -154,6 +179,7 @@ impl Member {
         turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let now = *phase.borrow_and_update();
+            self.counts[self.number].hushed.store(now == Phase::Hush, Ordering::SeqCst);
             if now == Phase::Part {
                 self.part().await;
                 break;
@@ -164,6 +190,7 @@ impl Member {
                 _ = turn.tick(), if now == Phase::Chat => if !self.say().await { break },
             }
         }
+        self.counts[self.number].hushed.store(true, Ordering::SeqCst);
         self.account
     }
 
@@ -172,7 +199,10 @@ impl Member {
         let (kind, payload) = message::write(&self.account.name, sequence, self.manner.size);
         let sent = self.client.try_send(kind, payload).await;
         match sent {
-            Ok(()) => self.account.said = sequence,
+            Ok(()) => {
+                self.account.said = sequence;
+                self.counts[self.number].said.store(sequence, Ordering::SeqCst);
+            }
             Err(error) => self.account.dropped = Some(error.to_string()),
         }
         self.account.dropped.is_none()
@@ -182,7 +212,7 @@ impl Member {
         match heard {
             Heard::Message(..) => {
                 self.account.heard.push(heard.mark());
-                self.heard[self.number].fetch_add(1, Ordering::Relaxed);
+                self.counts[self.number].heard.fetch_add(1, Ordering::SeqCst);
                 return true;
             }
             Heard::Closed(code, reason) => {

@@ -2,10 +2,11 @@
 //! HAProxy, nginx, the right to make network namespaces.
 //!
 //! `cargo xtask test` installs them. A test whose tool is missing fails and says what to do, unless
-//! `EVERWIRE_ALLOW_SKIP=1`: then it says `SKIPPED` where a test runner cannot swallow it.
+//! skipping is allowed: then it says `SKIPPED` where a test runner cannot swallow it.
 
 use std::{
     fmt,
+    fs::OpenOptions,
     io::Write,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -27,7 +28,7 @@ macro_rules! need {
     ($tool:expr) => {
         match $tool {
             Ok(tool) => tool,
-            Err(missing) => return $crate::tools::skip(module_path!(), &missing),
+            Err(missing) => return $crate::tools::skip(&missing),
         }
     };
 }
@@ -80,11 +81,22 @@ pub fn workspace() -> PathBuf {
     crate_folder.ancestors().nth(2).expect("the kit lies two folders deep").to_owned()
 }
 
-/// Fails the test, or says that it is skipped where that is allowed.
-pub fn skip(test: &str, missing: &Missing) {
-    assert!(environment("EVERWIRE_ALLOW_SKIP").as_deref() == Some("1"), "{missing}");
+/// Fails the test, or says that it is skipped where that is allowed: by `EVERWIRE_ALLOW_SKIP=1`,
+/// or by `EVERWIRE_SKIPPED`, the file in which `cargo xtask test` collects what did not run.
+pub fn skip(missing: &Missing) {
+    let thread = std::thread::current();
+    // The test runner names a test's thread after it.
+    let line = format!("{}: {missing}", thread.name().unwrap_or("a test"));
+    let list = environment("EVERWIRE_SKIPPED");
+    let allowed = list.is_some() || environment("EVERWIRE_ALLOW_SKIP").as_deref() == Some("1");
+    assert!(allowed, "{missing}");
+    if let Some(list) = list {
+        let file = OpenOptions::new().append(true).create(true).open(list);
+        let written = file.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
+        written.expect("the list of skipped tests can be written");
+    }
     // Straight to the stream: `eprintln!` is captured for tests that pass.
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {test}: {missing}");
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {line}");
 }
 
 /// A variable of the environment: this is the one file of the kit that reads it.

@@ -2,18 +2,20 @@
 //! find nothing; where a proxy drops, loses or doubles, it must say so. A green test elsewhere is
 //! worth what these are worth.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use everwire_testkit::{
     checker::{Checker, Tally},
+    client::Client,
     crowd::{self, Crowd},
     foreign::{self, Backend, Event, Launch},
+    namespace::Namespace,
     need,
     relay::Relay,
     rivals::Rival,
     scripted::{Wire, frame},
     tools,
-    wait::eventually,
+    wait::{eventually, not_within},
 };
 
 use crate::stage::{arrived_at, chatting, echoing};
@@ -135,6 +137,24 @@ async fn control_the_durable_reference_doubles_only_for_a_gateway_that_ignores_i
     assert_eq!((tally.lost, tally.doubled), (0, 1), "the message sent twice: {tally}");
 }
 
+/// The partition is one: nothing passes, nobody is told, and afterwards everything comes.
+#[tokio::test]
+async fn control_a_link_that_is_down_delays_and_heals() {
+    let node = need!(tools::node());
+    let ip = need!(tools::namespaces());
+    let namespace = Namespace::new(&ip);
+    let launch = echoing(&node).within(&namespace);
+    let backend = Backend::start_at(launch, (namespace.inside(), 0).into()).await;
+    let mut client = Client::open(backend.address(), "/", "c").await;
+    client.round_trip().await;
+    namespace.link_down();
+    let sequence = client.say(10).await;
+    not_within(Duration::from_millis(500), "an echo over a link that is down", client.listen())
+        .await;
+    namespace.link_up();
+    client.hear_echo(sequence).await;
+}
+
 async fn two(node: &std::path::Path) -> [Backend; 2] {
     [Backend::start(echoing(node)).await, Backend::start(echoing(node)).await]
 }
@@ -145,7 +165,7 @@ async fn undisturbed(to: SocketAddr, backend: &Backend) {
     for _ in 0..5 {
         crowd.everyone_hears_again().await;
     }
-    crowd.hush();
+    crowd.hush_when_answered().await;
     let accounts = crowd.part().await;
     let up = arrived_at(&[backend], |checker| crowd::report_said(&accounts, checker)).await;
     up.assert_exact("at the backend");
@@ -168,7 +188,7 @@ async fn after_a_kill(to: SocketAddr, backends: &mut [Backend]) -> Tally {
     crowd.everyone_hears_again().await;
     backends[0].kill().await;
     backends[0].revive().await;
-    crowd.hush();
+    crowd.hush().await;
     let accounts = crowd.part().await;
     let mut checker = Checker::new();
     crowd::report_said(&accounts, &mut checker);

@@ -30,7 +30,7 @@ async fn fault_p6_with_all_backends_down_nobody_is_dropped_and_nothing_is_lost()
     .await;
     backends[0].revive().await;
     backends[1].revive().await;
-    crowd.hush();
+    crowd.hush().await;
     everwire.settled().await;
     let accounts = crowd.part().await;
     let said = |checker: &mut _| crowd::report_said(&accounts, checker);

@@ -28,7 +28,7 @@ enum Way {
 async fn fault_p5_a_graceful_rolling_restart_is_exact() {
     let node = need!(tools::node());
     let (mut backends, everwire) = node_stage(&node).await;
-    let accounts = roll(&everwire, &mut backends, Way::Graceful).await;
+    let accounts = roll(&everwire, &mut backends, Way::Graceful).await.part().await;
     up(&backends, &accounts).await.assert_exact("at the backends");
     down_per_leg(&backends, &accounts).assert_exact("at the clients, leg by leg");
 }
@@ -37,7 +37,7 @@ async fn fault_p5_a_graceful_rolling_restart_is_exact() {
 async fn fault_p5_a_rolling_kill_drops_loses_reorders_and_tears_nothing() {
     let node = need!(tools::node());
     let (mut backends, everwire) = node_stage(&node).await;
-    let accounts = roll(&everwire, &mut backends, Way::Killed).await;
+    let accounts = roll(&everwire, &mut backends, Way::Killed).await.part().await;
     up(&backends, &accounts).await.assert_unbroken("at the backends");
     down_per_leg(&backends, &accounts).assert_exact("at the clients, leg by leg");
 }
@@ -61,7 +61,9 @@ async fn exactly_once(python: &Path, way: Way) {
     let mut backends = start_three(&durable).await;
     let setup = before(&backends.each_ref()).route("delivery", r#""exactly-once""#);
     let everwire = Everwire::start(&setup).await;
-    let accounts = roll(&everwire, &mut backends, way).await;
+    let crowd = roll(&everwire, &mut backends, way).await;
+    crowd.hush_when_answered().await;
+    let accounts = crowd.part().await;
 
     let mut stored = Checker::new();
     crowd::report_said(&accounts, &mut stored);
@@ -88,7 +90,8 @@ async fn start_three(launch: &Launch) -> [Backend; 3] {
 }
 
 /// Restarts each backend in turn; the next goes only when every client has been answered again.
-async fn roll(everwire: &Everwire, backends: &mut [Backend], way: Way) -> Vec<Account> {
+/// In the end nothing is unconfirmed and nobody says anything.
+async fn roll(everwire: &Everwire, backends: &mut [Backend], way: Way) -> Crowd {
     let every = Duration::from_millis(250);
     let manner = Manner { clients: CLIENTS, every, size: 64, path: "/".to_owned() };
     let crowd = Crowd::gather(everwire.address(), &manner).await;
@@ -102,11 +105,11 @@ async fn roll(everwire: &Everwire, backends: &mut [Backend], way: Way) -> Vec<Ac
         backend.revive().await;
         crowd.everyone_hears_again().await;
     }
-    crowd.hush();
+    crowd.hush().await;
     everwire.settled().await;
     let legs: u64 = everwire.pipes().await.iter().filter_map(|pipe| pipe["legs"].as_u64()).sum();
     println!("{legs} legs for {CLIENTS} clients");
-    crowd.part().await
+    crowd
 }
 
 /// What arrived of what the clients said.

@@ -54,7 +54,7 @@ async fn pred_p9_one_backend_serves_any_number_of_clients() {
     for _ in 0..2 {
         let crowd = Crowd::gather(everwire.address(), &chatting(100, 5)).await;
         crowd.everyone_hears_again().await;
-        crowd.hush();
+        crowd.hush().await;
         let accounts = crowd.part().await;
         assert!(accounts.iter().all(|account| account.dropped.is_none() && account.said > 0));
     }
@@ -185,7 +185,7 @@ async fn pred_p18_concurrent_kills_additions_and_removals_stay_unbroken() {
         assert!(added.status < 300, "{added:?}");
         crowd.everyone_hears_again().await;
     }
-    crowd.hush();
+    crowd.hush().await;
     everwire.settled().await;
     let accounts = crowd.part().await;
     let said = |checker: &mut _| crowd::report_said(&accounts, checker);

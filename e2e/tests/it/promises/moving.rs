@@ -59,8 +59,7 @@ async fn after_pool_rm_the_backend_has_no_leg_and_can_be_killed_unnoticed() {
     assert_eq!(legs, closed, "legs left on the removed backend");
     backends[0].kill().await;
     crowd.everyone_hears_again().await;
-    crowd.hush();
-    everwire.settled().await;
+    crowd.hush_when_answered().await;
     let accounts = crowd.part().await;
     let said = |checker: &mut Checker| crowd::report_said(&accounts, checker);
     arrived_at(&backends.each_ref(), said).await.assert_exact("at the backends");

@@ -29,7 +29,7 @@ async fn of_200_innocents_and_one_poisoner_exactly_the_poisoner_gets_1011() {
     assert!(everwire.log().contains("1011"), "one log line names the poisoner's end");
 
     crowd.everyone_hears_again().await;
-    crowd.hush();
+    crowd.hush().await;
     everwire.settled().await;
     let accounts = crowd.part().await;
     let mut checker = Checker::new();
