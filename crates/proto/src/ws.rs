@@ -3,4 +3,5 @@
 pub mod close;
 pub mod frame;
 pub mod intake;
+pub mod output;
 pub mod runs;
