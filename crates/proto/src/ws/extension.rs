@@ -291,3 +291,6 @@ fn write_bits(out: &mut Vec<u8>, name: &str, bits: Option<u8>) {
 
 const NO_TAKEOVER: &[u8] =
     b"permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+
+#[cfg(test)]
+mod tests;

@@ -48,3 +48,6 @@ pub const HEADERS_MAX: usize = 100;
 
 /// Most subprotocols in one offer; more are answered 431.
 pub const PROTOCOLS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests;

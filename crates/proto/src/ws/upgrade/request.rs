@@ -33,6 +33,10 @@ impl UpgradeRequest {
             Ok(false) => return Err(Refusal::bad_request("the request head is not complete")),
             Err(error) => return Err(error.into()),
         }
+        // The parser below skips empty lines, which would shift the places that are kept.
+        if head.starts_with(b"\r\n") {
+            return Err(Refusal::bad_request("there is an empty line before the request"));
+        }
         let mut fields = [const { MaybeUninit::uninit() }; HEADERS_MAX];
         let mut parsed = httparse::Request::new(&mut []);
         let status = parsed.parse_with_uninit_headers(head, &mut fields).map_err(unreadable)?;
