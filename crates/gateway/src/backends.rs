@@ -330,3 +330,6 @@ impl Backends {
 
 /// How long a backend that has ended a leg is chosen last.
 pub const LEAVING_TIME: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests;
