@@ -6,4 +6,6 @@ mod durable;
 mod foreign_stacks;
 mod memory;
 mod moving;
+mod operator;
 mod poison;
+mod restore;

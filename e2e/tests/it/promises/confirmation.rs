@@ -1,5 +1,7 @@
 //! What confirms a message, and what does not.
 
+use std::time::Duration;
+
 use everwire_testkit::{
     client::{Client, Heard},
     everwire::{Everwire, Setup},
@@ -116,4 +118,21 @@ async fn a_clients_pong_is_never_forwarded_nor_read_as_an_acknowledgement() {
     eventually("the message", async || (backend.data().len() == 1).then_some(())).await;
     let frames = &backend.records()[0].frames;
     assert!(frames.iter().all(|frame| frame.payload != b"ack:5"), "{frames:?}");
+}
+
+/// A stack that answers no Ping but sends data is unconfirmable, not hung.
+#[tokio::test]
+async fn a_backend_that_never_pongs_but_talks_is_not_taken_for_hung() {
+    let backend = Listener::bind().await;
+    let everwire = Everwire::start(&Setup::new().backend(backend.url()).ping_millis(300)).await;
+    let (mut client, mut leg) =
+        join!(Client::open(everwire.address(), "/", "c"), backend.accept_leg());
+    client.send_text("question").await;
+    for number in 0..20 {
+        leg.send_frame(&Frame::new(TEXT, format!("{number}"))).await;
+        assert_eq!(client.hear().await.text(), number.to_string());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    leg.send_frame(&Frame::close(1000, "done")).await;
+    assert_eq!(client.hear_close().await.0, 1000, "the same leg to its end");
 }

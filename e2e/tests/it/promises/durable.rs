@@ -1,16 +1,16 @@
 //! Exactly once: a backend that stores, acknowledges, and is killed or stopped at the worst moment.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use everwire_testkit::{
     checker::Checker,
-    client::Client,
+    client::{Client, Heard},
     everwire::{Everwire, Folder, Setup},
     foreign::{Backend, Event, Launch},
-    need,
-    scripted::{Backend as Scripted, frame::TEXT},
+    message, need,
+    scripted::{Backend as Scripted, Role, frame::TEXT},
     tools,
-    wait::eventually,
+    wait::{eventually, now},
 };
 use tokio_tungstenite::tungstenite::Error;
 
@@ -180,3 +180,28 @@ async fn a_backend_that_forgets_what_it_acknowledged_closes_1012() {
     assert_eq!(code, 1012, "{reason}");
     eventually("the pipe's end", async || everwire.pipes().await.is_empty().then_some(())).await;
 }
+
+/// Alive and useless: it answers Pings, and acknowledges nothing while the buffer is full.
+#[tokio::test]
+async fn a_cooperating_backend_that_acknowledges_nothing_for_30_s_ends_with_1013() {
+    let backend = Scripted::start(|mut leg, _| async move {
+        leg.welcome(&[("Everwire-Client-Received", "0")]).await;
+        while leg.next_message_frame_whenever(Role::Server).await.is_some() {}
+    })
+    .await;
+    let setup = Setup::new().backend(backend.url()).route("buffer_max", r#""64KiB""#);
+    let everwire = Everwire::start(&setup).await;
+    let mut client = client_of(&everwire).await;
+    let start = now();
+    let (kind, payload) = message::write("c", 1, 4000);
+    while tokio::time::timeout(STOPPED, client.try_send(kind, payload.clone())).await.is_ok() {}
+    let (code, reason) = match client.hear_within(Duration::from_secs(45)).await {
+        Heard::Closed(code, reason) => (code, reason),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(code, 1013, "{reason}");
+    assert!(start.elapsed() > Duration::from_secs(25), "{:?}", start.elapsed());
+}
+
+/// Long enough without any progress to call a writer stopped.
+const STOPPED: Duration = Duration::from_secs(1);
