@@ -397,3 +397,6 @@ impl Drop for Waiting<'_> {
 /// Time between two questions of all that wait together: 4,000 a second are a hundredth of a
 /// core, and a probe that is due is late by a quarter of a millisecond.
 const ASK_SPACING: Duration = Duration::from_micros(250);
+
+#[cfg(test)]
+mod tests;
