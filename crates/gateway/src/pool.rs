@@ -79,6 +79,11 @@ impl Pool {
         pool
     }
 
+    /// Whether this is the same pool.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The pool's name.
     pub fn name(&self) -> &str {
         &self.0.name
