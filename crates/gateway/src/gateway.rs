@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use everwire_proto::ws::upgrade::Forwarded;
+use everwire_proto::ws::upgrade::{Agreed, Forwarded};
 use serde::Serialize;
 use tokio::sync::Notify;
 
@@ -321,11 +321,13 @@ impl Admission {
         self,
         client: SocketAddr,
         forwarded: Forwarded,
+        agreed: Agreed,
         session: u128,
         route: Arc<Route>,
     ) -> Arc<PipeHandle> {
         let id = PipeId(self.0.0.next_id.fetch_add(1, Relaxed));
-        let handle = Arc::new(PipeHandle::new(id, client, clock::now(), forwarded, session));
+        let handle =
+            Arc::new(PipeHandle::new(id, client, clock::now(), forwarded, agreed, session));
         self.0.lock().open.insert(id, (handle.clone(), route));
         self.0.metrics().opened();
         handle

@@ -7,7 +7,10 @@ use std::{
 };
 
 use atomic_waker::AtomicWaker;
-use everwire_proto::{time::Time, ws::upgrade::Forwarded};
+use everwire_proto::{
+    time::Time,
+    ws::upgrade::{Agreed, Forwarded},
+};
 use serde::Serialize;
 
 use crate::relay::{Relay, Tally};
@@ -25,6 +28,8 @@ pub(crate) struct PipeHandle {
     pub(crate) since: Time,
     /// The client's handshake, for every leg.
     pub(crate) forwarded: Forwarded,
+    /// What client and first backend agreed on.
+    pub(crate) agreed: Agreed,
     /// The opaque name that cooperating backends know the session by.
     pub(crate) session: u128,
     /// The backend of the current leg; 0 without one.
@@ -82,6 +87,7 @@ impl PipeHandle {
         client: SocketAddr,
         since: Time,
         forwarded: Forwarded,
+        agreed: Agreed,
         session: u128,
     ) -> Self {
         Self {
@@ -89,6 +95,7 @@ impl PipeHandle {
             client,
             since,
             forwarded,
+            agreed,
             session,
             backend: AtomicU64::new(0),
             state: AtomicU8::new(PipeState::Live as u8),

@@ -23,7 +23,7 @@ pub use self::{
     handle::{PipeId, PipeState},
     manager::{BackendError, ClientInfo, Opened, PipeManager},
     metrics::Metrics,
-    pipe::{PersistentPipe, PipeEnd},
+    pipe::{PersistentPipe, PipeEnd, Running},
     pool::{BackendId, Pool, PoolError},
     proxy::InterruptibleProxy,
     relay::{End, Tally, Who, Why},

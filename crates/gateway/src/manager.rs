@@ -171,7 +171,13 @@ impl Opened {
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
         let Self { leg, admission, forwarded, session, client, route, .. } = self;
-        let handle = admission.register(client, forwarded, session, route.clone());
+        let handle = admission.register(
+            client,
+            forwarded,
+            leg.welcome.agreed.clone(),
+            session,
+            route.clone(),
+        );
         PersistentPipe::new(stream, read_ahead, leg, handle, route)
     }
 }

@@ -11,10 +11,7 @@ use std::{
     time::Duration,
 };
 
-use everwire_proto::{
-    time::Time,
-    ws::{close::CloseCode, upgrade::Agreed},
-};
+use everwire_proto::{time::Time, ws::close::CloseCode};
 use everwire_socket::bytes::{ByteSocket, SLICES_MAX};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -40,7 +37,6 @@ pub struct PersistentPipe<S> {
     leg: Option<LegSocket>,
     dial: Option<Dial>,
     relay: Relay,
-    agreed: Arc<Agreed>,
     handle: Arc<PipeHandle>,
     route: Arc<Route>,
     /// Held while this pipe's oldest message is suspected of ending backends.
@@ -85,9 +81,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
         route: Arc<Route>,
     ) -> Self {
         let now = clock::now();
-        let agreed = Arc::new(leg.welcome.agreed.clone());
         let up = LegUp { received: leg.welcome.client_received };
-        let deflate = agreed.deflate.is_some();
+        let deflate = leg.welcome.agreed.deflate.is_some();
         let mut relay = Relay::new(route.config.clone(), now, deflate, up, rand::random());
         relay.handle_leg_data(now, &leg.read_ahead);
         relay.handle_client_data(now, read_ahead);
@@ -96,7 +91,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
             leg: None,
             dial: None,
             relay,
-            agreed,
             handle,
             route,
             alone: None,
@@ -108,12 +102,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
     }
 
     /// Moves messages until the pipe ends; counts, logs and gives how it did.
-    pub async fn run(mut self) -> PipeEnd {
-        let end = std::future::poll_fn(|cx| self.poll(cx)).await;
-        let end = self.ended(&end);
-        self.route.gateway.metrics().closed(&end);
-        self.log_end(&end);
-        end
+    ///
+    /// The future is the pipe itself: whoever runs many keeps each in a task of its own.
+    pub const fn run(self) -> Running<S> {
+        Running(self)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
@@ -205,7 +197,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
     fn begin_dial(&mut self, wish: DialWish) -> Dial {
         let plan = LegPlan {
             handle: self.handle.clone(),
-            agreed: self.agreed.clone(),
             leg: u64::from(self.relay.tally().legs) + 1,
             client_next: self.relay.client_next(),
             server_count: self.relay.server_count(),
@@ -436,6 +427,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
             unconfirmed: self.relay.unconfirmed(),
             duration: clock::now().saturating_since(self.handle.since),
         }
+    }
+}
+
+/// A pipe at work; see [`PersistentPipe::run`].
+#[must_use = "a pipe does nothing until it is awaited"]
+pub struct Running<S>(PersistentPipe<S>);
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Future for Running<S> {
+    type Output = PipeEnd;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<PipeEnd> {
+        let pipe = &mut self.0;
+        let end = ready!(pipe.poll(cx));
+        let end = pipe.ended(&end);
+        pipe.route.gateway.metrics().closed(&end);
+        pipe.log_end(&end);
+        Poll::Ready(end)
     }
 }
 

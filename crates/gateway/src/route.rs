@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use everwire_proto::ws::upgrade::{Agreed, Forwarded, Progress, Refusal, UpgradeRequest};
+use everwire_proto::ws::upgrade::{Forwarded, Progress, Refusal, UpgradeRequest};
 
 use crate::{
     config::{Delivery, RouteConfig},
@@ -25,7 +25,6 @@ pub(crate) struct Route {
 #[derive(Debug)]
 pub(crate) struct LegPlan {
     pub(crate) handle: Arc<PipeHandle>,
-    pub(crate) agreed: Arc<Agreed>,
     pub(crate) leg: u64,
     pub(crate) client_next: u64,
     pub(crate) server_count: u64,
@@ -54,7 +53,7 @@ impl Route {
             server_count: plan.server_count,
         };
         let order = self.order(&plan.handle.forwarded, progress);
-        dial::dial_again(&self.pool, &plan.agreed, &order).await
+        dial::dial_again(&self.pool, &plan.handle.agreed, &order).await
     }
 
     fn order<'a>(&self, forwarded: &'a Forwarded, progress: Progress<'a>) -> Order<'a> {
