@@ -1,0 +1,41 @@
+//! One command per file: what it asks for, what it prints.
+
+mod check;
+mod config;
+
+use std::path::PathBuf;
+
+use crate::{
+    cli::{Cli, Command, SourceArgs},
+    config::{Flags, Sources},
+    failure::Failure,
+};
+
+/// Runs the command.
+pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        Command::Check(args) => check::run(&args),
+        Command::Config(command) => config::run(&command),
+    }
+}
+
+/// Collects what a configuration is made of. Without `-c` the file `everwire.toml` is taken if it
+/// is there, unless flags say what to serve.
+pub(crate) fn sources(source: &SourceArgs, flags: Flags) -> Result<Sources, Failure> {
+    let variables = crate::config::variables();
+    let path = match &source.config {
+        Some(path) => Some(path.clone()),
+        None => Some(PathBuf::from(DEFAULT_FILE))
+            .filter(|path| flags.backends.is_empty() && path.exists()),
+    };
+    let file =
+        match path {
+            None => None,
+            Some(path) => Some(crate::config::read_file(&path).map_err(|error| {
+                Failure::Usage(format!("cannot read {}: {error}", path.display()))
+            })?),
+        };
+    Ok(Sources { file, variables, flags })
+}
+
+const DEFAULT_FILE: &str = "everwire.toml";

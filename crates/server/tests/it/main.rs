@@ -1,0 +1,5 @@
+//! The binary as its users meet it: spawned, spoken to over sockets, judged by its exit codes.
+#![expect(clippy::expect_used, clippy::panic, reason = "helpers of tests fail like tests do")]
+
+mod configuration;
+mod process;
