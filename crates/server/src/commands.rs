@@ -2,8 +2,13 @@
 
 mod check;
 mod config;
+mod pipe;
+mod pool;
+mod status;
 
-use std::path::PathBuf;
+use std::{future::Future, path::PathBuf};
+
+use anyhow::Context;
 
 use crate::{
     cli::{Cli, Command, SourceArgs},
@@ -14,8 +19,12 @@ use crate::{
 /// Runs the command.
 pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
+        Command::Serve(args) => crate::serve::run(args),
         Command::Check(args) => check::run(&args),
         Command::Config(command) => config::run(&command),
+        Command::Status(node) => block_on(status::run(&node)),
+        Command::Pool(command) => block_on(pool::run(&command)),
+        Command::Pipe(command) => block_on(pipe::run(&command)),
     }
 }
 
@@ -36,6 +45,15 @@ pub(crate) fn sources(source: &SourceArgs, flags: Flags) -> Result<Sources, Fail
             })?),
         };
     Ok(Sources { file, variables, flags })
+}
+
+/// Runs a short command on a runtime of its own.
+pub(crate) fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?
+        .block_on(work)
 }
 
 const DEFAULT_FILE: &str = "everwire.toml";

@@ -4,10 +4,19 @@
 //! A command is parsed by [`cli`], run by [`commands`], and ends with an exit code of
 //! [`failure::Failure`].
 
+mod admin;
 mod cli;
+mod client;
+mod clock;
 mod commands;
 mod config;
 mod failure;
+mod listen;
+mod logging;
+mod metrics;
+mod node;
+mod running;
+mod serve;
 mod terminal;
 
 use std::process::ExitCode;

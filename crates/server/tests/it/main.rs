@@ -1,5 +1,9 @@
 //! The binary as its users meet it: spawned, spoken to over sockets, judged by its exit codes.
 #![expect(clippy::expect_used, clippy::panic, reason = "helpers of tests fail like tests do")]
 
+mod admin;
+mod commands;
 mod configuration;
+mod listener;
 mod process;
+mod signals;
