@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// A client's WebSocket outlives its backend
 #[derive(Debug, Parser)]
 #[command(name = "everwire", version, propagate_version = true)]
 #[command(about = "Everwire: a client's WebSocket outlives its backend")]
 #[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 node \
-                        unreachable.")]
+                        unreachable.\nStart with: everwire demo")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -18,6 +18,8 @@ pub(crate) struct Cli {
 /// All commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Show on this machine that clients survive killed backends
+    Demo(DemoArgs),
     /// Run a node
     Serve(ServeArgs),
     /// Find every mistake in a configuration
@@ -33,6 +35,30 @@ pub(crate) enum Command {
     /// Live sessions of a running node
     #[command(subcommand)]
     Pipe(PipeCommand),
+    /// The demo's sample service
+    #[command(hide = true)]
+    DemoBackend(DemoBackendArgs),
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// What to show
+    #[arg(value_enum, default_value_t = DemoSubject::Gateway)]
+    pub(crate) subject: DemoSubject,
+    /// Exit after the proof, with 1 if it failed
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// The same faults without Everwire: shows what is lost then
+    #[arg(long)]
+    pub(crate) unprotected: bool,
+}
+
+/// What the demo can show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DemoSubject {
+    /// Clients behind the gateway while backends are killed and rolled
+    Gateway,
 }
 
 /// Arguments of `serve`.
@@ -166,4 +192,15 @@ pub(crate) enum PipeCommand {
         #[command(flatten)]
         node: NodeArgs,
     },
+}
+
+/// Arguments of the demo's sample service.
+#[derive(Debug, Args)]
+pub(crate) struct DemoBackendArgs {
+    /// Where it listens
+    #[arg(long)]
+    pub(crate) listen: std::net::SocketAddr,
+    /// The directory it remembers its sessions in, shared with its siblings
+    #[arg(long)]
+    pub(crate) store: PathBuf,
 }

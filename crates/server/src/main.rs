@@ -10,6 +10,7 @@ mod client;
 mod clock;
 mod commands;
 mod config;
+mod demo;
 mod failure;
 mod listen;
 mod logging;

@@ -4,6 +4,9 @@
 mod admin;
 mod commands;
 mod configuration;
+mod demo;
 mod listener;
 mod process;
+mod service;
+mod sessions;
 mod signals;
