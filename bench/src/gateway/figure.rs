@@ -91,10 +91,10 @@ pub(super) const ALL: &[Figure] = &[
     },
     Figure {
         name: "latency-busy",
-        title: "round trip of 128 bytes, 100 connections that pause 20 ms after each",
+        title: "round trip of 128 bytes, 100 connections, each every 20 ms",
         kinds: &Kind::ALL,
         rounds_max: usize::MAX,
-        measure: |bench, kind| steady::latency(bench, kind, 100, 20_000),
+        measure: |bench, kind| steady::latency(bench, kind, 100, 20),
         targets: &[Target { label: "p50_us", scale: Scale::AddedOf(Kind::Nginx), at_most: 1.0 }],
     },
     Figure {

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use super::connection::{Connection, Message};
 use crate::control::{self, Questions};
@@ -24,16 +24,16 @@ pub(crate) struct Options {
     target: SocketAddr,
     /// How many connections.
     #[arg(long)]
-    connections: usize,
+    connections: u32,
     /// Bytes per message.
     #[arg(long)]
     size: usize,
     /// Messages in flight on each connection.
     #[arg(long, default_value_t = 1)]
     in_flight: usize,
-    /// Microseconds between an echo and the next message.
+    /// Milliseconds from one message of a connection to its next; 0 is as fast as echoes come.
     #[arg(long, default_value_t = 0)]
-    pause_us: u64,
+    every_ms: u32,
 }
 
 /// What was counted since the question before.
@@ -53,17 +53,12 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let message = Arc::new(Message::new(options.size, options.in_flight));
     let head = wire::request_head(&options.target.to_string(), super::hold::HEAD_LEN);
     let mut talks = JoinSet::new();
-    let pause = Duration::from_micros(options.pause_us);
     for number in 0..options.connections {
-        // Spread over the pause: connections that start together would stay together.
-        let delay = pause.mul_f64(number as f64 / options.connections as f64);
         let connection = Connection::open(options.target, &head).await?;
+        let pace = Pace::new(&options, number);
         let (message, tally) = (Arc::clone(&message), Arc::clone(&tally));
         let in_flight = options.in_flight;
-        talks.spawn(async move {
-            sleep(delay).await;
-            talk(connection, &message, in_flight, pause, &tally).await
-        });
+        talks.spawn(async move { talk(connection, &message, in_flight, pace, &tally).await });
     }
     let mut questions = Questions::listen()?;
     loop {
@@ -81,19 +76,41 @@ async fn talk(
     mut connection: Connection,
     message: &Message,
     in_flight: usize,
-    pause: Duration,
+    mut pace: Pace,
     tally: &Tally,
 ) -> std::io::Result<()> {
-    let mut sent = clock::now();
-    connection.send(message, in_flight).await?;
+    let mut count = in_flight;
     loop {
-        let echoes = connection.receive(message).await?;
-        tally.add(echoes, sent).await;
-        if !pause.is_zero() {
-            sleep(pause).await;
+        pace.wait().await;
+        let sent = clock::now();
+        connection.send(message, count).await?;
+        count = connection.receive(message).await?;
+        tally.add(count, sent).await;
+    }
+}
+
+/// When a connection may send its next message.
+///
+/// The moments are fixed and spread evenly over all connections: a pause counted from the echo
+/// would let connections that once met stay together for good.
+struct Pace(Option<Interval>);
+
+impl Pace {
+    fn new(options: &Options, number: u32) -> Self {
+        if options.every_ms == 0 {
+            return Self(None);
         }
-        sent = clock::now();
-        connection.send(message, echoes).await?;
+        let every = Duration::from_millis(options.every_ms.into());
+        let offset = every * number / options.connections;
+        let mut ticks = interval_at(tokio::time::Instant::from_std(clock::now() + offset), every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        Self(Some(ticks))
+    }
+
+    async fn wait(&mut self) {
+        if let Some(ticks) = &mut self.0 {
+            ticks.tick().await;
+        }
     }
 }
 
