@@ -1,1 +1,10 @@
-//! WebSocket, RFC 6455: opening handshake, frames, close codes.
+//! WebSocket, RFC 6455: frames, messages, close codes and the opening handshake.
+
+pub mod close;
+pub mod extension;
+pub mod frame;
+pub mod intake;
+pub mod message;
+pub mod output;
+pub mod runs;
+pub mod upgrade;
