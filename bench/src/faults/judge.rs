@@ -30,7 +30,7 @@ pub(crate) struct Verdict {
     pub(crate) lost_down: u64,
     /// Questions a backend took, and replies a client got, once more.
     pub(crate) doubled: u64,
-    /// Messages that came after a later one.
+    /// Messages that came for the first time after a later one, and steps back within a leg.
     pub(crate) reordered: u64,
     /// Messages whose hash, owner or framing was wrong.
     pub(crate) torn: u64,
@@ -98,7 +98,7 @@ pub(crate) fn judge(mut records: Vec<Record>) -> Verdict {
 fn judge_questions(records: &[Record], verdict: &mut Verdict) {
     let mut taken = Seen::default();
     for record in records.iter().filter(|record| record.what == What::Took) {
-        taken.see(u64::from(record.client), record.number, verdict);
+        taken.see(u64::from(record.client), record.leg, record.number, verdict);
     }
     let torn = numbers(records, What::Torn);
     let replied: HashSet<(u32, u64)> = numbers(records, What::Told);
@@ -112,7 +112,7 @@ fn judge_questions(records: &[Record], verdict: &mut Verdict) {
 fn judge_replies(records: &[Record], verdict: &mut Verdict) {
     let mut got = Seen::default();
     for record in records.iter().filter(|record| record.what == What::Got) {
-        got.see(record.leg, record.leg_number, verdict);
+        got.see(record.leg, record.leg, record.leg_number, verdict);
     }
     let on_leg = |what: What| {
         let matching = records.iter().filter(move |record| record.what == what);
@@ -129,16 +129,17 @@ fn judge_replies(records: &[Record], verdict: &mut Verdict) {
 struct Seen {
     all: HashSet<(u64, u64)>,
     highest: HashMap<u64, u64>,
+    last_on_leg: HashMap<u64, u64>,
 }
 
 impl Seen {
-    fn see(&mut self, stream: u64, number: u64, verdict: &mut Verdict) {
+    /// A replay on a new leg may step back and double; on one leg numbers only ever go up.
+    fn see(&mut self, stream: u64, leg: u64, number: u64, verdict: &mut Verdict) {
         let highest = self.highest.entry(stream).or_default();
-        if !self.all.insert((stream, number)) {
-            verdict.doubled += 1;
-        } else if number < *highest {
-            verdict.reordered += 1;
-        }
+        let is_new = self.all.insert((stream, number));
+        let before = self.last_on_leg.insert(leg, number).unwrap_or(0);
+        verdict.doubled += u64::from(!is_new);
+        verdict.reordered += u64::from((is_new && number < *highest) || number < before);
         *highest = (*highest).max(number);
     }
 }

@@ -53,6 +53,12 @@ fn what_arrives_after_a_later_one_is_reordered() {
 }
 
 #[test]
+fn a_replay_within_one_leg_is_reordered_and_doubled() {
+    let verdict = check(&[1, 2, 3, 1, 2, 3].map(|number| (What::Took, number, 0)));
+    assert_eq!((verdict.doubled, verdict.reordered), (3, 1));
+}
+
+#[test]
 fn a_torn_question_is_torn_and_not_lost_too() {
     let verdict = check(&[(What::Sent, 1, 0), (What::Torn, 1, 0)]);
     assert_eq!((verdict.torn, verdict.lost_up), (1, 0));
