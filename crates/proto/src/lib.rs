@@ -2,8 +2,9 @@
 //!
 //! Owns the WebSocket codec of RFC 6455 ([`ws`]) and the numbered, bounded, acknowledged replay
 //! ([`session`]) that every promise of Everwire rests on. It deliberately knows nothing of tokio,
-//! files, time or logging: callers hand in bytes and get decisions back.
+//! files, wall time or logging: callers hand in bytes and instants and get decisions back.
 #![forbid(unsafe_code)]
 
 pub mod session;
+pub mod time;
 pub mod ws;

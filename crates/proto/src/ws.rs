@@ -1,1 +1,7 @@
-//! WebSocket, RFC 6455: opening handshake, frames, close codes.
+//! WebSocket, RFC 6455: frames, messages, close codes and the opening handshake.
+
+pub mod close;
+pub mod frame;
+pub mod intake;
+pub mod output;
+pub mod runs;

@@ -1,0 +1,250 @@
+//! What is written to one peer: an outbox's messages, with control frames put between its frames.
+//!
+//! Owns the writer's place in the outbox, how far a partly accepted write has come, and where the
+//! next control frame goes. What has been written stays in the outbox until its owner releases it.
+
+use serde::{Deserialize, Serialize};
+
+use super::frame::{HEADER_MAX, Header};
+use crate::session::outbox::Outbox;
+
+/// The writer's place in an outbox.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Output {
+    /// Position of the next byte to write.
+    position: u64,
+    /// Number of the message that byte belongs to.
+    next: u64,
+    /// Where that message begins, as far as it is kept: always a frame boundary.
+    begin: u64,
+    /// Whether some of that message has been written.
+    begun: bool,
+    /// Messages after this number wait.
+    through: u64,
+    /// Control frames, to be written when `position` reaches `control_at`.
+    control: Vec<u8>,
+    control_sent: usize,
+    control_at: u64,
+    /// Whether nothing follows the control frames that wait: the last of them is a Close.
+    closed: bool,
+}
+
+impl Output {
+    /// A writer that begins with the oldest message of `outbox`.
+    pub const fn new(outbox: &Outbox) -> Self {
+        Self {
+            position: outbox.start(),
+            next: outbox.first(),
+            begin: outbox.start(),
+            begun: false,
+            through: u64::MAX,
+            control: Vec::new(),
+            control_sent: 0,
+            control_at: 0,
+            closed: false,
+        }
+    }
+
+    /// Number of the last message written to its end.
+    pub const fn written(&self) -> u64 {
+        self.next - 1
+    }
+
+    /// Whether part of a message has been written and its end has not.
+    pub const fn is_mid_message(&self) -> bool {
+        self.begun
+    }
+
+    /// Lets messages be written up to and including `number`; what has been begun is finished.
+    pub fn hold_after(&mut self, number: u64, outbox: &Outbox) {
+        let begun = if self.begun { self.next } else { self.written() };
+        self.through = number.max(begun);
+        while !self.control.is_empty()
+            && self.control_at > self.end(outbox)
+            && self.through < outbox.last()
+        {
+            self.through += 1;
+        }
+    }
+
+    /// Lets all messages be written.
+    pub const fn resume(&mut self) {
+        self.through = u64::MAX;
+    }
+
+    /// Whether all messages that may be written have been.
+    pub fn is_held(&self) -> bool {
+        self.through != u64::MAX && self.written() >= self.through
+    }
+
+    /// Memory held, in bytes.
+    pub const fn charged(&self) -> usize {
+        self.control.capacity()
+    }
+
+    /// Bytes of control frames that wait to be written.
+    pub const fn control_waiting(&self) -> usize {
+        self.control.len() - self.control_sent
+    }
+
+    /// Whether there is nothing to write.
+    pub fn is_idle(&self, outbox: &Outbox) -> bool {
+        self.control.is_empty() && self.waiting(outbox) == 0
+    }
+
+    /// Bytes of messages that may be written and have not been.
+    pub fn waiting(&self, outbox: &Outbox) -> u64 {
+        self.end(outbox) - self.position
+    }
+
+    /// Queues control frames at the next frame boundary; `write` appends them.
+    pub fn push_control(&mut self, outbox: &Outbox, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.closed {
+            return;
+        }
+        if self.control.is_empty() {
+            let at = boundaries(outbox, self.begin).find(|at| *at >= self.position);
+            self.control_at = at.unwrap_or(self.position);
+        }
+        write(&mut self.control);
+    }
+
+    /// Queues a Close frame at the next frame boundary; nothing is written after it.
+    pub fn push_close(&mut self, outbox: &Outbox, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.closed {
+            return;
+        }
+        self.push_control(outbox, write);
+        self.closed = true;
+    }
+
+    /// Whether a Close frame has been queued.
+    pub const fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Queues a control frame after the first message that ends `ahead` bytes or more from here,
+    /// or after the last one; gives that message's number.
+    ///
+    /// `None`, and nothing queued, where other control frames wait or a message is unfinished.
+    pub fn push_marker(
+        &mut self,
+        outbox: &Outbox,
+        ahead: u64,
+        write: impl FnOnce(u64, &mut Vec<u8>),
+    ) -> Option<u64> {
+        if self.closed || !self.control.is_empty() {
+            return None;
+        }
+        let (number, at) = self.message_end(outbox, ahead)?;
+        self.control_at = at;
+        write(number, &mut self.control);
+        Some(number)
+    }
+
+    /// Lays the bytes to write next into `into`, in order; gives how many slices there are.
+    pub fn slices<'a>(&'a self, outbox: &'a Outbox, into: &mut [&'a [u8]]) -> usize {
+        let end = self.end(outbox);
+        let room = into.len();
+        let mut count = 0;
+        let mut push = |slice: &'a [u8]| {
+            into[count] = slice;
+            count += 1;
+            count < room
+        };
+        if self.control.is_empty() {
+            let _ = outbox.slices(self.position, end).all(push);
+            return count;
+        }
+        let stop = self.control_at.min(end);
+        let _ = outbox.slices(self.position, stop).all(&mut push)
+            && stop == self.control_at
+            && push(&self.control[self.control_sent..])
+            && outbox.slices(stop, end).all(push);
+        count
+    }
+
+    /// Notes that the first `count` bytes of [`Output::slices`] were accepted.
+    pub fn wrote(&mut self, outbox: &Outbox, mut count: usize) {
+        while count > 0 {
+            if self.control.is_empty() {
+                self.position += count as u64;
+                break;
+            }
+            if self.position == self.control_at {
+                count -= self.wrote_control(count);
+            } else {
+                let part = (count as u64).min(self.control_at - self.position);
+                self.position += part;
+                count -= part as usize;
+            }
+        }
+        while let Some(length) = outbox.length(self.next)
+            && self.position >= self.begin + length
+        {
+            self.begin += length;
+            self.next += 1;
+            self.begun = false;
+        }
+        self.begun |= self.position > self.begin;
+    }
+
+    /// Releases what has been written of an exposed message, up to a frame boundary.
+    pub fn release_exposed(&mut self, outbox: &mut Outbox) {
+        let reached = boundaries(outbox, self.begin).take_while(|at| *at <= self.position).last();
+        if let Some(reached) = reached {
+            outbox.release_exposed(reached);
+            self.begin = reached;
+        }
+    }
+
+    fn wrote_control(&mut self, count: usize) -> usize {
+        let part = count.min(self.control_waiting());
+        self.control_sent += part;
+        if self.control_waiting() == 0 {
+            self.control = Vec::new();
+            self.control_sent = 0;
+        }
+        part
+    }
+
+    /// Up to where may be written.
+    fn end(&self, outbox: &Outbox) -> u64 {
+        if self.closed {
+            return self.control_at;
+        }
+        if self.through > outbox.last() {
+            return outbox.readable_end();
+        }
+        let lengths = (self.next..=self.through).filter_map(|number| outbox.length(number));
+        self.begin + lengths.sum::<u64>()
+    }
+
+    fn message_end(&self, outbox: &Outbox, ahead: u64) -> Option<(u64, u64)> {
+        let last = outbox.last().min(self.through);
+        if self.next > last {
+            return (!self.begun).then_some((self.written(), self.position));
+        }
+        let (mut number, mut end) = (self.next, self.begin);
+        loop {
+            end += outbox.length(number)?;
+            if number == last || end >= self.position + ahead {
+                return Some((number, end));
+            }
+            number += 1;
+        }
+    }
+}
+
+/// The positions at which frames begin or end, from the boundary `from` on.
+fn boundaries(outbox: &Outbox, from: u64) -> impl Iterator<Item = u64> {
+    std::iter::successors(Some(from), |at| {
+        let mut bytes = [0; HEADER_MAX];
+        let peeked = outbox.peek(*at, &mut bytes);
+        let (header, used) = Header::parse(&bytes[..peeked]).ok()??;
+        Some(at + used as u64 + header.length)
+    })
+}
+
+#[cfg(test)]
+mod tests;
