@@ -6,7 +6,7 @@
 //! free of `unsafe`, so coverage without a sanitizer is enough, and that the stable compiler has.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -87,7 +87,9 @@ fn fuzz(targets: &[String], time: Duration, tally: &mut Tally) -> Result<()> {
     let programs = build()?;
     for target in targets {
         println!("fuzz: {target} for {} s", time.as_secs());
-        let held = fuzz_one(&programs, target, time)?;
+        let log = root::path(&format!("fuzz/target/{target}.log"));
+        let held = fuzz_one(&programs, target, time, &log)?;
+        report(&fs::read_to_string(&log).unwrap_or_default(), held);
         tally.check(&format!("fuzz target {target}: see fuzz/artifacts/{target}"), held);
     }
     Ok(())
@@ -111,7 +113,7 @@ fn env_host() -> Result<String> {
     host.map(str::to_owned).ok_or_else(|| anyhow::anyhow!("rustc does not name its host"))
 }
 
-fn fuzz_one(programs: &std::path::Path, target: &str, time: Duration) -> Result<bool> {
+fn fuzz_one(programs: &Path, target: &str, time: Duration, log: &Path) -> Result<bool> {
     let corpus = root::path("fuzz/corpus").join(target);
     let seeds = root::path("fuzz/seeds").join(target);
     let artifacts = root::path("fuzz/artifacts").join(target);
@@ -127,5 +129,11 @@ fn fuzz_one(programs: &std::path::Path, target: &str, time: Duration) -> Result<
         "-verbosity=0".to_owned(),
         "-print_final_stats=1".to_owned(),
     ]);
-    process::run(&mut fuzzer, time + MARGIN)
+    process::run_into(&mut fuzzer, log, time + MARGIN)
+}
+
+/// Shows how many inputs were tried or, after a crash, all that libFuzzer said.
+fn report(said: &str, held: bool) {
+    let figures = said.lines().filter(|line| !held || line.starts_with("stat::number_of"));
+    figures.for_each(|line| println!("  {line}"));
 }
