@@ -1,7 +1,9 @@
 //! WebSocket, RFC 6455: frames, messages, close codes and the opening handshake.
 
 pub mod close;
+pub mod extension;
 pub mod frame;
 pub mod intake;
 pub mod output;
 pub mod runs;
+pub mod upgrade;

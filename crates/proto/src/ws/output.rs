@@ -27,6 +27,8 @@ pub struct Output {
     control_at: u64,
     /// Whether nothing follows the control frames that wait: the last of them is a Close.
     closed: bool,
+    /// A Close to be written after all messages.
+    last: Vec<u8>,
 }
 
 impl Output {
@@ -42,6 +44,7 @@ impl Output {
             control_sent: 0,
             control_at: 0,
             closed: false,
+            last: Vec::new(),
         }
     }
 
@@ -72,6 +75,11 @@ impl Output {
         self.through = u64::MAX;
     }
 
+    /// Number of the last complete message that may be written for now.
+    pub fn reach(&self, outbox: &Outbox) -> u64 {
+        outbox.last().min(self.through)
+    }
+
     /// Whether all messages that may be written have been.
     pub fn is_held(&self) -> bool {
         self.through != u64::MAX && self.written() >= self.through
@@ -79,7 +87,7 @@ impl Output {
 
     /// Memory held, in bytes.
     pub const fn charged(&self) -> usize {
-        self.control.capacity()
+        self.control.capacity() + self.last.capacity()
     }
 
     /// Bytes of control frames that wait to be written.
@@ -89,12 +97,12 @@ impl Output {
 
     /// Whether there is nothing to write.
     pub fn is_idle(&self, outbox: &Outbox) -> bool {
-        self.control.is_empty() && self.waiting(outbox) == 0
+        self.control.is_empty() && self.last.is_empty() && self.waiting(outbox) == 0
     }
 
     /// Bytes of messages that may be written and have not been.
     pub fn waiting(&self, outbox: &Outbox) -> u64 {
-        self.end(outbox) - self.position
+        self.end(outbox).saturating_sub(self.position)
     }
 
     /// Queues control frames at the next frame boundary; `write` appends them.
@@ -116,11 +124,21 @@ impl Output {
         }
         self.push_control(outbox, write);
         self.closed = true;
+        self.last = Vec::new();
+    }
+
+    /// Queues a Close frame after all messages that are complete; none may be added after it.
+    pub fn push_last(&mut self, outbox: &Outbox, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.closed || !self.last.is_empty() {
+            return;
+        }
+        write(&mut self.last);
+        self.promote_last(outbox);
     }
 
     /// Whether a Close frame has been queued.
     pub const fn is_closed(&self) -> bool {
-        self.closed
+        self.closed || !self.last.is_empty()
     }
 
     /// Queues a control frame after the first message that ends `ahead` bytes or more from here,
@@ -187,6 +205,9 @@ impl Output {
             self.begun = false;
         }
         self.begun |= self.position > self.begin;
+        if !self.last.is_empty() {
+            self.promote_last(outbox);
+        }
     }
 
     /// Releases what has been written of an exposed message, up to a frame boundary.
@@ -195,6 +216,14 @@ impl Output {
         if let Some(reached) = reached {
             outbox.release_exposed(reached);
             self.begin = reached;
+        }
+    }
+
+    fn promote_last(&mut self, outbox: &Outbox) {
+        if self.control.is_empty() && self.position == self.end(outbox) {
+            self.control = std::mem::take(&mut self.last);
+            self.control_at = self.position;
+            self.closed = true;
         }
     }
 
@@ -221,7 +250,7 @@ impl Output {
     }
 
     fn message_end(&self, outbox: &Outbox, ahead: u64) -> Option<(u64, u64)> {
-        let last = outbox.last().min(self.through);
+        let last = self.reach(outbox);
         if self.next > last {
             return (!self.begun).then_some((self.written(), self.position));
         }

@@ -150,3 +150,29 @@ fn an_exposed_message_is_released_run_by_run() {
     assert_eq!(output.written(), 1);
     assert!(!output.is_mid_message());
 }
+
+#[test]
+fn the_last_close_comes_after_all_messages_and_an_urgent_one_at_the_next_boundary() {
+    for urgent in [false, true] {
+        let mut outbox = Outbox::default();
+        outbox.push(&frame(Opcode::Text, b"one"));
+        outbox.push(&frame(Opcode::Text, b"two"));
+        let mut output = Output::new(&outbox);
+        let mut wire = take(&mut output, &outbox, 2);
+        output.push_control(&outbox, |to| to.extend(frame(Opcode::Pong, b"")));
+        output.push_last(&outbox, |to| to.extend(frame(Opcode::Close, b"")));
+        if urgent {
+            output.push_close(&outbox, |to| to.extend(frame(Opcode::Close, b"")));
+        }
+        while !output.is_idle(&outbox) {
+            wire.extend(take(&mut output, &outbox, 2));
+        }
+        let mut expected = frame(Opcode::Text, b"one");
+        expected.extend(frame(Opcode::Pong, b""));
+        if !urgent {
+            expected.extend(frame(Opcode::Text, b"two"));
+        }
+        expected.extend(frame(Opcode::Close, b""));
+        assert_eq!(wire, expected);
+    }
+}

@@ -1,0 +1,526 @@
+//! The state of one pipe: what to forward, hold, replay, dial and close. No IO, no clock.
+//!
+//! The caller tells what happened (`handle_*`), then asks what to do until nothing changes:
+//! bytes to write ([`Relay::client_output`], [`Relay::leg_output`]), whether to read, shut down or
+//! drop each socket ([`Relay::client_wish`], [`Relay::leg_wish`]), whether to dial
+//! ([`Relay::dial_wish`]), and when to come back ([`Relay::poll_timeout`]). The answers follow from
+//! the state alone, so a pipe that was written down goes on where it stood.
+//!
+//! A message's way: the client's frames are judged by [`uplink`], numbered and kept; they are
+//! written to the leg and stay until confirmed. The leg's frames go through [`downlink`] and are
+//! gone once written. When the leg is lost, [`Leg::Wanted`] asks for another, which gets the
+//! unconfirmed messages first.
+
+mod client;
+mod closing;
+mod control;
+mod downlink;
+mod end;
+mod heartbeat;
+mod leg;
+mod legs;
+mod prelude;
+mod strikes;
+mod timing;
+mod uplink;
+
+use std::{sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use everwire_proto::{
+    time::Time,
+    ws::{
+        close::{Close, CloseCode},
+        frame::{Mask, Opcode, Violation, write_frame},
+        intake::{Event, Limits},
+    },
+};
+
+use self::{
+    client::{Client, State},
+    control::Pongs,
+    downlink::Downlink,
+    leg::{Leaving, LeavingReason, Leg, Live},
+    prelude::Prelude,
+    uplink::{Trust, Uplink},
+};
+pub use self::{
+    end::{End, Who, Why},
+    leg::Loss,
+};
+use crate::config::{Delivery, OnFull, RouteConfig};
+
+/// One client and its successive backends.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Relay {
+    /// The route's rules; given again when a written-down pipe is continued.
+    #[serde(skip)]
+    config: Arc<RouteConfig>,
+    limits: Limits,
+    up: Uplink,
+    down: Downlink,
+    client: Client,
+    leg: Leg,
+    leg_pongs: Pongs,
+    /// Since when the pipe has had no backend that answered.
+    outage: Option<Time>,
+    /// Since when the buffer is full without a leg.
+    full: Option<Time>,
+    protocol_errors: u8,
+    end: Option<End>,
+    /// Whether the process holds so much that this pipe must not read.
+    paused: bool,
+    tally: Tally,
+    notes: Vec<Note>,
+}
+
+/// What has gone through a pipe.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Legs so far.
+    pub legs: u32,
+    /// Complete messages from the client.
+    pub up_messages: u64,
+    /// Bytes from the client.
+    pub up_bytes: u64,
+    /// Complete messages from backends.
+    pub down_messages: u64,
+    /// Bytes from backends.
+    pub down_bytes: u64,
+    /// Messages written to a leg although they had been written to an earlier one.
+    pub replayed: u64,
+}
+
+/// Something that a person or a counter wants to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Note {
+    /// A leg was lost.
+    LegLost {
+        /// How.
+        loss: Loss,
+        /// The backend's close code, 1006 where it sent none.
+        code: u16,
+        /// Messages that are unconfirmed and go to the next backend.
+        unconfirmed: u64,
+    },
+    /// The backend broke the WebSocket protocol.
+    BackendBrokeRules {
+        /// How.
+        reason: String,
+    },
+    /// The backend's stack answers no Ping: on this leg what is written counts as confirmed.
+    Unconfirmable,
+}
+
+/// A leg that has been dialled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LegUp {
+    /// The number that a cooperating backend says it has received.
+    pub received: Option<u64>,
+}
+
+/// Why no further leg can be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DialFailure {
+    /// A backend refuses the client's credentials.
+    Unauthorized,
+    /// No backend continues the session as it was agreed.
+    Mismatch(String),
+}
+
+/// What to do with a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SocketWish {
+    /// There is none, or it is to be dropped.
+    Drop,
+    /// Reset it: nothing sent to it, and nothing in it, counts any more.
+    Reset,
+    /// Keep it, and read from it if asked to.
+    Keep {
+        /// Whether to read.
+        read: bool,
+    },
+    /// End our half once everything is written, and read on.
+    Finish,
+}
+
+/// How to dial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DialWish {
+    /// The pipe's oldest message is suspected of ending backends: one such pipe at a time.
+    pub alone: bool,
+}
+
+impl Relay {
+    /// A pipe whose first leg has just been accepted.
+    pub fn new(
+        config: Arc<RouteConfig>,
+        now: Time,
+        deflate: bool,
+        first: LegUp,
+        mask_seed: u64,
+    ) -> Self {
+        let limits = Limits {
+            held_max: (config.buffer_max / 2) as u64,
+            message_max: config.message_max.min(u64::from(u32::MAX)),
+        };
+        let mut relay = Self {
+            limits,
+            up: Uplink::new(deflate, Prelude::new(config.restore.first), mask_seed),
+            down: Downlink::new(deflate),
+            client: Client::new(now),
+            leg: Leg::Wanted,
+            leg_pongs: Pongs::default(),
+            outage: None,
+            full: None,
+            protocol_errors: 0,
+            end: None,
+            paused: false,
+            tally: Tally::default(),
+            notes: Vec::new(),
+            config,
+        };
+        relay.handle_leg_up(now, first);
+        relay
+    }
+
+    /// Continues a pipe that was written down, under the rules of its route.
+    #[must_use]
+    pub fn continued(mut self, config: Arc<RouteConfig>) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Bytes came from the client.
+    pub fn handle_client_data(&mut self, now: Time, mut bytes: &[u8]) {
+        self.client.heartbeat.heard(now);
+        self.tally.up_bytes += bytes.len() as u64;
+        while !bytes.is_empty() {
+            if matches!(self.client.state, State::Dismissed { .. } | State::Parting { .. }) {
+                self.handle_late_client_data(now, bytes);
+                break;
+            }
+            match self.up.next(&mut bytes, &self.limits) {
+                Ok(Some(event)) => self.handle_client_event(now, event),
+                Ok(None) => {}
+                Err(violation) => self.client_broke_rules(now, violation),
+            }
+        }
+        self.watch_open_message(now);
+        self.settle(now);
+    }
+
+    fn handle_client_event(&mut self, now: Time, event: Event) {
+        match event {
+            Event::Message => self.tally.up_messages += 1,
+            Event::Ping(payload) => {
+                let Self { client, down, .. } = self;
+                if client.pongs.answer(payload, &mut down.output, &down.outbox, None).is_err() {
+                    let reason = "too many pings, answers not read";
+                    self.client_broke_rules(now, Violation { code: CloseCode::POLICY, reason });
+                }
+            }
+            Event::Pong(_) => {}
+            Event::Close(close) => {
+                self.up.abandon_open();
+                self.client.state = State::Closing { close, present: true };
+            }
+        }
+    }
+
+    /// Bytes came from the backend.
+    pub fn handle_leg_data(&mut self, now: Time, mut bytes: &[u8]) {
+        self.tally.down_bytes += bytes.len() as u64;
+        if let Leg::Live(live) = &mut self.leg {
+            live.heartbeat.heard(now);
+        }
+        while !bytes.is_empty() && matches!(self.leg, Leg::Live(_) | Leg::Leaving(_)) {
+            match self.down.next(&mut bytes, &self.limits) {
+                Ok(Some(event)) => self.handle_leg_event(now, event),
+                Ok(None) => {}
+                Err(violation) => self.backend_broke_rules(violation),
+            }
+        }
+        self.settle(now);
+    }
+
+    fn handle_leg_event(&mut self, now: Time, event: Event) {
+        match event {
+            Event::Message => {
+                self.tally.down_messages += 1;
+                if let Leg::Live(live) = &mut self.leg {
+                    live.heard_data = now;
+                }
+                self.notice_unconfirmable(now);
+            }
+            Event::Ping(payload) => {
+                let mask = Some(self.up.masks.next());
+                let Self { leg_pongs, up, .. } = self;
+                // A backend that floods is not closed: its Pings are answered as it reads.
+                let _ = leg_pongs.answer(payload, &mut up.output, &up.outbox, mask);
+            }
+            Event::Pong(payload) => self.handle_pong(now, payload.as_bytes()),
+            Event::Close(close) => self.handle_leg_close(now, close),
+        }
+    }
+
+    /// A further leg has been dialled and has answered 101.
+    pub fn handle_leg_up(&mut self, now: Time, up: LegUp) {
+        self.begin_leg(now, up);
+        self.settle(now);
+    }
+
+    /// The leg's socket has ended: cleanly, or with an error.
+    pub fn handle_leg_end(&mut self, now: Time, clean: bool) {
+        self.end_leg(now, clean);
+        self.settle(now);
+    }
+
+    /// No further leg can be had.
+    pub fn handle_dial_failed(&mut self, now: Time, failure: DialFailure) {
+        if !matches!(self.leg, Leg::Wanted) {
+            return;
+        }
+        let end = match failure {
+            DialFailure::Unauthorized => End::new(
+                Who::Backend,
+                Why::Unauthorized,
+                CloseCode::UNAUTHORIZED,
+                "credentials are no longer accepted",
+            ),
+            DialFailure::Mismatch(why) => {
+                let reason = format!("session could not be moved: {why}");
+                End::by_gateway(Why::NotMoved, CloseCode::RESTART, &reason)
+            }
+        };
+        self.finish(now, end);
+        self.settle(now);
+    }
+
+    /// The client's socket has ended.
+    pub fn handle_client_end(&mut self, now: Time) {
+        self.client_lost(Why::Vanished);
+        self.settle(now);
+    }
+
+    /// The leg is to be left for another backend, without losing an answer.
+    pub fn handle_move(&mut self, now: Time) {
+        self.begin_move(now);
+        self.settle(now);
+    }
+
+    /// The pipe is to be ended, by the gateway or on somebody's behalf.
+    pub fn handle_close(&mut self, now: Time, end: End) {
+        self.finish(now, end);
+        self.settle(now);
+    }
+
+    /// Whether the process holds too much for this pipe to read on.
+    pub fn handle_pause(&mut self, now: Time, paused: bool) {
+        self.paused = paused;
+        self.settle(now);
+    }
+
+    /// Bytes to write to the client, laid into `into`; gives how many slices.
+    pub fn client_output<'a>(&'a self, into: &mut [&'a [u8]]) -> usize {
+        self.down.output.slices(&self.down.outbox, into)
+    }
+
+    /// The client took `count` of those bytes, and takes `more` only later.
+    pub fn handle_client_wrote(&mut self, now: Time, count: usize, blocked: bool) {
+        self.client.heartbeat.took(now, blocked);
+        self.down.wrote(count);
+        let Self { client, down, .. } = self;
+        client.pongs.flush(&mut down.output, &down.outbox, || None);
+        self.settle(now);
+    }
+
+    /// Bytes to write to the leg, laid into `into`; gives how many slices.
+    pub fn leg_output<'a>(&'a mut self, now: Time, into: &mut [&'a [u8]]) -> usize {
+        self.place_marker(now);
+        self.up.output.slices(&self.up.outbox, into)
+    }
+
+    /// The leg took `count` of those bytes; `blocked` says that it takes more only later.
+    pub fn handle_leg_wrote(&mut self, now: Time, count: usize, blocked: bool) {
+        if let Leg::Live(live) = &mut self.leg {
+            live.heartbeat.took(now, blocked);
+        }
+        self.up.wrote(count);
+        let Self { leg_pongs, up, .. } = self;
+        let masks = &mut up.masks;
+        leg_pongs.flush(&mut up.output, &up.outbox, || Some(masks.next()));
+        self.settle(now);
+    }
+
+    /// What to do with the client's socket.
+    pub fn client_wish(&self) -> SocketWish {
+        match self.client.state {
+            State::Open => SocketWish::Keep { read: self.may_read_client() },
+            State::Closing { present: true, .. } | State::Dismissed { .. } => {
+                SocketWish::Keep { read: true }
+            }
+            State::Parting { .. } => SocketWish::Finish,
+            State::Lost { why: Why::Hung } => SocketWish::Reset,
+            State::Closing { .. } | State::Lost { .. } | State::Gone => SocketWish::Drop,
+        }
+    }
+
+    /// What to do with the leg's socket.
+    pub fn leg_wish(&self) -> SocketWish {
+        match &self.leg {
+            Leg::None | Leg::Wanted => SocketWish::Drop,
+            Leg::Live(_) => SocketWish::Keep { read: self.may_read_leg() },
+            Leg::Leaving(leaving) if leaving.answered || self.is_client_lost() => {
+                SocketWish::Finish
+            }
+            Leg::Leaving(_) => SocketWish::Keep { read: self.may_read_leg() },
+            Leg::Cut(_) => SocketWish::Reset,
+        }
+    }
+
+    /// Whether a further leg is wanted.
+    pub fn dial_wish(&self) -> Option<DialWish> {
+        matches!(self.leg, Leg::Wanted).then(|| DialWish { alone: self.is_suspect() })
+    }
+
+    /// Whether the pipe's oldest message is suspected of ending backends.
+    pub fn is_suspect(&self) -> bool {
+        self.up.strikes.of(self.up.oldest_unconfirmed()) >= strikes::SUSPECT
+            && self.up.oldest_unconfirmed() <= self.up.outbox.last()
+    }
+
+    /// The end of the pipe, once both sockets are done with.
+    pub fn finished(&self) -> Option<&End> {
+        let done = matches!(self.client.state, State::Gone) && matches!(self.leg, Leg::None);
+        self.end.as_ref().filter(|_| done)
+    }
+
+    /// Memory held for messages, in bytes.
+    pub fn charged(&self) -> usize {
+        self.up.charged() + self.down.charged()
+    }
+
+    /// What has gone through.
+    pub const fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// Messages from the client that no backend has confirmed.
+    pub fn unconfirmed(&self) -> u64 {
+        self.up.outbox.last() - self.up.confirmed().min(self.up.outbox.last())
+    }
+
+    /// Number of the client message that the next leg will get first.
+    pub const fn client_next(&self) -> u64 {
+        self.up.outbox.first()
+    }
+
+    /// Backend messages accepted for the client so far.
+    pub fn server_count(&self) -> u64 {
+        self.down.accepted()
+    }
+
+    /// Whether messages flow both ways.
+    pub const fn is_live(&self) -> bool {
+        matches!(self.leg, Leg::Live(_))
+    }
+
+    /// Whether a leg is wanted and there is none.
+    pub const fn is_waiting(&self) -> bool {
+        matches!(self.leg, Leg::Wanted)
+    }
+
+    /// Whether the leg is being left on purpose.
+    pub const fn is_moving(&self) -> bool {
+        matches!(&self.leg, Leg::Live(live) if live.moving.is_some())
+    }
+
+    /// Takes what a person or a counter wants to know.
+    pub fn take_notes(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.notes)
+    }
+
+    fn may_read_client(&self) -> bool {
+        !self.paused && self.up.charged() < self.config.buffer_max
+    }
+
+    fn may_read_leg(&self) -> bool {
+        !self.client.is_present() || (!self.paused && self.down.charged() < self.config.buffer_max)
+    }
+
+    const fn is_client_lost(&self) -> bool {
+        matches!(self.client.state, State::Lost { .. } | State::Gone)
+    }
+
+    /// Draws the conclusions from whatever has just happened.
+    fn settle(&mut self, now: Time) {
+        self.settle_hold();
+        self.settle_departure(now);
+        self.settle_move(now);
+        self.settle_full(now);
+        self.settle_farewell(now);
+        self.settle_listening(now);
+    }
+
+    fn settle_listening(&mut self, now: Time) {
+        let client = !matches!(self.client.state, State::Open) || self.may_read_client();
+        let leg = self.may_read_leg();
+        self.client.heartbeat.listen(now, client);
+        if let Leg::Live(live) = &mut self.leg {
+            live.heartbeat.listen(now, leg);
+        }
+    }
+
+    /// Holds back messages while a session is being restored, a message is suspected, or the pipe
+    /// moves; lets go otherwise.
+    fn settle_hold(&mut self) {
+        let Leg::Live(live) = &self.leg else { return };
+        if live.moving.is_some() || self.down.is_swallowing() {
+            self.up.output.hold_after(self.up.output.written(), &self.up.outbox);
+        } else if self.is_suspect() {
+            self.up.output.hold_after(self.up.oldest_unconfirmed(), &self.up.outbox);
+        } else {
+            self.up.output.resume();
+        }
+        self.up.expose_if_full(self.config.buffer_max);
+        self.down.expose_if_full(self.config.buffer_max);
+    }
+
+    fn settle_full(&mut self, now: Time) {
+        let full = self.up.charged() >= self.config.buffer_max;
+        self.full = match self.leg {
+            Leg::Wanted if full => self.full.or(Some(now)),
+            _ => None,
+        };
+        if let Leg::Live(live) = &mut self.leg
+            && !full
+        {
+            live.acknowledged = now;
+        }
+    }
+
+    /// Remembers since when the message that is coming in has been coming.
+    fn watch_open_message(&mut self, now: Time) {
+        let number = self.up.outbox.last() + 1;
+        self.client.open = match self.client.open {
+            _ if !self.up.intake.is_mid_message() => None,
+            Some((open, since)) if open == number => Some((open, since)),
+            _ => Some((number, now)),
+        };
+    }
+}
+
+/// Appends a Close frame.
+fn write_close(to: &mut Vec<u8>, mask: Option<Mask>, close: &Close) {
+    write_frame(to, Opcode::Close, mask, &close.payload());
+}
+
+/// How long a peer has to answer our Close, and a socket to end.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a peer that broke the rules, or has said goodbye, has to end its socket.
+const PARTING_TIMEOUT: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,58 @@
+//! The states of a pipe's client.
+
+use serde::{Deserialize, Serialize};
+
+use everwire_proto::{time::Time, ws::close::Close};
+
+use super::{control::Pongs, end::Why, heartbeat::Heartbeat};
+
+/// The client's side of a pipe.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Client {
+    pub(super) state: State,
+    pub(super) heartbeat: Heartbeat,
+    pub(super) pongs: Pongs,
+    /// The message that is coming in: its number, and since when.
+    pub(super) open: Option<(u64, Time)>,
+}
+
+/// Where the pipe stands with its client.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) enum State {
+    /// Messages flow.
+    Open,
+    /// The client has sent its Close; its messages go first, whether or not it waits.
+    Closing { close: Close, present: bool },
+    /// The socket is gone; messages that came whole are still delivered.
+    Lost { why: Why },
+    /// We have sent our Close and wait for the client's, from the moment that ours is written.
+    Dismissed { written: Option<Time>, patience_millis: u64 },
+    /// Both have said goodbye: we have ended our half and wait for the client to end its own.
+    Parting { since: Time },
+    /// There is no socket any more.
+    Gone,
+}
+
+impl Client {
+    pub(super) fn new(now: Time) -> Self {
+        Self {
+            state: State::Open,
+            heartbeat: Heartbeat::new(now),
+            pongs: Pongs::default(),
+            open: None,
+        }
+    }
+
+    /// Whether there is a socket to write to.
+    pub(super) const fn is_present(&self) -> bool {
+        !matches!(
+            self.state,
+            State::Lost { .. } | State::Closing { present: false, .. } | State::Gone
+        )
+    }
+
+    /// Whether the client has said, or shown, that it sends no more.
+    pub(super) const fn is_leaving(&self) -> bool {
+        matches!(self.state, State::Closing { .. } | State::Lost { .. })
+    }
+}

@@ -1,0 +1,292 @@
+//! Client to backend: messages are numbered, written to the leg, and kept until confirmed.
+//!
+//! What confirms depends on the leg: the Pong of a marker, a number that a cooperating backend
+//! acknowledges, or nothing but having been written.
+
+use std::{collections::VecDeque, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use everwire_proto::{
+    session::outbox::Outbox,
+    time::Time,
+    ws::{
+        frame::{Opcode, write_frame},
+        intake::{Event, Intake, Limits, Sender},
+        output::Output,
+    },
+};
+
+use super::{control::Masks, prelude::Prelude, strikes::Strikes};
+
+/// What makes a message on this leg confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Trust {
+    /// The kernel has taken it: at-most-once, or a stack that answers no Ping.
+    Written,
+    /// The backend has answered a Ping that was written after it.
+    Markers,
+    /// The backend has named its number.
+    Acks,
+}
+
+/// A Ping that names the last message written before it, and waits for its Pong.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Marker {
+    pub(super) number: u64,
+    pub(super) sent: Time,
+}
+
+/// The way from the client to the backend.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Uplink {
+    pub(super) intake: Intake,
+    pub(super) outbox: Outbox,
+    pub(super) output: Output,
+    pub(super) trust: Trust,
+    pub(super) marker: Option<Marker>,
+    pub(super) strikes: Strikes,
+    pub(super) prelude: Prelude,
+    pub(super) masks: Masks,
+    /// Number up to which the markers of this leg reach.
+    marked: u64,
+    marked_at: Time,
+    /// Bytes written since the last marker.
+    unmarked: u64,
+    /// Number up to which everything is confirmed, on whatever leg.
+    confirmed: u64,
+    /// Confirmed messages that are kept a while: until when, and up to which number.
+    lingering: VecDeque<(Time, u64)>,
+    /// Number of the last message ever written to its end.
+    written_max: u64,
+    /// A message that streams through, or has and is not confirmed: it cannot be sent again.
+    streamed: Option<u64>,
+}
+
+/// The backend claims messages that it cannot have, or lacks some that are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct OutOfStep;
+
+impl Uplink {
+    pub(super) fn new(deflate: bool, prelude: Prelude, seed: u64) -> Self {
+        let outbox = Outbox::default();
+        Self {
+            intake: Intake::new(Sender::Client, deflate),
+            output: Output::new(&outbox),
+            outbox,
+            trust: Trust::Written,
+            marker: None,
+            strikes: Strikes::default(),
+            prelude,
+            masks: Masks::new(seed),
+            marked: 0,
+            marked_at: Time::default(),
+            unmarked: 0,
+            confirmed: 0,
+            lingering: VecDeque::new(),
+            written_max: 0,
+            streamed: None,
+        }
+    }
+
+    /// Memory held for messages, in bytes.
+    pub(super) fn charged(&self) -> usize {
+        self.outbox.charged()
+            + self.intake.charged()
+            + self.output.charged()
+            + self.prelude.charged()
+            + self.lingering.capacity() * size_of::<(Time, u64)>()
+    }
+
+    /// Reads on from what the client sent.
+    pub(super) fn next(
+        &mut self,
+        input: &mut &[u8],
+        limits: &Limits,
+    ) -> Result<Option<Event>, everwire_proto::ws::frame::Violation> {
+        let event = self.intake.next(input, &mut self.outbox, limits)?;
+        if event == Some(Event::Message) && self.prelude.wants(self.outbox.last()) {
+            self.prelude.keep(&self.outbox, self.streamed == Some(self.outbox.last()))?;
+        }
+        Ok(event)
+    }
+
+    /// Drops a message that will never be complete.
+    pub(super) fn abandon_open(&mut self) {
+        if !self.outbox.is_exposed() {
+            self.outbox.abort();
+        }
+    }
+
+    /// A leg has begun. `received` is what a cooperating backend says it has.
+    pub(super) fn begin_leg(
+        &mut self,
+        now: Time,
+        trust: Trust,
+        received: Option<u64>,
+    ) -> Result<(), OutOfStep> {
+        if let Some(received) = received {
+            if received > self.written_max || received + 1 < self.outbox.first() {
+                return Err(OutOfStep);
+            }
+            self.confirm(now, received, Duration::ZERO);
+        }
+        self.trust = trust;
+        self.output = Output::new(&self.outbox);
+        self.marker = None;
+        self.marked = self.outbox.first() - 1;
+        self.marked_at = Time::default();
+        self.unmarked = 0;
+        Ok(())
+    }
+
+    /// The leg has ended; gives whether a message was cut that cannot be sent again.
+    pub(super) fn end_leg(&mut self, struck: bool) -> bool {
+        self.marker = None;
+        if struck {
+            self.strikes.strike(self.outbox.first().max(self.confirmed + 1), self.output.written());
+        }
+        let begun = self.output.written() + u64::from(self.output.is_mid_message());
+        self.streamed.is_some_and(|number| number <= begun)
+    }
+
+    /// Complete messages that the next leg gets although an earlier one was sent them.
+    pub(super) const fn written_again(&self) -> u64 {
+        (self.written_max + 1).saturating_sub(self.outbox.first())
+    }
+
+    /// Number up to which everything is confirmed.
+    pub(super) fn confirmed(&self) -> u64 {
+        match self.trust {
+            Trust::Written => self.confirmed.max(self.output.written()),
+            Trust::Markers | Trust::Acks => self.confirmed,
+        }
+    }
+
+    /// Whether every complete message is confirmed.
+    pub(super) fn is_all_confirmed(&self) -> bool {
+        self.confirmed() >= self.outbox.last()
+    }
+
+    /// Whether everything written to this leg is confirmed.
+    pub(super) fn is_written_confirmed(&self) -> bool {
+        self.confirmed() >= self.output.written() && !self.output.is_mid_message()
+    }
+
+    /// The oldest message that is not confirmed.
+    pub(super) fn oldest_unconfirmed(&self) -> u64 {
+        self.confirmed + 1
+    }
+
+    /// Messages up to `number` are confirmed; they stay for `linger` still.
+    pub(super) fn confirm(&mut self, now: Time, number: u64, linger: Duration) {
+        if number <= self.confirmed {
+            return;
+        }
+        self.confirmed = number;
+        self.strikes.absolve();
+        if self.streamed.is_some_and(|streamed| streamed <= number) {
+            self.streamed = None;
+        }
+        if linger.is_zero() {
+            self.outbox.release_through(number);
+            return;
+        }
+        match self.lingering.back_mut() {
+            // Close together they go together: the list stays short however many confirmations.
+            Some((until, last)) if *until >= now + linger * 7 / 8 => *last = number,
+            _ => self.lingering.push_back((now + linger, number)),
+        }
+    }
+
+    /// When the next message has lingered long enough.
+    pub(super) fn lingers_until(&self) -> Option<Time> {
+        self.lingering.front().map(|(until, _)| *until)
+    }
+
+    /// Releases what has lingered long enough.
+    pub(super) fn release_lingering(&mut self, now: Time) {
+        while let Some((until, number)) = self.lingering.front().copied()
+            && until <= now
+        {
+            self.outbox.release_through(number);
+            self.lingering.pop_front();
+        }
+        if self.lingering.is_empty() {
+            self.lingering = VecDeque::new();
+        }
+    }
+
+    /// A Pong came with the payload of the marker that waits; gives the number it confirms.
+    pub(super) fn take_marker(&mut self, payload: &[u8]) -> Option<Marker> {
+        let marker = self.marker.as_ref()?;
+        (payload == marker.number.to_be_bytes()).then(|| self.marker.take())?
+    }
+
+    /// Lets the open message stream through where it alone fills the buffer.
+    pub(super) fn expose_if_full(&mut self, buffer_max: usize) {
+        if self.intake.is_mid_message()
+            && !self.outbox.is_exposed()
+            && self.outbox.is_empty()
+            && self.charged() >= buffer_max
+        {
+            self.streamed = Some(self.outbox.last() + 1);
+            self.outbox.expose();
+        }
+    }
+
+    /// When a marker is due, if one is wanted and none waits for its Pong.
+    ///
+    /// One goes along with data that is about to be written a little before it would have to go
+    /// alone: two writes become one.
+    pub(super) fn marker_due(&self, urgent: bool) -> Option<Time> {
+        if self.trust != Trust::Markers
+            || self.marker.is_some()
+            || self.output.reach(&self.outbox) <= self.marked
+            || self.output.control_waiting() > 0
+            || self.output.is_closed()
+        {
+            return None;
+        }
+        if urgent || self.unmarked >= MARKER_BYTES {
+            return Some(self.marked_at);
+        }
+        let with_data = self.output.waiting(&self.outbox) > 0;
+        Some(self.marked_at + if with_data { MARKER_WITH_DATA } else { MARKER_EVERY })
+    }
+
+    /// Puts a marker among what is written next, if there is a place for one.
+    pub(super) fn mark(&mut self, now: Time) {
+        let Self { masks, output, outbox, .. } = self;
+        let number = output.push_marker(outbox, MARKER_BYTES, |number, to| {
+            write_frame(to, Opcode::Ping, Some(masks.next()), &number.to_be_bytes());
+        });
+        if let Some(number) = number {
+            self.marked = self.marked.max(number);
+            self.marked_at = now;
+            self.unmarked = 0;
+            self.marker = Some(Marker { number, sent: now });
+        }
+    }
+
+    /// The leg took `count` bytes.
+    pub(super) fn wrote(&mut self, count: usize) {
+        self.unmarked += count as u64;
+        self.output.wrote(&self.outbox, count);
+        self.written_max = self.written_max.max(self.output.written());
+        if self.outbox.is_exposed() && self.outbox.is_empty() {
+            self.output.release_exposed(&mut self.outbox);
+        }
+        if self.trust == Trust::Written {
+            let written = self.output.written();
+            self.confirm(Time::default(), written, Duration::ZERO);
+        }
+    }
+}
+
+/// A marker goes after so many bytes at the latest.
+const MARKER_BYTES: u64 = 64 * 1024;
+/// A marker goes after this time at the latest.
+const MARKER_EVERY: Duration = Duration::from_millis(50);
+/// A marker goes along with data from this time on.
+const MARKER_WITH_DATA: Duration = Duration::from_millis(40);
