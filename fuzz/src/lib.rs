@@ -5,8 +5,12 @@
 #![forbid(unsafe_code)]
 
 mod bytes;
+mod extension;
 mod frame;
+mod handshake;
 mod session;
 
+pub use extension::extension;
 pub use frame::frame;
+pub use handshake::handshake;
 pub use session::session;

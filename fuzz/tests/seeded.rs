@@ -12,6 +12,16 @@ const VARIATIONS: usize = 4_000;
 const LENGTH_MAX: usize = 1024;
 
 #[test]
+fn a_later_leg_carries_the_compression_that_was_agreed() {
+    check("extension", everwire_fuzz::extension);
+}
+
+#[test]
+fn a_backend_gets_one_request_with_one_meaning() {
+    check("handshake", everwire_fuzz::handshake);
+}
+
+#[test]
 fn frames_read_the_same_in_any_segmentation() {
     check("frame", everwire_fuzz::frame);
 }
