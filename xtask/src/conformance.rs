@@ -161,7 +161,7 @@ pub(crate) fn run(options: &Options, tally: &mut Tally) -> Result<()> {
 
 /// The sets of every test run: core and limits on both legs, and core under rolling replacement.
 pub(crate) fn smoke(tally: &mut Tally) -> Result<()> {
-    if install::find_autobahn().is_none() {
+    if install::autobahn_interpreter().is_none() {
         tally.skip("Autobahn through the gateway (849 cases)", "Autobahn is not installed");
         return Ok(());
     }

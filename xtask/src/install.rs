@@ -14,7 +14,7 @@ use crate::process::{self, QUICK_MAX};
 use crate::root;
 use crate::tally::Tally;
 
-pub(crate) use autobahn::{find as find_autobahn, install as autobahn};
+pub(crate) use autobahn::{install as autobahn, interpreter as autobahn_interpreter};
 
 /// Longest time for one package manager's run.
 const INSTALL_MAX: std::time::Duration = std::time::Duration::from_secs(15 * 60);
@@ -85,7 +85,9 @@ pub(crate) fn python() -> Result<PathBuf, String> {
 /// Runs an installing command; the reason if it did not work.
 fn made(program: &str, arguments: &[&str]) -> Result<(), String> {
     let line = || format!("{program} {}", arguments.join(" "));
-    match process::run(&mut process::command(program, arguments), INSTALL_MAX) {
+    let mut command = process::command(program, arguments);
+    autobahn::with_libraries(&mut command);
+    match process::run(&mut command, INSTALL_MAX) {
         Ok(true) => Ok(()),
         Ok(false) => Err(format!("`{}` failed", line())),
         Err(error) => Err(format!("`{}`: {error:#}", line())),
@@ -94,7 +96,9 @@ fn made(program: &str, arguments: &[&str]) -> Result<(), String> {
 
 /// What a program prints, if it runs and succeeds.
 fn says(program: &str, arguments: &[&str]) -> Option<String> {
-    match process::read(&mut process::command(program, arguments), QUICK_MAX) {
+    let mut command = process::command(program, arguments);
+    autobahn::with_libraries(&mut command);
+    match process::read(&mut command, QUICK_MAX) {
         Ok((true, text)) => Some(text.trim().to_owned()),
         _ => None,
     }

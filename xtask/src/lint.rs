@@ -19,8 +19,9 @@ pub(crate) fn run(tally: &mut Tally) {
     let format = ["fmt", "--all", "--check"];
     cargo(tally, "formatting", &format);
     cargo(tally, "formatting of fuzz/", &["fmt", "--check", "--manifest-path", "fuzz/Cargo.toml"]);
-    let clippy = ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
-    cargo(tally, "clippy", &clippy);
+    let clippy = ["clippy", "--quiet", "--workspace", "--all-targets", "--keep-going"];
+    let strict = ["--", "-D", "warnings"];
+    cargo(tally, "clippy", &[&clippy[..], &strict].concat());
     let mut doc = process::cargo(&["doc", "--quiet", "--workspace", "--no-deps"]);
     doc.env("RUSTDOCFLAGS", "-D warnings");
     command(tally, "documentation", &mut doc);

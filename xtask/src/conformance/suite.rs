@@ -72,7 +72,7 @@ impl Run<'_> {
         let spec = self.spec(&json!({
             "servers": [{ "agent": AGENT, "url": format!("ws://{}", self.at(proxy.address)) }],
         }))?;
-        let mut client = self.wstest(SERVER, &["-m", "fuzzingclient", "-s", &spec]);
+        let mut client = self.wstest(SERVER, &["-m", "fuzzingclient", "-s", &spec])?;
         self.finish(&mut client)?;
         rolling.map_or(Ok(()), Rolling::stop)
     }
@@ -81,12 +81,12 @@ impl Run<'_> {
     fn backend_leg(&self) -> Result<()> {
         let server = self.at(SERVER);
         let spec = self.spec(&json!({ "url": format!("ws://{server}") }))?;
-        let mut fuzzer = self.wstest(SERVER, &["-m", "fuzzingserver", "-u", "0", "-s", &spec]);
+        let mut fuzzer = self.wstest(SERVER, &["-m", "fuzzingserver", "-u", "0", "-s", &spec])?;
         let _fuzzer = Peer::start(&mut fuzzer, server, &self.folder.join("server.log"))?;
         let proxy =
             self.job.through.start(&self.folder, self.job.leg, self.at(PROXY), &[server])?;
         let url = format!("ws://{}", self.at(proxy.address));
-        let mut client = self.wstest(SERVER, &["-m", "testeeclient", "-i", AGENT, "-w", &url]);
+        let mut client = self.wstest(SERVER, &["-m", "testeeclient", "-i", AGENT, "-w", &url])?;
         self.finish(&mut client)
     }
 
@@ -94,7 +94,7 @@ impl Run<'_> {
         let address = self.at(address);
         let url = format!("ws://{address}");
         let IpAddr::V4(interface) = address.ip() else { anyhow::bail!("not an IPv4 address") };
-        let mut command = self.wstest(interface, &["-m", "testeeserver", "-w", &url]);
+        let mut command = self.wstest(interface, &["-m", "testeeserver", "-w", &url])?;
         let log = self.folder.join(format!("echo-{interface}.log"));
         Peer::start(&mut command, address, &log)
     }
@@ -107,12 +107,11 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn wstest(&self, interface: Ipv4Addr, arguments: &[&str]) -> Command {
-        let python = install::find_autobahn().unwrap_or_default();
-        let script = root::path("conformance/wstest.py");
-        let mut command = process::command(python, &["-W", "ignore"]);
-        command.arg(script).arg(interface.to_string()).args(arguments).current_dir(&self.folder);
-        command
+    fn wstest(&self, interface: Ipv4Addr, arguments: &[&str]) -> Result<Command> {
+        let mut command = install::autobahn_interpreter().context("Autobahn is not installed")?;
+        command.arg(root::path("conformance/wstest.py")).arg(interface.to_string());
+        command.args(arguments).current_dir(&self.folder);
+        Ok(command)
     }
 
     /// Writes wstest's specification: the given part, with the cases and the report's place.

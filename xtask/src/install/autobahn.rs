@@ -5,8 +5,10 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use crate::install::{made, python, says};
+use crate::process;
 use crate::root;
 
 /// The suite at the version whose results are committed.
@@ -31,15 +33,30 @@ const OLD_PACKAGES: &[&str] = &[
     "libssl1.1",
 ];
 
-/// The interpreter of the installed suite, if it is installed.
-pub(crate) fn find() -> Option<PathBuf> {
+/// The interpreter of the installed suite, ready for arguments, if it is installed.
+pub(crate) fn interpreter() -> Option<Command> {
     let installed = root::tools("autobahn/installed").is_file();
-    installed.then(|| root::tools("autobahn/bin/python"))
+    installed.then(|| {
+        let mut command = process::command(root::tools("autobahn/bin/python"), &["-W", "ignore"]);
+        with_libraries(&mut command);
+        command
+    })
+}
+
+/// Lets an unpacked Python 2.7 find the libraries unpacked beside it.
+pub(super) fn with_libraries(command: &mut Command) {
+    let folders = fs::read_dir(root::tools("python2/usr/lib")).into_iter().flatten().flatten();
+    let folder = folders
+        .map(|entry| entry.path())
+        .find(|path| path.is_dir() && path.to_string_lossy().ends_with("-linux-gnu"));
+    if let Some(folder) = folder {
+        command.env("LD_LIBRARY_PATH", folder);
+    }
 }
 
 /// Installs the suite unless it is there; the reason if it cannot be had.
 pub(crate) fn install() -> Result<(), String> {
-    if find().is_some() {
+    if interpreter().is_some() {
         return Ok(());
     }
     let old = find_python().map_or_else(unpack_python, Ok)?;
@@ -76,8 +93,12 @@ fn unpacked() -> String {
 /// machine gets its own packages. Nothing of it is installed into the system.
 fn unpack_python() -> Result<String, String> {
     let missing = "no Python 2.7 on PATH or under pyenv, and none could be unpacked";
-    let place = says("apt-get", &["indextargets", "--format", "$(REPO_URI)", "Origin: Debian"])
-        .and_then(|places| places.lines().next().map(str::to_owned))
+    // apt's own settings name the place; its security archive has other packages.
+    let place = says("apt-get", &["indextargets", "--format", "$(REPO_URI)"])
+        .and_then(|places| {
+            let is_main = |place: &&str| place.trim_end_matches('/').ends_with("/debian");
+            places.lines().find(is_main).map(str::to_owned)
+        })
         .ok_or_else(|| format!("{missing}: apt knows no place with Debian's packages"))?;
     println!("unpacking Python 2.7 of Debian {OLD_DEBIAN} into .tools/python2");
     let script = format!(
