@@ -86,6 +86,7 @@ pub(crate) fn python() -> Result<PathBuf, String> {
 fn made(program: &str, arguments: &[&str]) -> Result<(), String> {
     let line = || format!("{program} {}", arguments.join(" "));
     let mut command = process::command(program, arguments);
+    command.env("PIP_DISABLE_PIP_VERSION_CHECK", "1");
     autobahn::with_libraries(&mut command);
     match process::run(&mut command, INSTALL_MAX) {
         Ok(true) => Ok(()),

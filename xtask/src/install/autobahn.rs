@@ -43,14 +43,16 @@ pub(crate) fn interpreter() -> Option<Command> {
     })
 }
 
-/// Lets an unpacked Python 2.7 find the libraries unpacked beside it.
+/// Lets an unpacked Python 2.7 find the libraries, and a compiler the headers, unpacked beside it.
 pub(super) fn with_libraries(command: &mut Command) {
-    let folders = fs::read_dir(root::tools("python2/usr/lib")).into_iter().flatten().flatten();
-    let folder = folders
-        .map(|entry| entry.path())
-        .find(|path| path.is_dir() && path.to_string_lossy().ends_with("-linux-gnu"));
-    if let Some(folder) = folder {
-        command.env("LD_LIBRARY_PATH", folder);
+    let usr = root::tools("python2/usr");
+    let folders = fs::read_dir(usr.join("lib")).into_iter().flatten().flatten();
+    let is_libraries = |path: &PathBuf| path.to_string_lossy().ends_with("-linux-gnu");
+    if let Some(libraries) = folders.map(|entry| entry.path()).find(is_libraries) {
+        let headers = usr.join("include");
+        let python = headers.join("python2.7");
+        command.env("LD_LIBRARY_PATH", libraries);
+        command.env("CPATH", format!("{}:{}", python.display(), headers.display()));
     }
 }
 
