@@ -3,7 +3,7 @@
 //! What confirms depends on the leg: the Pong of a marker, a number that a cooperating backend
 //! acknowledges, or nothing but having been written.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -56,7 +56,7 @@ pub(super) struct Uplink {
     /// Number up to which everything is confirmed, on whatever leg.
     confirmed: u64,
     /// Confirmed messages that are kept a while: until when, and up to which number.
-    lingering: VecDeque<(Time, u64)>,
+    lingering: Vec<(Time, u64)>,
     /// Number of the last message ever written to its end.
     written_max: u64,
     /// A message that streams through, or has and is not confirmed: it cannot be sent again.
@@ -83,7 +83,7 @@ impl Uplink {
             marked_at: Time::default(),
             unmarked: 0,
             confirmed: 0,
-            lingering: VecDeque::new(),
+            lingering: Vec::new(),
             written_max: 0,
             streamed: None,
         }
@@ -192,28 +192,28 @@ impl Uplink {
             self.outbox.release_through(number);
             return;
         }
-        match self.lingering.back_mut() {
+        match self.lingering.last_mut() {
             // Close together they go together: the list stays short however many confirmations.
             Some((until, last)) if *until >= now + linger * 7 / 8 => *last = number,
-            _ => self.lingering.push_back((now + linger, number)),
+            _ => self.lingering.push((now + linger, number)),
         }
     }
 
     /// When the next message has lingered long enough.
     pub(super) fn lingers_until(&self) -> Option<Time> {
-        self.lingering.front().map(|(until, _)| *until)
+        self.lingering.first().map(|(until, _)| *until)
     }
 
     /// Releases what has lingered long enough.
     pub(super) fn release_lingering(&mut self, now: Time) {
-        while let Some((until, number)) = self.lingering.front().copied()
+        while let Some((until, number)) = self.lingering.first().copied()
             && until <= now
         {
             self.outbox.release_through(number);
-            self.lingering.pop_front();
+            self.lingering.remove(0);
         }
         if self.lingering.is_empty() {
-            self.lingering = VecDeque::new();
+            self.lingering = Vec::new();
         }
     }
 

@@ -3,8 +3,6 @@
 //! Owns how waiting bytes lie in memory: in segments that grow with what is kept and go when it
 //! has gone, so that an idle session holds nothing and a full one holds little more than its data.
 
-use std::collections::VecDeque;
-
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Bytes in order, each with a position that never changes; appended at the end, released at the
@@ -17,9 +15,9 @@ pub struct ByteQueue {
     end: u64,
     /// Position of the first byte of `front`; at most `start`.
     base: u64,
-    /// The oldest segment. It lives outside of `rest` so that a short backlog costs one allocation.
+    /// The oldest segment, outside of `rest`: a short backlog costs one allocation.
     front: Vec<u8>,
-    rest: VecDeque<Vec<u8>>,
+    rest: Vec<Vec<u8>>,
     /// Sum of the capacities of all segments.
     capacity: usize,
 }
@@ -67,7 +65,7 @@ impl ByteQueue {
         while self.start >= self.base + self.front.len() as u64 {
             self.base += self.front.len() as u64;
             self.capacity -= self.front.capacity();
-            self.front = self.rest.pop_front().unwrap_or_default();
+            self.front = if self.rest.is_empty() { Vec::new() } else { self.rest.remove(0) };
         }
     }
 
@@ -76,12 +74,12 @@ impl ByteQueue {
         let position = position.max(self.start);
         while self.end > position {
             let excess = (self.end - position) as usize;
-            let last = self.rest.back_mut().unwrap_or(&mut self.front);
+            let last = self.rest.last_mut().unwrap_or(&mut self.front);
             let cut = excess.min(last.len());
             last.truncate(last.len() - cut);
             self.end -= cut as u64;
             if last.is_empty()
-                && let Some(last) = self.rest.pop_back()
+                && let Some(last) = self.rest.pop()
             {
                 self.capacity -= last.capacity();
             }
@@ -117,14 +115,14 @@ impl ByteQueue {
 
     fn clear(&mut self) {
         self.front = Vec::new();
-        self.rest = VecDeque::new();
+        self.rest = Vec::new();
         self.capacity = 0;
         self.base = self.end;
     }
 
     /// The last segment, or a new one where that is full.
     fn spare_segment(&mut self, wanted: usize) -> &mut Vec<u8> {
-        let last = self.rest.back().unwrap_or(&self.front);
+        let last = self.rest.last().unwrap_or(&self.front);
         if last.len() == last.capacity() {
             let doubled = (last.capacity() * 2).min(SEGMENT_MAX);
             let segment = Vec::with_capacity(wanted.min(SEGMENT_MAX).max(doubled).max(SEGMENT_MIN));
@@ -133,10 +131,10 @@ impl ByteQueue {
                 self.capacity -= self.front.capacity();
                 self.front = segment;
             } else {
-                self.rest.push_back(segment);
+                self.rest.push(segment);
             }
         }
-        self.rest.back_mut().unwrap_or(&mut self.front)
+        self.rest.last_mut().unwrap_or(&mut self.front)
     }
 }
 
