@@ -21,6 +21,7 @@ const INSTALL_MAX: std::time::Duration = std::time::Duration::from_secs(15 * 60)
 
 /// Programs that the tests start, and the Debian package of each.
 const PROGRAMS: &[(&str, &str)] = &[
+    ("ip", "iproute2"),
     ("haproxy", "haproxy"),
     ("nginx", "nginx"),
     ("node", "nodejs"),
@@ -63,12 +64,12 @@ fn node(tally: &mut Tally) {
 
 /// The virtual environment for Python peers; its interpreter.
 pub(crate) fn python() -> Result<PathBuf, String> {
-    let interpreter = root::tools("python/bin/python");
+    let interpreter = root::tools("venv/bin/python");
     let wanted = root::path("e2e/python/requirements.txt");
-    let done = root::tools("python/installed");
+    let done = root::tools("venv/installed");
     if !interpreter.is_file() {
-        println!("installing a Python environment into .tools/python");
-        let folder = root::tools("python").display().to_string();
+        println!("installing a Python environment into .tools/venv");
+        let folder = root::tools("venv").display().to_string();
         made("python3", &["-m", "venv", &folder])
             .map_err(|why| format!("{why}; `apt-get install python3-venv` may be missing"))?;
     }

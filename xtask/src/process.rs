@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -50,17 +50,20 @@ pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<bool> {
     Ok(wait(child, limit, |_| Ok(()))?.success())
 }
 
-/// Runs to the end, shows each line of its standard output and passes it on.
+/// Runs to the end, shows each line of both its outputs and passes it on.
 pub(crate) fn watch(
     command: &mut Command,
     limit: Duration,
     mut line: impl FnMut(&str),
 ) -> Result<bool> {
-    let child = spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
-    let status = wait(child, limit, |child| {
-        let Some(output) = child.stdout.take() else { return Ok(()) };
-        for text in BufReader::new(output).lines() {
+    let (output, writer) = io::pipe()?;
+    let child = spawn(command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer))?;
+    // The command keeps its ends of the pipe open, and reading would never end.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let status = wait(child, limit, |_| {
+        for text in BufReader::new(output).split(b'\n') {
             let text = text?;
+            let text = String::from_utf8_lossy(&text);
             println!("{text}");
             line(&text);
         }
@@ -239,7 +242,7 @@ mod tests {
     #[test]
     fn watch_passes_on_each_line() {
         let mut lines = Vec::new();
-        let mut shell = command("sh", &["-c", "echo a; echo b; exit 3"]);
+        let mut shell = command("sh", &["-c", "echo a; echo b >&2; exit 3"]);
         let passed = watch(&mut shell, QUICK_MAX, |line| lines.push(line.to_owned())).unwrap();
         assert!(!passed);
         assert_eq!(lines, ["a", "b"]);
