@@ -7,7 +7,7 @@ use everwire_testkit::{
     client::{Client, Heard},
     crowd::Manner,
     everwire::{Everwire, Setup},
-    foreign::{Backend, Launch},
+    foreign::{Backend, Launch, report_arrivals},
     message::{self, Mark},
     scripted::Wire,
     wait::{eventually, soon},
@@ -55,9 +55,7 @@ pub(crate) async fn arrived_at(backends: &[&Backend], said: impl Fn(&mut Checker
     let count = || {
         let mut checker = Checker::new();
         said(&mut checker);
-        for backend in backends {
-            backend.report_to(&mut checker);
-        }
+        report_arrivals(backends, &mut checker);
         (checker.tally(), checker.losses())
     };
     // A backend's log reaches us through a pipe, a moment after the message has reached it.
