@@ -1,13 +1,19 @@
 //! A process of a test: started, listened to, signalled by its id, and always ended.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    fmt,
+    io::{ErrorKind, Read, Write},
+    os::fd::{AsFd, OwnedFd},
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
     thread,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    io::ioctl_fionbio,
+    process::{Pid, Signal, kill_process},
+};
 
 use crate::wait::eventually;
 
@@ -23,12 +29,17 @@ pub struct Process {
     stderr: Lines,
 }
 
-/// The lines that a process has written so far to one of its outputs.
-#[derive(Clone, Debug, Default)]
+/// The lines that a process has written to one of its outputs.
+///
+/// Whoever asks reads first what waits in the pipe: what a process wrote before it did something
+/// that a test has seen is always there.
+#[derive(Clone, Debug)]
 pub struct Lines(Arc<Mutex<Written>>);
 
-#[derive(Debug, Default)]
 struct Written {
+    pipe: Box<dyn Read + Send>,
+    /// The beginning of a line.
+    begun: Vec<u8>,
     lines: Vec<String>,
     ended: bool,
 }
@@ -141,38 +152,81 @@ impl Drop for Process {
 }
 
 impl Lines {
-    fn of(output: impl Read + Send + 'static) -> Self {
-        let lines = Self::default();
-        let sink = lines.clone();
-        thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                sink.0.lock().unwrap().lines.push(line);
-            }
-            sink.0.lock().unwrap().ended = true;
-        });
+    fn of(pipe: impl Read + AsFd + Send + 'static) -> Self {
+        ioctl_fionbio(&pipe, true).expect("a pipe can be read without waiting");
+        let ready = pipe.as_fd().try_clone_to_owned().expect("a descriptor can be doubled");
+        let pipe = Box::new(pipe);
+        let written = Written { pipe, begun: Vec::new(), lines: Vec::new(), ended: false };
+        let lines = Self(Arc::new(Mutex::new(written)));
+        let drained = lines.clone();
+        thread::spawn(move || drained.drain_to_the_end(&ready));
         lines
     }
 
     /// All lines so far.
     pub fn all(&self) -> Vec<String> {
-        self.0.lock().unwrap().lines.clone()
+        self.after(0)
     }
 
     /// The lines after the first `from`.
     pub fn after(&self, from: usize) -> Vec<String> {
-        self.0.lock().unwrap().lines.get(from..).unwrap_or(&[]).to_vec()
+        self.caught_up().lines.get(from..).unwrap_or(&[]).to_vec()
     }
 
     /// What `find` makes of the first line from which it makes anything.
     pub fn find<T>(&self, find: impl Fn(&str) -> Option<T>) -> Option<T> {
-        self.0.lock().unwrap().lines.iter().find_map(|line| find(line))
+        self.caught_up().lines.iter().find_map(|line| find(line))
     }
 
     /// Waits until the process has closed this output: nothing more will be written.
     pub async fn complete(&self) -> Vec<String> {
-        eventually("the end of an output", async || self.0.lock().unwrap().ended.then_some(()))
-            .await;
+        eventually("the end of an output", async || self.caught_up().ended.then_some(())).await;
         self.all()
+    }
+
+    fn caught_up(&self) -> MutexGuard<'_, Written> {
+        let mut written = self.0.lock().unwrap();
+        written.catch_up();
+        written
+    }
+
+    /// Keeps the pipe from filling while nobody asks.
+    fn drain_to_the_end(&self, ready: &OwnedFd) {
+        while !self.caught_up().ended {
+            let _ = poll(&mut [PollFd::new(ready, PollFlags::IN)], None);
+        }
+    }
+}
+
+impl Written {
+    fn catch_up(&mut self) {
+        let mut chunk = [0; 16 * 1024];
+        while !self.ended {
+            match self.pipe.read(&mut chunk) {
+                Ok(0) => self.ended = true,
+                Ok(count) => self.take(&chunk[..count]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => self.ended = true,
+            }
+        }
+    }
+
+    fn take(&mut self, chunk: &[u8]) {
+        for piece in chunk.split_inclusive(|&byte| byte == b'\n') {
+            self.begun.extend_from_slice(piece);
+            if self.begun.last() == Some(&b'\n') {
+                self.begun.pop();
+                self.lines.push(String::from_utf8_lossy(&self.begun).into_owned());
+                self.begun.clear();
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} lines", self.lines.len())
     }
 }
 

@@ -43,6 +43,14 @@ pub(crate) async fn client_of(everwire: &Everwire) -> Client {
     Client::open(everwire.address(), "/", "c").await
 }
 
+/// Which of two backends has been handed a leg.
+pub(crate) async fn holder_of(backends: &[Backend; 2]) -> usize {
+    eventually("a leg at one of two backends", async || {
+        backends.iter().position(|backend| !backend.legs().is_empty())
+    })
+    .await
+}
+
 /// A crowd on `/`, each member saying a short message so many times a second.
 pub(crate) fn chatting(clients: usize, per_second: u64) -> Manner {
     let every = Duration::from_millis(1000 / per_second);
@@ -58,7 +66,7 @@ pub(crate) async fn arrived_at(backends: &[&Backend], said: impl Fn(&mut Checker
         report_arrivals(backends, &mut checker);
         (checker.tally(), checker.losses())
     };
-    // A backend's log reaches us through a pipe, a moment after the message has reached it.
+    // Confirmed means that the backend's stack has it; its handler may take a moment.
     let complete = eventually("every message at a backend", async || {
         let (tally, _) = count();
         (tally.lost == 0).then_some(tally)

@@ -10,7 +10,7 @@ use everwire_testkit::{
     wait::{eventually, now, within},
 };
 
-use crate::stage::{arrived_from, before, client_of, echoing};
+use crate::stage::{arrived_from, before, client_of, echoing, holder_of};
 
 /// Interval and timeout of the pings in these tests.
 const PING_MILLIS: u64 = 1000;
@@ -27,7 +27,7 @@ async fn fault_p4_a_stopped_backend_is_replaced_and_its_late_bytes_are_discarded
     let mut client = client_of(&everwire).await;
     client.round_trip().await;
     everwire.settled().await;
-    let holder = usize::from(backends[0].legs().is_empty());
+    let holder = holder_of(&backends).await;
 
     backends[holder].process().freeze();
     let frozen = now();

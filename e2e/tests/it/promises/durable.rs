@@ -14,7 +14,7 @@ use everwire_testkit::{
 };
 use tokio_tungstenite::tungstenite::Error;
 
-use crate::stage::{before, client_of, echo, echoing};
+use crate::stage::{before, client_of, echo, echoing, holder_of};
 
 struct Stage {
     _folder: Folder,
@@ -85,7 +85,7 @@ async fn a_backend_stopped_replaced_and_woken_stores_and_answers_nothing_twice()
     let mut client = client_of(&everwire).await;
     client.say(100).await;
     hear_answers(&mut client, 1, 1).await;
-    let holder = usize::from(opened(&backends[0]) == 0);
+    let holder = holder_of(&backends).await;
 
     backends[holder].process().freeze();
     for _ in 0..5 {
@@ -97,10 +97,6 @@ async fn a_backend_stopped_replaced_and_woken_stores_and_answers_nothing_twice()
     hear_answers(&mut client, 7, 7).await;
     everwire.settled().await;
     stage.assert_stored(&client).await;
-}
-
-fn opened(backend: &Backend) -> usize {
-    backend.pick(|event| matches!(event, Event::Open(_)).then_some(())).len()
 }
 
 /// The handshake's account: which leg, which message is next, how many answers the client has.
