@@ -249,13 +249,18 @@ impl Intake {
             to.commit();
             return Ok(true);
         }
-        self.begin_piece(header, size)?;
+        self.begin_piece(header, size, limits)?;
         Ok(false)
     }
 
-    fn begin_piece(&mut self, header: &Header, size: u64) -> Result<(), Violation> {
+    fn begin_piece(
+        &mut self,
+        header: &Header,
+        size: u64,
+        limits: &Limits,
+    ) -> Result<(), Violation> {
         let open = self.open.get_or_insert_with(|| Open {
-            runs: Runs::begin(header),
+            runs: Runs::begin(header, limits.held_max / 2),
             size: 0,
             empty_fragments: 0,
         });

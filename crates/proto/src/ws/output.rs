@@ -62,11 +62,10 @@ impl Output {
     pub fn hold_after(&mut self, number: u64, outbox: &Outbox) {
         let begun = if self.begun { self.next } else { self.written() };
         self.through = number.max(begun);
-        while !self.control.is_empty()
-            && self.control_at > self.end(outbox)
-            && self.through < outbox.last()
-        {
+        let mut end = self.end(outbox);
+        while !self.control.is_empty() && self.control_at > end && self.through < outbox.last() {
             self.through += 1;
+            end += outbox.length(self.through).unwrap_or(0);
         }
     }
 
@@ -111,16 +110,25 @@ impl Output {
             return;
         }
         if self.control.is_empty() {
-            let at = boundaries(outbox, self.begin).find(|at| *at >= self.position);
-            self.control_at = at.unwrap_or(self.position);
+            self.control_at = self.next_boundary(outbox);
         }
         write(&mut self.control);
+    }
+
+    /// Where the frame ends that is being written; here, where none is.
+    fn next_boundary(&self, outbox: &Outbox) -> u64 {
+        let at = boundaries(outbox, self.begin).find(|at| *at >= self.position);
+        at.unwrap_or(self.position)
     }
 
     /// Queues a Close frame at the next frame boundary; nothing is written after it.
     pub fn push_close(&mut self, outbox: &Outbox, write: impl FnOnce(&mut Vec<u8>)) {
         if self.closed {
             return;
+        }
+        // What waits further ahead would hold up the Close, and means nothing after it.
+        if self.control_sent == 0 && self.control_at > self.next_boundary(outbox) {
+            self.control = Vec::new();
         }
         self.push_control(outbox, write);
         self.closed = true;
