@@ -4,6 +4,7 @@ pub mod close;
 pub mod extension;
 pub mod frame;
 pub mod intake;
+pub mod message;
 pub mod output;
 pub mod runs;
 pub mod upgrade;

@@ -29,8 +29,8 @@ impl Relay {
         self.down.begin_leg(if later && trust != Trust::Acks { answered } else { 0 });
         // A cooperating backend has its session: it counts what it is sent.
         if later && trust != Trust::Acks {
-            let prelude = self.up.prelude.before(known).to_vec();
-            if !prelude.is_empty() {
+            let prelude = self.up.prelude.as_ref().map(|prelude| prelude.before(known).to_vec());
+            if let Some(prelude) = prelude.filter(|prelude| !prelude.is_empty()) {
                 self.up.output.push_control(&self.up.outbox, |to| to.extend_from_slice(&prelude));
             }
         }

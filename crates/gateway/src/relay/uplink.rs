@@ -3,7 +3,7 @@
 //! What confirms depends on the leg: the Pong of a marker, a number that a cooperating backend
 //! acknowledges, or nothing but having been written.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +46,7 @@ pub(super) struct Uplink {
     pub(super) trust: Trust,
     pub(super) marker: Option<Marker>,
     pub(super) strikes: Strikes,
-    pub(super) prelude: Prelude,
+    pub(super) prelude: Option<Box<Prelude>>,
     pub(super) masks: Masks,
     /// Number up to which the markers of this leg reach.
     marked: u64,
@@ -56,7 +56,7 @@ pub(super) struct Uplink {
     /// Number up to which everything is confirmed, on whatever leg.
     confirmed: u64,
     /// Confirmed messages that are kept a while: until when, and up to which number.
-    lingering: VecDeque<(Time, u64)>,
+    lingering: Vec<(Time, u64)>,
     /// Number of the last message ever written to its end.
     written_max: u64,
     /// A message that streams through, or has and is not confirmed: it cannot be sent again.
@@ -68,7 +68,7 @@ pub(super) struct Uplink {
 pub(super) struct OutOfStep;
 
 impl Uplink {
-    pub(super) fn new(deflate: bool, prelude: Prelude, seed: u64) -> Self {
+    pub(super) fn new(deflate: bool, first: u32, seed: u64) -> Self {
         let outbox = Outbox::default();
         Self {
             intake: Intake::new(Sender::Client, deflate),
@@ -77,13 +77,13 @@ impl Uplink {
             trust: Trust::Written,
             marker: None,
             strikes: Strikes::default(),
-            prelude,
+            prelude: (first > 0).then(|| Box::new(Prelude::new(first))),
             masks: Masks::new(seed),
             marked: 0,
             marked_at: Time::default(),
             unmarked: 0,
             confirmed: 0,
-            lingering: VecDeque::new(),
+            lingering: Vec::new(),
             written_max: 0,
             streamed: None,
         }
@@ -91,7 +91,7 @@ impl Uplink {
 
     /// Memory held for messages, in bytes.
     pub(super) fn charged(&self) -> usize {
-        self.waiting() + self.prelude.charged()
+        self.waiting() + self.prelude.as_ref().map_or(0, |prelude| prelude.charged())
     }
 
     /// Memory held for messages that will go, in bytes: what is kept for life fills no buffer.
@@ -109,8 +109,11 @@ impl Uplink {
         limits: &Limits,
     ) -> Result<Option<Event>, everwire_proto::ws::frame::Violation> {
         let event = self.intake.next(input, &mut self.outbox, limits)?;
-        if event == Some(Event::Message) && self.prelude.wants(self.outbox.last()) {
-            self.prelude.keep(&self.outbox, self.streamed == Some(self.outbox.last()))?;
+        if event == Some(Event::Message)
+            && let Some(prelude) = &mut self.prelude
+            && prelude.wants(self.outbox.last())
+        {
+            prelude.keep(&self.outbox, self.streamed == Some(self.outbox.last()))?;
         }
         Ok(event)
     }
@@ -197,10 +200,10 @@ impl Uplink {
             self.outbox.release_through(number);
             return;
         }
-        match self.lingering.back_mut() {
+        match self.lingering.last_mut() {
             // Close together they go together: the list stays short however many confirmations.
             Some((until, last)) if *until >= now + linger * 7 / 8 => *last = number,
-            _ => self.lingering.push_back((now + linger, number)),
+            _ => self.lingering.push((now + linger, number)),
         }
     }
 
@@ -209,18 +212,17 @@ impl Uplink {
     /// What this leg gets again stays until it has been written.
     pub(super) fn lingers_until(&self) -> Option<Time> {
         let written = self.output.written();
-        self.lingering.front().filter(|(_, number)| *number <= written).map(|(until, _)| *until)
+        self.lingering.first().filter(|(_, number)| *number <= written).map(|(until, _)| *until)
     }
 
     /// Releases what has lingered long enough.
     pub(super) fn release_lingering(&mut self, now: Time) {
-        while self.lingers_until().is_some_and(|until| until <= now)
-            && let Some((_, number)) = self.lingering.pop_front()
-        {
+        while self.lingers_until().is_some_and(|until| until <= now) {
+            let (_, number) = self.lingering.remove(0);
             self.outbox.release_through(number);
         }
         if self.lingering.is_empty() {
-            self.lingering = VecDeque::new();
+            self.lingering = Vec::new();
         }
     }
 

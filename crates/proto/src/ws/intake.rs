@@ -63,10 +63,10 @@ pub struct Intake {
     /// Whether messages may be compressed, marked by the first reserved bit.
     deflate: bool,
     /// The beginning of a header that came in parts.
-    head: Vec<u8>,
+    head: RawHeader,
     at: At,
     /// The message whose fragments, or parts, are coming in.
-    open: Option<Open>,
+    open: Option<Box<Open>>,
 }
 
 /// What the next byte is.
@@ -79,9 +79,18 @@ enum At {
     /// A byte of a fragment's payload.
     Piece { left: u64, offset: u64, fin: bool, mask: Option<Mask> },
     /// A byte of a control frame's payload.
-    Control { opcode: Opcode, mask: Option<Mask>, left: usize, payload: Vec<u8> },
+    Control(Box<ControlFrame>),
     /// Nothing that matters: the peer has sent its Close.
     End,
+}
+
+/// A control frame that is coming in.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct ControlFrame {
+    opcode: Opcode,
+    mask: Option<Mask>,
+    left: usize,
+    payload: Vec<u8>,
 }
 
 /// A message in fragments.
@@ -96,7 +105,7 @@ struct Open {
 impl Intake {
     /// Reads what `sender` sends, compressed messages included where `deflate` was agreed.
     pub const fn new(sender: Sender, deflate: bool) -> Self {
-        Self { sender, deflate, head: Vec::new(), at: At::Header, open: None }
+        Self { sender, deflate, head: RawHeader::EMPTY, at: At::Header, open: None }
     }
 
     /// Whether part of a message has come and its end has not.
@@ -106,7 +115,7 @@ impl Intake {
 
     /// Whether part of a frame has come and its end has not.
     pub const fn is_mid_frame(&self) -> bool {
-        !self.head.is_empty() || !matches!(self.at, At::Header | At::End)
+        self.head.used > 0 || !matches!(self.at, At::Header | At::End)
     }
 
     /// Whether the peer has sent its Close.
@@ -116,9 +125,12 @@ impl Intake {
 
     /// Memory held beside the outbox, in bytes.
     pub fn charged(&self) -> usize {
-        let payload =
-            if let At::Control { payload, .. } = &self.at { payload.capacity() } else { 0 };
-        self.head.capacity() + payload + self.open.as_ref().map_or(0, |open| open.runs.charged())
+        let control = match &self.at {
+            At::Control(frame) => size_of::<ControlFrame>() + frame.payload.capacity(),
+            _ => 0,
+        };
+        let open = self.open.as_ref().map_or(0, |open| size_of::<Open>() + open.runs.charged());
+        control + open
     }
 
     /// Reads on from `input`, which is advanced, until something has to be acted on, or all of it
@@ -171,15 +183,16 @@ impl Intake {
                         return Ok(Some(Event::Message));
                     }
                 }
-                At::Control { opcode, mask, left, payload } => {
-                    let bytes = take(input, *left as u64);
-                    payload.extend_from_slice(bytes);
-                    *left -= bytes.len();
-                    if *left > 0 {
+                At::Control(frame) => {
+                    let bytes = take(input, frame.left as u64);
+                    frame.payload.extend_from_slice(bytes);
+                    frame.left -= bytes.len();
+                    if frame.left > 0 {
                         return Ok(None);
                     }
-                    apply_mask(payload, mask.unwrap_or_default(), 0);
-                    let (opcode, payload) = (*opcode, std::mem::take(payload));
+                    let (opcode, mask) = (frame.opcode, frame.mask.unwrap_or_default());
+                    let mut payload = std::mem::take(&mut frame.payload);
+                    apply_mask(&mut payload, mask, 0);
                     self.at = At::Header;
                     return self.control(opcode, payload).map(Some);
                 }
@@ -194,22 +207,18 @@ impl Intake {
     /// The next header and its bytes, put together from what came before and what is at hand.
     #[inline]
     fn next_header(&mut self, input: &mut &[u8]) -> Result<Option<(Header, RawHeader)>, Violation> {
-        if self.head.is_empty() {
-            if let Some((header, used)) = Header::parse(input)? {
-                let (bytes, rest) = input.split_at(used);
-                *input = rest;
-                return Ok(Some((header, RawHeader::new(bytes))));
-            }
-            self.head.extend_from_slice(input);
-            *input = &[];
-            return Ok(None);
+        if self.head.used == 0
+            && let Some((header, used)) = Header::parse(input)?
+        {
+            let (bytes, rest) = input.split_at(used);
+            *input = rest;
+            return Ok(Some((header, RawHeader::new(bytes))));
         }
         while let Some((byte, rest)) = input.split_first() {
             self.head.push(*byte);
             *input = rest;
-            if let Some((header, used)) = Header::parse(&self.head)? {
-                let raw = RawHeader::new(&self.head[..used]);
-                self.head = Vec::new();
+            if let Some((header, _)) = Header::parse(self.head.bytes())? {
+                let raw = std::mem::replace(&mut self.head, RawHeader::EMPTY);
                 return Ok(Some((header, raw)));
             }
         }
@@ -230,7 +239,8 @@ impl Intake {
         if header.opcode.is_control() {
             let (mask, left) = (header.mask, header.length as usize);
             let payload = Vec::with_capacity(left.min(CONTROL_MAX));
-            self.at = At::Control { opcode: header.opcode, mask, left, payload };
+            let opcode = header.opcode;
+            self.at = At::Control(Box::new(ControlFrame { opcode, mask, left, payload }));
             return Ok(false);
         }
         let size = self.open.as_ref().map_or(0, |open| open.size).saturating_add(header.length);
@@ -259,10 +269,9 @@ impl Intake {
         size: u64,
         limits: &Limits,
     ) -> Result<(), Violation> {
-        let open = self.open.get_or_insert_with(|| Open {
-            runs: Runs::begin(header, limits.held_max / 2),
-            size: 0,
-            empty_fragments: 0,
+        let open = self.open.get_or_insert_with(|| {
+            let runs = Runs::begin(header, limits.held_max / 2);
+            Box::new(Open { runs, size: 0, empty_fragments: 0 })
         });
         open.size = size;
         if header.length == 0 && !header.fin {
@@ -313,17 +322,27 @@ impl Intake {
     }
 }
 
-/// The bytes of a header as they came.
+/// The bytes of a header as they came, or of its beginning.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct RawHeader {
     bytes: [u8; HEADER_MAX],
     used: u8,
 }
 
 impl RawHeader {
+    const EMPTY: Self = Self { bytes: [0; HEADER_MAX], used: 0 };
+
+    #[inline]
     fn new(raw: &[u8]) -> Self {
         let mut bytes = [0; HEADER_MAX];
         bytes[..raw.len()].copy_from_slice(raw);
         Self { bytes, used: raw.len() as u8 }
+    }
+
+    /// Adds a byte; a header is complete, or refused, before there is no room.
+    fn push(&mut self, byte: u8) {
+        self.bytes[usize::from(self.used)] = byte;
+        self.used += 1;
     }
 
     fn bytes(&self) -> &[u8] {

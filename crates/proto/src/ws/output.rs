@@ -21,14 +21,21 @@ pub struct Output {
     begun: bool,
     /// Messages after this number wait.
     through: u64,
-    /// Control frames, to be written when `position` reaches `control_at`.
-    control: Vec<u8>,
-    control_sent: usize,
-    control_at: u64,
-    /// Whether nothing follows the control frames that wait: the last of them is a Close.
-    closed: bool,
+    /// Where a Close frame ends the stream.
+    ends_at: Option<u64>,
+    /// Control frames that wait; there are none most of the time.
+    control: Option<Box<Control>>,
     /// A Close to be written after all messages.
-    last: Vec<u8>,
+    last: Option<Box<[u8]>>,
+}
+
+/// Control frames in their place among the messages.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Control {
+    /// They are written when the writer's position is this.
+    at: u64,
+    frames: Vec<u8>,
+    sent: usize,
 }
 
 impl Output {
@@ -40,11 +47,9 @@ impl Output {
             begin: outbox.start(),
             begun: false,
             through: u64::MAX,
-            control: Vec::new(),
-            control_sent: 0,
-            control_at: 0,
-            closed: false,
-            last: Vec::new(),
+            ends_at: None,
+            control: None,
+            last: None,
         }
     }
 
@@ -62,8 +67,9 @@ impl Output {
     pub fn hold_after(&mut self, number: u64, outbox: &Outbox) {
         let begun = if self.begun { self.next } else { self.written() };
         self.through = number.max(begun);
+        let control_at = self.control.as_ref().map_or(0, |control| control.at);
         let mut end = self.end(outbox);
-        while !self.control.is_empty() && self.control_at > end && self.through < outbox.last() {
+        while control_at > end && self.through < outbox.last() {
             self.through += 1;
             end += outbox.length(self.through).unwrap_or(0);
         }
@@ -85,18 +91,20 @@ impl Output {
     }
 
     /// Memory held, in bytes.
-    pub const fn charged(&self) -> usize {
-        self.control.capacity() + self.last.capacity()
+    pub fn charged(&self) -> usize {
+        let control = self.control.as_ref();
+        control.map_or(0, |control| size_of::<Control>() + control.frames.capacity())
+            + self.last.as_ref().map_or(0, |last| last.len())
     }
 
     /// Bytes of control frames that wait to be written.
-    pub const fn control_waiting(&self) -> usize {
-        self.control.len() - self.control_sent
+    pub fn control_waiting(&self) -> usize {
+        self.control.as_ref().map_or(0, |control| control.frames.len() - control.sent)
     }
 
     /// Whether there is nothing to write.
     pub fn is_idle(&self, outbox: &Outbox) -> bool {
-        self.control.is_empty() && self.last.is_empty() && self.waiting(outbox) == 0
+        self.control.is_none() && self.last.is_none() && self.waiting(outbox) == 0
     }
 
     /// Bytes of messages that may be written and have not been.
@@ -106,13 +114,11 @@ impl Output {
 
     /// Queues control frames at the next frame boundary; `write` appends them.
     pub fn push_control(&mut self, outbox: &Outbox, write: impl FnOnce(&mut Vec<u8>)) {
-        if self.closed {
+        if self.ends_at.is_some() {
             return;
         }
-        if self.control.is_empty() {
-            self.control_at = self.next_boundary(outbox);
-        }
-        write(&mut self.control);
+        let at = self.next_boundary(outbox);
+        write(&mut self.control.get_or_insert_with(|| Control::boxed(at)).frames);
     }
 
     /// Where the frame ends that is being written; here, where none is.
@@ -123,30 +129,31 @@ impl Output {
 
     /// Queues a Close frame at the next frame boundary; nothing is written after it.
     pub fn push_close(&mut self, outbox: &Outbox, write: impl FnOnce(&mut Vec<u8>)) {
-        if self.closed {
+        if self.ends_at.is_some() {
             return;
         }
         // What waits further ahead would hold up the Close, and means nothing after it.
-        if self.control_sent == 0 && self.control_at > self.next_boundary(outbox) {
-            self.control = Vec::new();
-        }
+        let at = self.next_boundary(outbox);
+        self.control.take_if(|control| control.sent == 0 && control.at > at);
         self.push_control(outbox, write);
-        self.closed = true;
-        self.last = Vec::new();
+        self.ends_at = self.control.as_ref().map(|control| control.at);
+        self.last = None;
     }
 
     /// Queues a Close frame after all messages that are complete; none may be added after it.
     pub fn push_last(&mut self, outbox: &Outbox, write: impl FnOnce(&mut Vec<u8>)) {
-        if self.closed || !self.last.is_empty() {
+        if self.is_closed() {
             return;
         }
-        write(&mut self.last);
+        let mut frame = Vec::new();
+        write(&mut frame);
+        self.last = Some(frame.into());
         self.promote_last(outbox);
     }
 
     /// Whether a Close frame has been queued.
     pub const fn is_closed(&self) -> bool {
-        self.closed || !self.last.is_empty()
+        self.ends_at.is_some() || self.last.is_some()
     }
 
     /// Queues a control frame after the first message that ends `ahead` bytes or more from here,
@@ -159,12 +166,11 @@ impl Output {
         ahead: u64,
         write: impl FnOnce(u64, &mut Vec<u8>),
     ) -> Option<u64> {
-        if self.closed || !self.control.is_empty() {
+        if self.ends_at.is_some() || self.control.is_some() {
             return None;
         }
         let (number, at) = self.message_end(outbox, ahead)?;
-        self.control_at = at;
-        write(number, &mut self.control);
+        write(number, &mut self.control.insert(Control::boxed(at)).frames);
         Some(number)
     }
 
@@ -178,14 +184,14 @@ impl Output {
             count += 1;
             count < room
         };
-        if self.control.is_empty() {
+        let Some(control) = &self.control else {
             let _ = outbox.slices(self.position, end).all(push);
             return count;
-        }
-        let stop = self.control_at.min(end);
+        };
+        let stop = control.at.min(end);
         let _ = outbox.slices(self.position, stop).all(&mut push)
-            && stop == self.control_at
-            && push(&self.control[self.control_sent..])
+            && stop == control.at
+            && push(&control.frames[control.sent..])
             && outbox.slices(stop, end).all(push);
         count
     }
@@ -193,17 +199,23 @@ impl Output {
     /// Notes that the first `count` bytes of [`Output::slices`] were accepted.
     pub fn wrote(&mut self, outbox: &Outbox, mut count: usize) {
         while count > 0 {
-            if self.control.is_empty() {
-                self.position += count as u64;
-                break;
-            }
-            if self.position == self.control_at {
-                count -= self.wrote_control(count);
-            } else {
-                let part = (count as u64).min(self.control_at - self.position);
-                self.position += part;
-                count -= part as usize;
-            }
+            let part = match &mut self.control {
+                Some(control) if control.at == self.position => {
+                    let part = count.min(control.frames.len() - control.sent);
+                    control.sent += part;
+                    if control.sent == control.frames.len() {
+                        self.control = None;
+                    }
+                    part
+                }
+                control => {
+                    let stop = control.as_ref().map_or(u64::MAX, |control| control.at);
+                    let part = (count as u64).min(stop - self.position);
+                    self.position += part;
+                    part as usize
+                }
+            };
+            count -= part;
         }
         while let Some(length) = outbox.length(self.next)
             && self.position >= self.begin + length
@@ -213,9 +225,7 @@ impl Output {
             self.begun = false;
         }
         self.begun |= self.position > self.begin;
-        if !self.last.is_empty() {
-            self.promote_last(outbox);
-        }
+        self.promote_last(outbox);
     }
 
     /// Releases what has been written of an exposed message, up to a frame boundary.
@@ -228,27 +238,20 @@ impl Output {
     }
 
     fn promote_last(&mut self, outbox: &Outbox) {
-        if self.control.is_empty() && self.position == self.end(outbox) {
-            self.control = std::mem::take(&mut self.last);
-            self.control_at = self.position;
-            self.closed = true;
+        if self.control.is_none()
+            && self.position == self.end(outbox)
+            && let Some(last) = self.last.take()
+        {
+            let control = self.control.insert(Control::boxed(self.position));
+            control.frames = last.into();
+            self.ends_at = Some(self.position);
         }
-    }
-
-    fn wrote_control(&mut self, count: usize) -> usize {
-        let part = count.min(self.control_waiting());
-        self.control_sent += part;
-        if self.control_waiting() == 0 {
-            self.control = Vec::new();
-            self.control_sent = 0;
-        }
-        part
     }
 
     /// Up to where may be written.
     fn end(&self, outbox: &Outbox) -> u64 {
-        if self.closed {
-            return self.control_at;
+        if let Some(end) = self.ends_at {
+            return end;
         }
         if self.through > outbox.last() {
             return outbox.readable_end();
@@ -270,6 +273,12 @@ impl Output {
             }
             number += 1;
         }
+    }
+}
+
+impl Control {
+    fn boxed(at: u64) -> Box<Self> {
+        Box::new(Self { at, frames: Vec::new(), sent: 0 })
     }
 }
 

@@ -40,7 +40,9 @@ pub enum LegRefusal {
         /// How long the body is.
         body: BodyFraming,
     },
-    /// A 101 that does not open a WebSocket, or bytes that are not an HTTP head.
+    /// Bytes that are not an HTTP head.
+    NotHttp,
+    /// A 101 that does not open a WebSocket: which part of it is wrong.
     NotWebSocket(&'static str),
     /// A good 101 whose subprotocol, compression or `Everwire-Client-Received` does not fit.
     Mismatch(&'static str),
@@ -51,7 +53,7 @@ impl LegWelcome {
     /// that had this `key` and `offer`.
     pub fn parse(head: &[u8], key: &LegKey, offer: &LegOffer<'_>) -> Result<Self, LegRefusal> {
         if !matches!(is_whole(head, RESPONSE_HEAD_MAX), Ok(true)) {
-            return Err(LegRefusal::NotWebSocket("the answer is not an HTTP head"));
+            return Err(LegRefusal::NotHttp);
         }
         let mut fields = [const { MaybeUninit::uninit() }; HEADERS_MAX];
         let mut parsed = httparse::Response::new(&mut []);
@@ -61,13 +63,13 @@ impl LegWelcome {
             &mut fields,
         );
         if status != Ok(httparse::Status::Complete(head.len())) {
-            return Err(LegRefusal::NotWebSocket("the answer is not an HTTP head"));
+            return Err(LegRefusal::NotHttp);
         }
         match parsed.code {
             Some(101) => Self::judge(&parsed, key, offer),
             Some(100..200) => Err(LegRefusal::Interim),
             Some(200..) => Err(refused(&parsed)),
-            _ => Err(LegRefusal::NotWebSocket("the answer has no valid status")),
+            _ => Err(LegRefusal::NotHttp),
         }
     }
 
