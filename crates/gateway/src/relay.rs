@@ -346,7 +346,9 @@ impl Relay {
     pub fn handle_leg_wrote(&mut self, now: Time, count: usize, blocked: bool) {
         if let Leg::Live(live) = &mut self.leg {
             live.heartbeat.took(now, count, blocked);
-            live.stirred = now;
+            if count > 0 {
+                live.stirred = now;
+            }
         }
         self.up.wrote(count);
         let Self { leg_pongs, up, .. } = self;

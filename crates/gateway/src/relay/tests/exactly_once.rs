@@ -160,6 +160,20 @@ fn a_client_that_leaves_does_not_wait_for_ever_for_an_acknowledgement() {
 }
 
 #[test]
+fn a_refused_client_s_messages_are_not_waited_for_for_ever_either() {
+    let mut rig = pipe(&[]);
+    rig.client_sends(&[0x83]);
+    for _ in 0..6 {
+        assert!(!rig.leg.finished);
+        rig.wait(10_000);
+        rig.leg_sends(&bare(Opcode::Pong, b"alive"));
+    }
+    assert!(rig.leg.finished);
+    rig.leg_ends(true);
+    assert_eq!(rig.end(), ("client".into(), "protocol_error".into(), 1002));
+}
+
+#[test]
 fn a_backend_that_counts_is_not_sent_the_prelude() {
     let restore = Restore { first: 2, answers: 1 };
     let mut rig = Rig::with(RouteConfig { restore, ..config() }, counting(0));
