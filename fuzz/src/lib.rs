@@ -1,0 +1,16 @@
+//! What must hold for any bytes from outside.
+//!
+//! One function per target. It panics where a promise is broken and otherwise says nothing. The
+//! same functions run under libFuzzer (`fuzz_targets/`) and as seeded tests (`tests/seeded.rs`).
+#![forbid(unsafe_code)]
+
+mod bytes;
+mod extension;
+mod frame;
+mod handshake;
+mod session;
+
+pub use extension::extension;
+pub use frame::frame;
+pub use handshake::handshake;
+pub use session::session;

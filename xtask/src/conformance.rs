@@ -1,0 +1,224 @@
+//! `cargo xtask conformance`: the Autobahn test suite through the gateway, on both legs.
+//!
+//! *client* leg: Autobahn's fuzzing client → everwire → an echo backend. *backend* leg: an echo
+//! client → everwire → Autobahn's fuzzing server. The outcome of each case is compared with the
+//! committed one. A blind tunnel (HAProxy, nginx) or nothing at all can stand in everwire's place:
+//! that is the control which shows that the harness itself gives the expected outcomes.
+
+mod expected;
+mod rolling;
+mod suite;
+mod through;
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
+
+use crate::conformance::expected::{Expected, Results};
+use crate::conformance::through::Through;
+use crate::install;
+use crate::process::{self, BUILD_MAX, Stopwatch};
+use crate::tally::Tally;
+
+/// Arguments for cargo that build the binary under test.
+pub(crate) const BUILD: &[&str] = &["build", "--package", "everwire-server"];
+
+/// Runs at the same time: each is two or three programs that mostly wait for each other.
+const JOBS_AT_ONCE: usize = 2;
+
+/// What to run, and through what.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Cases to run.
+    #[arg(long, value_enum, default_value = "all")]
+    set: Set,
+    /// Which side of the proxy Autobahn is on; both if not given.
+    #[arg(long, value_enum)]
+    leg: Option<Leg>,
+    /// What stands between the peers.
+    #[arg(long, value_enum, default_value = "everwire")]
+    through: Through,
+    /// Also runs the core cases while the backend is drained and replaced every second.
+    #[arg(long)]
+    rolling: bool,
+    /// Writes the outcomes down as the expected ones instead of comparing.
+    #[arg(long)]
+    record: bool,
+}
+
+/// Which side of the proxy Autobahn is on.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum Leg {
+    /// Autobahn is the client.
+    Client,
+    /// Autobahn is the backend.
+    Backend,
+}
+
+impl Leg {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Backend => "backend",
+        }
+    }
+}
+
+/// Cases by what they look at.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum Set {
+    /// Framing, control frames, fragments, UTF-8, closing: 247 cases.
+    Core,
+    /// Large messages and many: 54 cases.
+    Limits,
+    /// Compression: 216 cases, the longest.
+    Deflate,
+    /// All 517.
+    All,
+}
+
+impl Set {
+    /// The groups of cases that one run takes together.
+    fn groups(self) -> Vec<(String, Vec<String>)> {
+        let of =
+            |sections: &[&str]| sections.iter().map(|section| format!("{section}.*")).collect();
+        match self {
+            Self::Core => {
+                vec![("core".to_owned(), of(&["1", "2", "3", "4", "5", "6", "7", "10"]))]
+            }
+            Self::Limits => vec![("limits".to_owned(), of(&["9"]))],
+            Self::Deflate => {
+                let sections = (1..=5).map(|part| format!("12.{part}"));
+                let sections = sections.chain((1..=7).map(|part| format!("13.{part}")));
+                sections
+                    .map(|section| (format!("deflate-{section}"), of(&[section.as_str()])))
+                    .collect()
+            }
+            Self::All => [Self::Deflate, Self::Limits, Self::Core]
+                .iter()
+                .flat_map(|set| set.groups())
+                .collect(),
+        }
+    }
+}
+
+/// One run of Autobahn: one leg, some cases, one thing between the peers.
+struct Job {
+    leg: Leg,
+    name: String,
+    patterns: Vec<String>,
+    through: Through,
+    rolling: bool,
+}
+
+impl Job {
+    fn title(&self) -> String {
+        let rolling = if self.rolling { "-rolling" } else { "" };
+        format!("{}-{}{rolling}", self.leg.name(), self.name)
+    }
+
+    /// Whether a case belongs to this run.
+    fn has(&self, case: &str) -> bool {
+        self.patterns.iter().any(|pattern| case.starts_with(pattern.trim_end_matches('*')))
+    }
+}
+
+/// Runs what the options say.
+pub(crate) fn run(options: &Options, tally: &mut Tally) -> Result<()> {
+    install::autobahn().map_err(anyhow::Error::msg).context("Autobahn cannot run here")?;
+    if options.through == Through::Everwire {
+        ensure!(process::run(&mut process::cargo(BUILD), BUILD_MAX)?, "everwire did not build");
+    }
+    let legs = options.leg.map_or_else(|| vec![Leg::Client, Leg::Backend], |leg| vec![leg]);
+    let mut jobs: Vec<Job> = legs
+        .iter()
+        .flat_map(|leg| {
+            options.set.groups().into_iter().map(|(name, patterns)| Job {
+                leg: *leg,
+                name,
+                patterns,
+                through: options.through,
+                rolling: false,
+            })
+        })
+        .collect();
+    if options.rolling {
+        ensure!(options.through == Through::Everwire, "only everwire moves sessions");
+        jobs.extend(rolling_job());
+    }
+    for (job, results) in run_all(jobs) {
+        if options.record {
+            Expected::load(job.leg.name())?.record(&results?)?;
+        } else {
+            judge(&job, results, tally);
+        }
+    }
+    Ok(())
+}
+
+/// The sets of every test run: core and limits on both legs, and core under rolling replacement.
+pub(crate) fn smoke(tally: &mut Tally) -> Result<()> {
+    if install::autobahn_interpreter().is_none() {
+        tally.skip("Autobahn through the gateway (849 cases)", "Autobahn is not installed");
+        return Ok(());
+    }
+    let mut jobs = Vec::from_iter(rolling_job());
+    for leg in [Leg::Backend, Leg::Client] {
+        for (name, patterns) in [Set::Limits, Set::Core].iter().flat_map(|set| set.groups()) {
+            jobs.push(Job { leg, name, patterns, through: Through::Everwire, rolling: false });
+        }
+    }
+    for (job, results) in run_all(jobs) {
+        judge(&job, results, tally);
+    }
+    Ok(())
+}
+
+fn rolling_job() -> Option<Job> {
+    let (name, patterns) = Set::Core.groups().pop()?;
+    Some(Job { leg: Leg::Client, name, patterns, through: Through::Everwire, rolling: true })
+}
+
+/// Runs all jobs, a few at a time.
+fn run_all(jobs: Vec<Job>) -> Vec<(Job, Result<Results>)> {
+    let waiting = Mutex::new(VecDeque::from(jobs));
+    let done = Mutex::new(Vec::new());
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    thread::scope(|scope| {
+        for _ in 0..JOBS_AT_ONCE {
+            scope.spawn(|| {
+                while let Some(job) = next() {
+                    let clock = Stopwatch::start();
+                    let results = suite::run(&job);
+                    let cases = results.as_ref().map_or(0, Results::len);
+                    let seconds = clock.elapsed().as_secs();
+                    println!("autobahn {}: {cases} cases in {seconds} s", job.title());
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push((job, results));
+                }
+            });
+        }
+    });
+    done.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Compares one run with what is committed.
+fn judge(job: &Job, results: Result<Results>, tally: &mut Tally) {
+    let title = format!("autobahn {} through {}", job.title(), job.through.name());
+    let compared = results.and_then(|results| {
+        let expected = Expected::load(job.leg.name())?;
+        Ok(expected.compare(&results, |case| job.has(case)))
+    });
+    match compared {
+        Ok(compared) => {
+            tally.pass(compared.same);
+            let differing = compared.differing.len() as u64;
+            if differing > 0 {
+                tally.fail_many(differing, format!("{title}: {}", compared.differing.join("; ")));
+            }
+        }
+        Err(error) => tally.fail(format!("{title}: {error:#}")),
+    }
+}
