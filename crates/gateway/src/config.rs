@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::pool::config::{BackendConfig, BackendUrl, Balance, HealthCheck, PoolConfig};
+
 /// How a route treats the pipes that are opened through it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteConfig {

@@ -11,6 +11,8 @@
 
 mod connect;
 mod exchange;
+#[cfg(test)]
+pub(crate) mod scripted;
 
 use std::time::Duration;
 
@@ -153,17 +155,17 @@ async fn attempt(
     }
 }
 
-/// How long this dial may take. A silent backend must not use up a budget that another backend
-/// could be reached in, and one that is known to fail gets next to nothing of it.
+/// How long this dial may take. A silent backend must not use up the time in which another one
+/// could be reached, and one that is known to fail gets next to nothing of it.
 fn patience(guard: &DialGuard, deadline: Option<Instant>) -> Patience {
     if guard.is_suspect() {
         return Patience { connect: SUSPECT_CONNECT_TIMEOUT, opening: SUSPECT_OPENING_TIMEOUT };
     }
-    let left = deadline.map_or(OPENING_TIMEOUT, |deadline| {
-        let left = deadline.saturating_duration_since(clock::instant_at(clock::now()));
-        if guard.has_alternatives() { left / 2 } else { left }
+    let opening = if guard.has_alternatives() { SHORT_OPENING_TIMEOUT } else { OPENING_TIMEOUT };
+    let left = deadline.map_or(opening, |deadline| {
+        deadline.saturating_duration_since(clock::instant_at(clock::now()))
     });
-    Patience { connect: CONNECT_TIMEOUT, opening: left.min(OPENING_TIMEOUT) }
+    Patience { connect: CONNECT_TIMEOUT, opening: opening.min(left) }
 }
 
 /// How long a client waits for its first leg before it is answered 503: longer than a rolling
@@ -176,8 +178,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The time for connection and handshake together.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The time for connection and handshake where another backend is well: half of a first leg's
+/// budget, so that the other one is still reached in it.
+const SHORT_OPENING_TIMEOUT: Duration = Duration::from_millis(2_500);
+
 /// The time for a connection to a backend that fails while another is well.
 const SUSPECT_CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// The time for connection and handshake with a backend that fails while another is well.
 const SUSPECT_OPENING_TIMEOUT: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,26 @@ pub mod backends;
 mod clock;
 pub mod config;
 mod dial;
+mod gateway;
+mod handle;
 pub mod health;
+mod manager;
+mod metrics;
+mod pipe;
 pub mod pool;
+mod proxy;
 pub mod relay;
+mod route;
+
+pub use everwire_proto::ws::upgrade::{Refusal, Scheme, UpgradeRequest};
+
+pub use self::{
+    gateway::{Gateway, GatewayConfig, PipeStatus, Totals},
+    handle::{PipeId, PipeState},
+    manager::{BackendError, ClientInfo, Opened, PipeManager},
+    metrics::Metrics,
+    pipe::{PersistentPipe, PipeEnd, Running},
+    pool::{BackendId, Pool, PoolError},
+    proxy::InterruptibleProxy,
+    relay::{End, Tally, Who, Why},
+};

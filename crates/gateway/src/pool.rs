@@ -79,6 +79,11 @@ impl Pool {
         pool
     }
 
+    /// Whether this is the same pool.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The pool's name.
     pub fn name(&self) -> &str {
         &self.0.name
@@ -397,3 +402,6 @@ impl Drop for Waiting<'_> {
 /// Time between two questions of all that wait together: 4,000 a second are a hundredth of a
 /// core, and a probe that is due is late by a quarter of a millisecond.
 const ASK_SPACING: Duration = Duration::from_micros(250);
+
+#[cfg(test)]
+mod tests;

@@ -42,7 +42,6 @@ use self::{
     control::Pongs,
     downlink::Downlink,
     leg::{Leaving, LeavingReason, Leg, Live},
-    prelude::Prelude,
     uplink::{Trust, Uplink},
 };
 pub use self::{
@@ -167,7 +166,7 @@ impl Relay {
         };
         let mut relay = Self {
             limits,
-            up: Uplink::new(deflate, Prelude::new(config.restore.first), mask_seed),
+            up: Uplink::new(deflate, config.restore.first, mask_seed),
             down: Downlink::new(deflate),
             client: Client::new(now),
             leg: Leg::Wanted,

@@ -3,30 +3,36 @@
 //! Milliseconds since an arbitrary start that is the same for everyone in one process. A plain
 //! number, so that the state of a pipe can be written down and continued elsewhere.
 
-use std::{ops::Add, time::Duration};
+use std::{num::NonZeroU64, ops::Add, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 /// A point in monotonic time, in milliseconds since the start of the process' clock.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-pub struct Time(u64);
+///
+/// One is added inside, so that an optional instant takes no more room than an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Time(NonZeroU64);
+
+impl Default for Time {
+    fn default() -> Self {
+        Self::from_millis(0)
+    }
+}
 
 impl Time {
     /// The instant `millis` milliseconds after the clock's start.
     pub const fn from_millis(millis: u64) -> Self {
-        Self(millis)
+        Self(NonZeroU64::MIN.saturating_add(millis))
     }
 
     /// Milliseconds since the clock's start.
     pub const fn as_millis(self) -> u64 {
-        self.0
+        self.0.get() - 1
     }
 
     /// How long ago `earlier` was, or zero if it lies ahead.
     pub const fn saturating_since(self, earlier: Self) -> Duration {
-        Duration::from_millis(self.0.saturating_sub(earlier.0))
+        Duration::from_millis(self.0.get().saturating_sub(earlier.0.get()))
     }
 }
 

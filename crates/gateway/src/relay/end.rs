@@ -80,7 +80,8 @@ pub struct End {
 }
 
 impl End {
-    pub(super) fn new(who: Who, why: Why, code: CloseCode, reason: &str) -> Self {
+    /// An end with a code and a reason.
+    pub fn new(who: Who, why: Why, code: CloseCode, reason: &str) -> Self {
         Self { who, why, close: Close::new(code, reason) }
     }
 

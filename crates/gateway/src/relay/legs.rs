@@ -26,8 +26,8 @@ impl Relay {
         let later = self.tally.legs > 1;
         self.down.begin_leg(if later { answered } else { 0 });
         if later {
-            let prelude = self.up.prelude.before(known).to_vec();
-            if !prelude.is_empty() {
+            let prelude = self.up.prelude.as_ref().map(|prelude| prelude.before(known).to_vec());
+            if let Some(prelude) = prelude.filter(|prelude| !prelude.is_empty()) {
                 self.up.output.push_control(&self.up.outbox, |to| to.extend_from_slice(&prelude));
             }
         }

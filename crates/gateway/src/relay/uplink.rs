@@ -46,7 +46,7 @@ pub(super) struct Uplink {
     pub(super) trust: Trust,
     pub(super) marker: Option<Marker>,
     pub(super) strikes: Strikes,
-    pub(super) prelude: Prelude,
+    pub(super) prelude: Option<Box<Prelude>>,
     pub(super) masks: Masks,
     /// Number up to which the markers of this leg reach.
     marked: u64,
@@ -68,7 +68,7 @@ pub(super) struct Uplink {
 pub(super) struct OutOfStep;
 
 impl Uplink {
-    pub(super) fn new(deflate: bool, prelude: Prelude, seed: u64) -> Self {
+    pub(super) fn new(deflate: bool, first: u32, seed: u64) -> Self {
         let outbox = Outbox::default();
         Self {
             intake: Intake::new(Sender::Client, deflate),
@@ -77,7 +77,7 @@ impl Uplink {
             trust: Trust::Written,
             marker: None,
             strikes: Strikes::default(),
-            prelude,
+            prelude: (first > 0).then(|| Box::new(Prelude::new(first))),
             masks: Masks::new(seed),
             marked: 0,
             marked_at: Time::default(),
@@ -94,7 +94,7 @@ impl Uplink {
         self.outbox.charged()
             + self.intake.charged()
             + self.output.charged()
-            + self.prelude.charged()
+            + self.prelude.as_ref().map_or(0, |prelude| prelude.charged())
             + self.lingering.capacity() * size_of::<(Time, u64)>()
     }
 
@@ -105,8 +105,11 @@ impl Uplink {
         limits: &Limits,
     ) -> Result<Option<Event>, everwire_proto::ws::frame::Violation> {
         let event = self.intake.next(input, &mut self.outbox, limits)?;
-        if event == Some(Event::Message) && self.prelude.wants(self.outbox.last()) {
-            self.prelude.keep(&self.outbox, self.streamed == Some(self.outbox.last()))?;
+        if event == Some(Event::Message)
+            && let Some(prelude) = &mut self.prelude
+            && prelude.wants(self.outbox.last())
+        {
+            prelude.keep(&self.outbox, self.streamed == Some(self.outbox.last()))?;
         }
         Ok(event)
     }

@@ -3,6 +3,8 @@
 //! Owns how waiting bytes lie in memory: in segments that grow with what is kept and go when it
 //! has gone, so that an idle session holds nothing and a full one holds little more than its data.
 
+use std::collections::VecDeque;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Bytes in order, each with a position that never changes; appended at the end, released at the
@@ -13,11 +15,17 @@ pub struct ByteQueue {
     start: u64,
     /// Position after the last byte kept.
     end: u64,
-    /// Position of the first byte of `front`; at most `start`.
+    /// Where the bytes lie; there is nothing while no byte is kept.
+    store: Option<Box<Store>>,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Store {
+    /// Position of the first byte of `front`; not after the queue's start.
     base: u64,
     /// The oldest segment, outside of `rest`: a short backlog costs one allocation.
     front: Vec<u8>,
-    rest: Vec<Vec<u8>>,
+    rest: VecDeque<Vec<u8>>,
     /// Sum of the capacities of all segments.
     capacity: usize,
 }
@@ -40,66 +48,45 @@ impl ByteQueue {
 
     /// Memory held, in bytes: capacities and bookkeeping, not just what is visible.
     pub fn charged(&self) -> usize {
-        let segments = usize::from(self.front.capacity() > 0) + self.rest.capacity();
-        self.capacity + segments * SEGMENT_OVERHEAD
+        self.store.as_ref().map_or(0, |store| store.charged())
     }
 
     /// Adds bytes at the end.
-    pub fn append(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let segment = self.spare_segment(bytes.len());
-            let (now, later) = bytes.split_at(bytes.len().min(segment.capacity() - segment.len()));
-            segment.extend_from_slice(now);
-            self.end += now.len() as u64;
-            bytes = later;
+    pub fn append(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
         }
+        let base = self.end;
+        self.store
+            .get_or_insert_with(|| Box::new(Store { base, ..Store::default() }))
+            .append(bytes);
+        self.end += bytes.len() as u64;
     }
 
     /// Forgets everything before `position`.
     pub fn release(&mut self, position: u64) {
         debug_assert!(position <= self.end, "only what was appended can be released");
         self.start = self.start.max(position.min(self.end));
-        if self.is_empty() {
-            return self.clear();
-        }
-        while self.start >= self.base + self.front.len() as u64 {
-            self.base += self.front.len() as u64;
-            self.capacity -= self.front.capacity();
-            self.front = if self.rest.is_empty() { Vec::new() } else { self.rest.remove(0) };
+        match &mut self.store {
+            Some(store) if self.start < self.end => store.release(self.start),
+            _ => self.store = None,
         }
     }
 
     /// Forgets everything from `position` on.
     pub fn truncate(&mut self, position: u64) {
-        let position = position.max(self.start);
-        while self.end > position {
-            let excess = (self.end - position) as usize;
-            let last = self.rest.last_mut().unwrap_or(&mut self.front);
-            let cut = excess.min(last.len());
-            last.truncate(last.len() - cut);
-            self.end -= cut as u64;
-            if last.is_empty()
-                && let Some(last) = self.rest.pop()
-            {
-                self.capacity -= last.capacity();
-            }
+        let end = position.clamp(self.start, self.end);
+        match &mut self.store {
+            Some(store) if self.start < end => store.cut(self.end - end),
+            _ => self.store = None,
         }
-        if self.is_empty() {
-            self.clear();
-        }
+        self.end = end;
     }
 
     /// The bytes of `from..to` in order, as the slices they lie in.
     pub fn slices(&self, from: u64, to: u64) -> impl Iterator<Item = &[u8]> {
         debug_assert!(self.start <= from && to <= self.end, "the range must be kept");
-        let mut at = self.base;
-        std::iter::once(&self.front).chain(&self.rest).filter_map(move |segment| {
-            let begin = at;
-            at += segment.len() as u64;
-            let low = from.max(begin);
-            let high = to.min(at);
-            (low < high).then(|| &segment[(low - begin) as usize..(high - begin) as usize])
-        })
+        self.store.iter().flat_map(move |store| store.slices(from, to))
     }
 
     /// Copies bytes from `from` on into `into`, as many as are kept; gives how many.
@@ -112,29 +99,71 @@ impl ByteQueue {
         }
         copied
     }
+}
 
-    fn clear(&mut self) {
-        self.front = Vec::new();
-        self.rest = Vec::new();
-        self.capacity = 0;
-        self.base = self.end;
+impl Store {
+    fn charged(&self) -> usize {
+        let segments = usize::from(self.front.capacity() > 0) + self.rest.capacity();
+        size_of::<Self>() + self.capacity + segments * SEGMENT_OVERHEAD
+    }
+
+    fn append(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let segment = self.spare_segment(bytes.len());
+            let (now, later) = bytes.split_at(bytes.len().min(segment.capacity() - segment.len()));
+            segment.extend_from_slice(now);
+            bytes = later;
+        }
+    }
+
+    fn release(&mut self, start: u64) {
+        while start >= self.base + self.front.len() as u64 {
+            self.base += self.front.len() as u64;
+            self.capacity -= self.front.capacity();
+            self.front = self.rest.pop_front().unwrap_or_default();
+        }
+    }
+
+    /// Drops bytes at the end.
+    fn cut(&mut self, mut excess: u64) {
+        while excess > 0 {
+            let last = self.rest.back_mut().unwrap_or(&mut self.front);
+            let part = excess.min(last.len() as u64);
+            last.truncate(last.len() - part as usize);
+            excess -= part;
+            if last.is_empty()
+                && let Some(last) = self.rest.pop_back()
+            {
+                self.capacity -= last.capacity();
+            }
+        }
+    }
+
+    fn slices(&self, from: u64, to: u64) -> impl Iterator<Item = &[u8]> {
+        let mut at = self.base;
+        std::iter::once(&self.front).chain(&self.rest).filter_map(move |segment| {
+            let begin = at;
+            at += segment.len() as u64;
+            let low = from.max(begin);
+            let high = to.min(at);
+            (low < high).then(|| &segment[(low - begin) as usize..(high - begin) as usize])
+        })
     }
 
     /// The last segment, or a new one where that is full.
     fn spare_segment(&mut self, wanted: usize) -> &mut Vec<u8> {
-        let last = self.rest.last().unwrap_or(&self.front);
+        let last = self.rest.back().unwrap_or(&self.front);
         if last.len() == last.capacity() {
             let doubled = (last.capacity() * 2).min(SEGMENT_MAX);
             let segment = Vec::with_capacity(wanted.min(SEGMENT_MAX).max(doubled).max(SEGMENT_MIN));
             self.capacity += segment.capacity();
-            if self.front.is_empty() {
-                self.capacity -= self.front.capacity();
+            if self.front.capacity() == 0 {
                 self.front = segment;
             } else {
-                self.rest.push(segment);
+                self.rest.push_back(segment);
             }
         }
-        self.rest.last_mut().unwrap_or(&mut self.front)
+        self.rest.back_mut().unwrap_or(&mut self.front)
     }
 }
 
@@ -155,7 +184,7 @@ impl Serialize for ByteQueue {
 impl<'de> Deserialize<'de> for ByteQueue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Written { start, bytes } = Written::deserialize(deserializer)?;
-        let mut queue = Self { start, end: start, base: start, ..Self::default() };
+        let mut queue = Self { start, end: start, store: None };
         queue.append(&bytes);
         Ok(queue)
     }

@@ -1,0 +1,32 @@
+//! The load generator: one process, one thread, cheap enough that the proxy is what is measured.
+//!
+//! `steady` keeps messages in flight and counts round trips, `hold` keeps idle pipes and asks them
+//! all at once, `churn` opens and closes pipes. Each is ready once its connections are open, and
+//! then answers one question with what it has counted since the last one.
+
+pub(crate) mod churn;
+mod connection;
+pub(crate) mod hold;
+pub(crate) mod steady;
+
+use anyhow::Result;
+
+/// The shapes of load.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Shape {
+    /// Messages in flight on every connection all the time.
+    Steady(steady::Options),
+    /// Idle connections that are asked all at once.
+    Hold(hold::Options),
+    /// Connections opened, used once and closed.
+    Churn(churn::Options),
+}
+
+/// Runs one shape of load until the benchmark goes.
+pub(crate) async fn run(shape: Shape) -> Result<()> {
+    match shape {
+        Shape::Steady(options) => steady::run(options).await,
+        Shape::Hold(options) => hold::run(options).await,
+        Shape::Churn(options) => churn::run(options).await,
+    }
+}

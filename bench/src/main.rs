@@ -1,0 +1,84 @@
+//! Everwire measured beside HAProxy and nginx.
+//!
+//! `gateway` measures processor time, memory and latency, `faults` what clients lose when backends
+//! end. Both start everything they need and end it again. The hidden subcommands are the helper
+//! processes: load generator, echo server, the floor, and the two sides of the fault runs; none of
+//! them uses Everwire's own codec.
+
+mod clock;
+mod control;
+mod echo;
+mod faults;
+mod floor;
+mod gateway;
+mod load;
+mod meter;
+mod process;
+mod proxy;
+mod stats;
+mod table;
+mod wire;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Parser as _;
+
+/// Everwire, HAProxy and nginx side by side.
+#[derive(Debug, clap::Parser)]
+#[command(name = "everwire-bench", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Processor time, memory and latency of the proxies, held against Everwire's targets.
+    Gateway(gateway::Options),
+    /// What clients lose under the same faults, with each proxy in between.
+    Faults(faults::Options),
+    #[command(hide = true)]
+    Echo(echo::Options),
+    #[command(hide = true)]
+    Floor(floor::Options),
+    #[command(hide = true, subcommand)]
+    Load(load::Shape),
+    #[command(hide = true)]
+    FaultBackend(faults::backend::Options),
+    #[command(hide = true)]
+    FaultClients(faults::clients::Options),
+    #[command(hide = true)]
+    Tether {
+        program: PathBuf,
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().command {
+        Command::Gateway(options) => prepared(|| gateway::run(&options)),
+        Command::Faults(options) => prepared(|| faults::run(&options)),
+        Command::Echo(options) => helper(echo::run(options)),
+        Command::Floor(options) => helper(floor::run(options)),
+        Command::Load(shape) => helper(load::run(shape)),
+        Command::FaultBackend(options) => helper(faults::backend::run(options)),
+        Command::FaultClients(options) => helper(faults::clients::run(options)),
+        Command::Tether { program, args } => process::tether(&program, &args),
+    }
+}
+
+fn prepared(run: impl FnOnce() -> Result<()>) -> Result<()> {
+    process::ensure_open_files(OPEN_FILES)?;
+    run()
+}
+
+/// Helpers are single-threaded, so that they leave the processor to what is measured.
+fn helper(run: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run)
+}
+
+/// A proxy holds two sockets for each of 8,000 pipes.
+const OPEN_FILES: u64 = 17_000;

@@ -1,0 +1,458 @@
+//! The one task of a pipe: it moves bytes between two sockets and does what [`Relay`] decides.
+//!
+//! A hand-written poll, not a `select!`: a message in either direction costs one read and one
+//! write, and the idle task holds no buffer. Each turn, in this order: what others ask, the dial,
+//! backend to client, client to backend, the clock.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use everwire_proto::{time::Time, ws::close::CloseCode};
+use everwire_socket::bytes::{ByteSocket, SLICES_MAX};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    sync::OwnedSemaphorePermit,
+    time::Sleep,
+};
+
+use crate::{
+    clock,
+    dial::{Leg, LegError},
+    handle::{Ask, PipeHandle},
+    pool::SessionGuard,
+    relay::{DialFailure, DialWish, End, LegUp, Note, Relay, SocketWish, Tally, Who, Why},
+    route::{LegPlan, Route},
+};
+
+/// An open pipe: a client that has got its 101, and its backend.
+///
+/// It does nothing until [`PersistentPipe::run`] is awaited; dropping it drops both sockets.
+pub struct PersistentPipe<S> {
+    client: Option<ByteSocket<S>>,
+    leg: Option<LegSocket>,
+    dial: Option<Dial>,
+    relay: Relay,
+    handle: Arc<PipeHandle>,
+    route: Arc<Route>,
+    /// Held while this pipe's oldest message is suspected of ending backends.
+    alone: Option<OwnedSemaphorePermit>,
+    timer: Option<Pin<Box<Sleep>>>,
+    buffered: usize,
+}
+
+/// How a pipe ended, for whoever ran it.
+#[derive(Debug, Clone)]
+pub struct PipeEnd {
+    /// Who ended it.
+    pub who: Who,
+    /// Why.
+    pub why: Why,
+    /// The close code that the client was told, or told us; 1005 and 1006 as in RFC 6455.
+    pub code: u16,
+    /// The reason in words that went with it.
+    pub reason: Box<str>,
+    /// What has gone through.
+    pub tally: Tally,
+    /// Messages from the client that no backend has confirmed.
+    pub unconfirmed: u64,
+    /// How long the pipe was open.
+    pub duration: Duration,
+}
+
+type Dial =
+    Pin<Box<dyn Future<Output = (Result<Leg, LegError>, Option<OwnedSemaphorePermit>)> + Send>>;
+
+struct LegSocket {
+    socket: ByteSocket<TcpStream>,
+    guard: SessionGuard,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
+    pub(crate) fn new(
+        stream: S,
+        read_ahead: &[u8],
+        leg: Leg,
+        handle: Arc<PipeHandle>,
+        route: Arc<Route>,
+    ) -> Self {
+        let now = clock::now();
+        let up = LegUp { received: leg.welcome.client_received };
+        let deflate = leg.welcome.agreed.deflate.is_some();
+        let mut relay = Relay::new(route.config.clone(), now, deflate, up, rand::random());
+        relay.handle_leg_data(now, &leg.read_ahead);
+        relay.handle_client_data(now, read_ahead);
+        let mut pipe = Self {
+            client: Some(ByteSocket::new(stream)),
+            leg: None,
+            dial: None,
+            relay,
+            handle,
+            route,
+            alone: None,
+            timer: None,
+            buffered: 0,
+        };
+        pipe.take_leg(leg.stream, leg.guard);
+        pipe
+    }
+
+    /// Moves messages until the pipe ends; counts, logs and gives how it did.
+    ///
+    /// The future is the pipe itself: whoever runs many keeps each in a task of its own.
+    pub const fn run(self) -> Running<S> {
+        Running(self)
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let mut now = clock::now();
+        self.obey(cx, now);
+        loop {
+            self.poll_io(cx, now);
+            match self.poll_timer(cx, now) {
+                Poll::Ready(later) => now = later,
+                Poll::Pending => break,
+            }
+        }
+        self.settle_accounts(now);
+        match self.relay.finished() {
+            Some(end) => Poll::Ready(end.clone()),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Moves bytes until both sockets have nothing more to give or take.
+    fn poll_io(&mut self, cx: &mut Context<'_>, now: Time) {
+        loop {
+            let dialled = self.poll_dial(cx, now);
+            let from_leg = self.read_leg(cx, now);
+            self.write_client(cx, now);
+            let from_client = self.read_client(cx, now);
+            self.write_leg(cx, now);
+            self.drop_sockets(cx, now);
+            if !(dialled || from_leg || from_client) {
+                break;
+            }
+        }
+    }
+
+    /// Does what others have asked for.
+    fn obey(&mut self, cx: &Context<'_>, now: Time) {
+        let asked = self.handle.take_asked(cx.waker());
+        if asked.is_empty() {
+            return;
+        }
+        if asked.has(Ask::Move) {
+            self.relay.handle_move(now);
+        }
+        let (who, why, code, reason) = if asked.has(Ask::Stop) {
+            (Who::Gateway, Why::Stopping, CloseCode::GOING_AWAY, "gateway stopping")
+        } else if asked.has(Ask::Close) {
+            (Who::Operator, Why::Closed, CloseCode::POLICY, "closed by the operator")
+        } else if asked.has(Ask::Shed) {
+            (Who::Gateway, Why::Overload, CloseCode::TRY_AGAIN, "gateway holds too much")
+        } else {
+            return;
+        };
+        self.relay.handle_close(now, End::new(who, why, code, reason));
+    }
+
+    /// Dials where a leg is wanted; gives whether one has come.
+    fn poll_dial(&mut self, cx: &mut Context<'_>, now: Time) -> bool {
+        let Some(wish) = self.relay.dial_wish() else {
+            self.dial = None;
+            return false;
+        };
+        if self.leg.is_some() {
+            return false;
+        }
+        if self.dial.is_none() {
+            self.dial = Some(self.begin_dial(wish));
+        }
+        let Some(dial) = &mut self.dial else { return false };
+        let Poll::Ready((outcome, alone)) = dial.as_mut().poll(cx) else { return false };
+        self.dial = None;
+        self.alone = alone;
+        match outcome {
+            Ok(leg) => {
+                self.relay.handle_leg_up(now, LegUp { received: leg.welcome.client_received });
+                self.take_leg(leg.stream, leg.guard);
+                self.relay.handle_leg_data(now, &leg.read_ahead);
+            }
+            Err(LegError::Unauthorized) => {
+                self.relay.handle_dial_failed(now, DialFailure::Unauthorized);
+            }
+            Err(error) => {
+                let failure = DialFailure::Mismatch(error.to_string());
+                self.relay.handle_dial_failed(now, failure);
+            }
+        }
+        true
+    }
+
+    fn begin_dial(&mut self, wish: DialWish) -> Dial {
+        let plan = LegPlan {
+            handle: self.handle.clone(),
+            leg: u64::from(self.relay.tally().legs) + 1,
+            client_next: self.relay.client_next(),
+            server_count: self.relay.server_count(),
+        };
+        let route = self.route.clone();
+        let held = self.alone.take();
+        Box::pin(async move {
+            let alone = match (wish.alone, held) {
+                (false, _) => None,
+                (true, Some(held)) => Some(held),
+                (true, None) => route.pool.alone().await,
+            };
+            (route.dial_again(&plan).await, alone)
+        })
+    }
+
+    fn take_leg(&mut self, stream: TcpStream, guard: SessionGuard) {
+        self.handle.backend.store(guard.backend().0, Relaxed);
+        self.leg = Some(LegSocket { socket: ByteSocket::new(stream), guard });
+        // A backend that began to drain while it was being dialled did not find this pipe.
+        if self.leg.as_ref().is_some_and(|leg| !leg.guard.is_wanted()) {
+            self.relay.handle_move(clock::now());
+        }
+    }
+
+    fn read_leg(&mut self, cx: &mut Context<'_>, now: Time) -> bool {
+        let wish = self.relay.leg_wish();
+        if !matches!(wish, SocketWish::Keep { read: true } | SocketWish::Finish) {
+            return false;
+        }
+        let Some(leg) = &mut self.leg else { return false };
+        let relay = &mut self.relay;
+        match leg.socket.poll_read(cx, |bytes| relay.handle_leg_data(now, bytes)) {
+            Poll::Pending => false,
+            Poll::Ready(Ok(count)) if count > 0 => true,
+            Poll::Ready(end) => {
+                self.lose_leg(now, end.is_ok());
+                true
+            }
+        }
+    }
+
+    fn lose_leg(&mut self, now: Time, clean: bool) {
+        if let Some(leg) = self.leg.take() {
+            self.handle.backend.store(0, Relaxed);
+            leg.guard.ended();
+            self.relay.handle_leg_end(now, clean);
+        }
+    }
+
+    fn read_client(&mut self, cx: &mut Context<'_>, now: Time) -> bool {
+        let wish = self.relay.client_wish();
+        if !matches!(wish, SocketWish::Keep { read: true } | SocketWish::Finish) {
+            return false;
+        }
+        let Some(client) = &mut self.client else { return false };
+        let relay = &mut self.relay;
+        match client.poll_read(cx, |bytes| relay.handle_client_data(now, bytes)) {
+            Poll::Pending => false,
+            Poll::Ready(Ok(count)) if count > 0 => true,
+            Poll::Ready(_) => {
+                self.client = None;
+                relay.handle_client_end(now);
+                true
+            }
+        }
+    }
+
+    fn write_client(&mut self, cx: &mut Context<'_>, now: Time) {
+        let Some(client) = &mut self.client else { return };
+        loop {
+            let mut slices: [&[u8]; SLICES_MAX] = [&[]; SLICES_MAX];
+            let count = self.relay.client_output(&mut slices);
+            if count == 0 {
+                break;
+            }
+            let wanted: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+            match client.poll_write(cx, &slices[..count]) {
+                Poll::Pending => return self.relay.handle_client_wrote(now, 0, true),
+                Poll::Ready(Ok(taken)) if taken > 0 => {
+                    self.relay.handle_client_wrote(now, taken, taken < wanted);
+                }
+                Poll::Ready(_) => {
+                    self.client = None;
+                    return self.relay.handle_client_end(now);
+                }
+            }
+        }
+    }
+
+    fn write_leg(&mut self, cx: &mut Context<'_>, now: Time) {
+        let Some(leg) = &mut self.leg else { return };
+        if matches!(self.relay.leg_wish(), SocketWish::Drop | SocketWish::Reset) {
+            return;
+        }
+        loop {
+            let mut slices: [&[u8]; SLICES_MAX] = [&[]; SLICES_MAX];
+            let count = self.relay.leg_output(now, &mut slices);
+            if count == 0 {
+                break;
+            }
+            let wanted: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+            match leg.socket.poll_write(cx, &slices[..count]) {
+                Poll::Pending => return self.relay.handle_leg_wrote(now, 0, true),
+                Poll::Ready(Ok(taken)) if taken > 0 => {
+                    self.relay.handle_leg_wrote(now, taken, taken < wanted);
+                }
+                // What the backend sent before it went away is still to be read.
+                Poll::Ready(_) => return,
+            }
+        }
+    }
+
+    /// Shuts, drops or resets sockets as wished.
+    fn drop_sockets(&mut self, cx: &mut Context<'_>, now: Time) {
+        match self.relay.client_wish() {
+            SocketWish::Drop | SocketWish::Reset => self.client = None,
+            SocketWish::Finish if self.relay.client_output(&mut [&[]]) == 0 => {
+                if let Some(client) = &mut self.client {
+                    client.poll_finish(cx);
+                }
+            }
+            SocketWish::Finish | SocketWish::Keep { .. } => {}
+        }
+        match self.relay.leg_wish() {
+            SocketWish::Drop => {
+                self.leg = None;
+                self.handle.backend.store(0, Relaxed);
+            }
+            SocketWish::Reset => {
+                if let Some(leg) = &self.leg {
+                    let _ = leg.socket.stream().set_zero_linger();
+                }
+                self.lose_leg(now, false);
+            }
+            SocketWish::Finish if self.relay.leg_output(now, &mut [&[]]) == 0 => {
+                if let Some(leg) = &mut self.leg {
+                    leg.socket.poll_finish(cx);
+                }
+            }
+            SocketWish::Finish | SocketWish::Keep { .. } => {}
+        }
+    }
+
+    /// Does what is due; ready with the new instant as long as something was.
+    fn poll_timer(&mut self, cx: &mut Context<'_>, now: Time) -> Poll<Time> {
+        let Some(at) = self.relay.poll_timeout() else { return Poll::Pending };
+        if at <= now {
+            self.relay.handle_timeout(now);
+            return Poll::Ready(now);
+        }
+        let at = clock::instant_at(at);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+        // A deadline that has moved away is noticed when the old one passes: a busy pipe does not
+        // touch the timer at every message.
+        if at < timer.deadline() {
+            timer.as_mut().reset(at);
+        }
+        ready!(timer.as_mut().poll(cx));
+        timer.as_mut().reset(at);
+        Poll::Ready(clock::now())
+    }
+
+    fn settle_accounts(&mut self, now: Time) {
+        let buffered = self.relay.charged();
+        self.route.gateway.account(self.buffered, buffered);
+        self.buffered = buffered;
+        self.handle.show(&self.relay, buffered);
+        let over = buffered > BUFFERED_ALWAYS && self.route.gateway.is_over_budget();
+        self.relay.handle_pause(now, over);
+        if over && self.relay.is_waiting() {
+            self.route.gateway.shed_largest();
+        }
+        if self.alone.is_some() && !self.relay.is_suspect() {
+            self.alone = None;
+        }
+        for note in self.relay.take_notes() {
+            self.log(&note);
+        }
+    }
+
+    fn log(&self, note: &Note) {
+        self.route.gateway.metrics().note(note);
+        let (pipe, route) = (self.handle.id.0, &*self.route.name);
+        match note {
+            Note::LegLost { loss, code, unconfirmed } => {
+                let how = loss.as_str();
+                tracing::info!(pipe, route, how, code, unconfirmed, "backend lost, client kept");
+            }
+            Note::BackendBrokeRules { reason } => {
+                tracing::warn!(pipe, route, reason, "backend broke the WebSocket protocol");
+            }
+            Note::Unconfirmable => {
+                tracing::warn!(pipe, route, "backend answers no Ping: delivery is at most once");
+            }
+        }
+    }
+
+    fn log_end(&self, end: &PipeEnd) {
+        tracing::info!(
+            pipe = self.handle.id.0,
+            route = &*self.route.name,
+            client = %self.handle.client,
+            path = self.handle.forwarded.path(),
+            who = end.who.as_str(),
+            why = end.why.as_str(),
+            code = end.code,
+            reason = &*end.reason,
+            seconds = end.duration.as_secs_f64(),
+            legs = end.tally.legs,
+            client_messages = end.tally.up_messages,
+            client_bytes = end.tally.up_bytes,
+            backend_messages = end.tally.down_messages,
+            backend_bytes = end.tally.down_bytes,
+            replayed = end.tally.replayed,
+            unconfirmed = end.unconfirmed,
+            "pipe closed"
+        );
+    }
+
+    fn ended(&self, end: &End) -> PipeEnd {
+        PipeEnd {
+            who: end.who,
+            why: end.why,
+            code: end.close.reported_code().0,
+            reason: end.close.reason.clone(),
+            tally: self.relay.tally(),
+            unconfirmed: self.relay.unconfirmed(),
+            duration: clock::now().saturating_since(self.handle.since),
+        }
+    }
+}
+
+/// A pipe at work; see [`PersistentPipe::run`].
+#[must_use = "a pipe does nothing until it is awaited"]
+pub struct Running<S>(PersistentPipe<S>);
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Future for Running<S> {
+    type Output = PipeEnd;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<PipeEnd> {
+        let pipe = &mut self.0;
+        let end = ready!(pipe.poll(cx));
+        let end = pipe.ended(&end);
+        pipe.route.gateway.metrics().closed(&end);
+        pipe.log_end(&end);
+        Poll::Ready(end)
+    }
+}
+
+impl<S> Drop for PersistentPipe<S> {
+    fn drop(&mut self) {
+        self.route.gateway.account(self.buffered, 0);
+        self.route.gateway.forget(&self.handle, self.relay.tally());
+    }
+}
+
+/// Memory that a pipe may use however much the process holds, in bytes.
+const BUFFERED_ALWAYS: usize = 16 * 1024;

@@ -1,0 +1,146 @@
+//! The gateway inside another program's HTTP server: hyper, axum, anything of tower.
+
+use std::{
+    convert::Infallible,
+    net::{Ipv4Addr, SocketAddr},
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use everwire_proto::ws::upgrade::{Refusal, Scheme, UpgradeRequest};
+use http::{HeaderValue, Request, Response, StatusCode, header, request::Parts};
+use http_body_util::Full;
+use hyper_util::rt::TokioIo;
+use tokio::task::JoinSet;
+use tower_service::Service;
+
+use crate::manager::{ClientInfo, Opened, PipeManager};
+
+/// A tower service that answers WebSocket handshakes with uninterrupted pipes.
+///
+/// Mount it in any axum or hyper application. Its pipes run as long as the service, or a clone of
+/// it, lives.
+#[derive(Debug, Clone)]
+pub struct InterruptibleProxy {
+    manager: PipeManager,
+    client: fn(&Parts) -> Option<SocketAddr>,
+    running: Arc<Mutex<JoinSet<()>>>,
+}
+
+impl InterruptibleProxy {
+    /// A proxy that opens pipes with this manager.
+    pub fn new(manager: PipeManager) -> Self {
+        let client = |parts: &Parts| parts.extensions.get::<SocketAddr>().copied();
+        Self { manager, client, running: Arc::default() }
+    }
+
+    /// Says how to find the client's address in a request, for `X-Forwarded-For` and the list of
+    /// pipes. Without it a `SocketAddr` among the request's extensions is used.
+    #[must_use]
+    pub fn client_from(mut self, client: fn(&Parts) -> Option<SocketAddr>) -> Self {
+        self.client = client;
+        self
+    }
+
+    /// The manager, to add and remove backends.
+    pub const fn manager(&self) -> &PipeManager {
+        &self.manager
+    }
+
+    /// Answers one request: 101 and a running pipe, or the reason why not.
+    pub async fn handle<B>(&self, mut request: Request<B>) -> Response<Full<Bytes>> {
+        let upgrade = hyper::upgrade::on(&mut request);
+        let (parts, _) = request.into_parts();
+        let address = (self.client)(&parts);
+        let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let client = ClientInfo { address: address.unwrap_or(unknown), scheme: Scheme::Http };
+        match self.open(&parts, client).await {
+            Ok(opened) => {
+                let response = switching(&opened);
+                self.run(upgrade, opened);
+                response
+            }
+            Err(refusal) => refused(refusal),
+        }
+    }
+
+    async fn open(&self, parts: &Parts, client: ClientInfo) -> Result<Opened, Refusal> {
+        let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+        let version = format!("{:?}", parts.version);
+        let headers = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let request = UpgradeRequest::from_parts(parts.method.as_str(), target, &version, headers)?;
+        self.manager.open(request, client).await
+    }
+
+    fn run(&self, upgrade: hyper::upgrade::OnUpgrade, opened: Opened) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        while running.try_join_next().is_some() {}
+        running.spawn(async move {
+            if let Ok(upgraded) = upgrade.await {
+                opened.into_pipe(TokioIo::new(upgraded), &[]).run().await;
+            }
+        });
+    }
+}
+
+impl<B: Send + 'static> Service<Request<B>> for InterruptibleProxy {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let proxy = self.clone();
+        Box::pin(async move { Ok(proxy.handle(request).await) })
+    }
+}
+
+fn switching(opened: &Opened) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    let welcome = &opened.leg.welcome;
+    let accept = HeaderValue::from_bytes(opened.request.accept());
+    let protocol = welcome.agreed.protocol.as_ref().map(|name| HeaderValue::from_str(name));
+    let extensions = welcome.agreed.deflate.as_ref().map(|deflate| {
+        let mut answer = Vec::new();
+        deflate.write_answer(&mut answer);
+        HeaderValue::from_bytes(&answer)
+    });
+    let fields = [
+        (header::SEC_WEBSOCKET_ACCEPT, Some(accept)),
+        (header::SEC_WEBSOCKET_PROTOCOL, protocol),
+        (header::SEC_WEBSOCKET_EXTENSIONS, extensions),
+    ];
+    for (name, value) in fields {
+        if let Some(Ok(value)) = value {
+            headers.insert(name, value);
+        }
+    }
+    append(headers, welcome.headers.iter());
+    response
+}
+
+fn refused(refusal: Refusal) -> Response<Full<Bytes>> {
+    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    let mut response = Response::new(Full::from(refusal.body));
+    *response.status_mut() = status;
+    append(response.headers_mut(), refusal.headers.iter());
+    response
+}
+
+fn append<'a>(headers: &mut http::HeaderMap, fields: impl Iterator<Item = (&'a str, &'a [u8])>) {
+    for (name, value) in fields {
+        let name = header::HeaderName::try_from(name);
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
+            headers.append(name, value);
+        }
+    }
+}

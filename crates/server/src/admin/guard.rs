@@ -1,0 +1,113 @@
+//! Who may ask the admin API.
+//!
+//! Three doors, in this order. *Host*: without a token only loopback protects the API, and a web
+//! page could reach it by giving its own name the address 127.0.0.1 (DNS rebinding); so a host
+//! must then be an address or `localhost`. *Origin*: a browser's request from another page is
+//! refused, token or not. *Token*: compared in constant time; probes never need it.
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+use super::problem::Problem;
+use crate::node::Node;
+
+/// Lets a request through or answers it.
+pub(super) async fn check(State(node): State<Arc<Node>>, request: Request, next: Next) -> Response {
+    match judge(&node, request.uri().path(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn judge(node: &Node, path: &str, headers: &HeaderMap) -> Result<(), Problem> {
+    let is_probe = PROBES.contains(&path);
+    let token = node.admin.token.as_deref();
+    let host = text(headers, header::HOST);
+    if token.is_none() && !is_probe && !host.is_some_and(is_address_or_localhost) {
+        return Err(Problem::forbidden(
+            "without admin.token the host must be an IP address or localhost",
+        ));
+    }
+    check_origin(headers, host)?;
+    match token {
+        Some(token) if !is_probe && !carries(headers, token) => Err(Problem::unauthorized()),
+        _ => Ok(()),
+    }
+}
+
+/// Browsers say where a request comes from; scripts and `everwire` itself say nothing.
+fn check_origin(headers: &HeaderMap, host: Option<&str>) -> Result<(), Problem> {
+    let refused =
+        || Problem::forbidden("a browser may ask from the admin listener's own page only");
+    if headers.contains_key(header::ORIGIN) {
+        let origin = text(headers, header::ORIGIN).and_then(|origin| origin.split_once("://"));
+        let same = origin.is_some_and(|(_, authority)| Some(authority) == host);
+        return if same { Ok(()) } else { Err(refused()) };
+    }
+    match text(headers, header::HeaderName::from_static("sec-fetch-site")) {
+        Some("cross-site" | "same-site") => Err(refused()),
+        _ => Ok(()),
+    }
+}
+
+fn carries(headers: &HeaderMap, token: &str) -> bool {
+    let given = text(headers, header::AUTHORIZATION).and_then(|value| value.split_once(' '));
+    given.is_some_and(|(scheme, given)| {
+        scheme.eq_ignore_ascii_case("bearer") && is_same(given.trim().as_bytes(), token.as_bytes())
+    })
+}
+
+/// Compares without stopping at the first difference: the time tells how long the given text is,
+/// which its sender knows, and nothing of the secret.
+fn is_same(given: &[u8], secret: &[u8]) -> bool {
+    let mut difference = given.len() ^ secret.len();
+    for (index, byte) in given.iter().enumerate() {
+        let other = secret[index % secret.len().max(1)];
+        difference |= usize::from(std::hint::black_box(byte ^ other));
+    }
+    std::hint::black_box(difference) == 0
+}
+
+fn is_address_or_localhost(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+const PROBES: [&str; 2] = ["/livez", "/readyz"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_whole_token_is_the_token() {
+        assert!(is_same(b"open-sesame", b"open-sesame"));
+        for wrong in ["", "open", "open-sesame!", "open-sesamf", "open-sesameopen-sesame"] {
+            assert!(!is_same(wrong.as_bytes(), b"open-sesame"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_not_an_address() {
+        for host in ["127.0.0.1", "127.0.0.1:8404", "[::1]:8404", "[::1]", "LocalHost:1"] {
+            assert!(is_address_or_localhost(host), "{host}");
+        }
+        for host in ["evil.example", "evil.example:8404", "127.0.0.1.evil.example", "", ":1"] {
+            assert!(!is_address_or_localhost(host), "{host}");
+        }
+    }
+}

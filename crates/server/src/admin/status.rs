@@ -1,0 +1,39 @@
+//! `GET /api/v1/status`: a snapshot of the node.
+
+use std::sync::Arc;
+
+use axum::{Json, extract};
+use everwire_gateway::pool::State;
+use serde_json::{Value, json};
+
+use crate::node::{Node, Phase};
+
+pub(super) async fn show(extract::State(node): extract::State<Arc<Node>>) -> Json<Value> {
+    let state = match node.phase() {
+        Phase::Starting => "starting",
+        Phase::Ready => "ready",
+        Phase::Stopping => "stopping",
+    };
+    let totals = node.gateway.totals();
+    let pools: Vec<_> = node.pools().iter().map(|(name, pool)| summary(name, pool)).collect();
+    Json(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "state": state,
+        "uptime_seconds": node.uptime().as_secs(),
+        "listen": node.listening(),
+        "connections": node.metrics.connections.get(),
+        "connections_max": node.limits.connections_max,
+        "pipes": totals.pipes,
+        "pipes_waiting": totals.waiting,
+        "buffered_bytes": totals.buffered,
+        "buffered_max": node.limits.buffered_max,
+        "pools": pools,
+    }))
+}
+
+fn summary(name: &str, pool: &everwire_gateway::Pool) -> Value {
+    let backends = pool.backends();
+    let ready = backends.iter().filter(|backend| backend.state == State::Ready).count();
+    let sessions: u64 = backends.iter().map(|backend| u64::from(backend.sessions)).sum();
+    json!({ "name": name, "backends": backends.len(), "ready": ready, "sessions": sessions })
+}

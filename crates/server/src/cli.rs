@@ -1,0 +1,206 @@
+//! The command line: what can be typed, nothing of what it does.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A client's WebSocket outlives its backend
+#[derive(Debug, Parser)]
+#[command(name = "everwire", version, propagate_version = true)]
+#[command(about = "Everwire: a client's WebSocket outlives its backend")]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 node \
+                        unreachable.\nStart with: everwire demo")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// All commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show on this machine that clients survive killed backends
+    Demo(DemoArgs),
+    /// Run a node
+    Serve(ServeArgs),
+    /// Find every mistake in a configuration
+    Check(CheckArgs),
+    /// The effective configuration, or the reference of all keys
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// A snapshot of a running node
+    Status(NodeArgs),
+    /// Backends of a running node
+    #[command(subcommand)]
+    Pool(PoolCommand),
+    /// Live sessions of a running node
+    #[command(subcommand)]
+    Pipe(PipeCommand),
+    /// The demo's sample service
+    #[command(hide = true)]
+    DemoBackend(DemoBackendArgs),
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// What to show
+    #[arg(value_enum, default_value_t = DemoSubject::Gateway)]
+    pub(crate) subject: DemoSubject,
+    /// Exit after the proof, with 1 if it failed
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// The same faults without Everwire: shows what is lost then
+    #[arg(long)]
+    pub(crate) unprotected: bool,
+}
+
+/// What the demo can show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DemoSubject {
+    /// Clients behind the gateway while backends are killed and rolled
+    Gateway,
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// Where clients connect, for example 127.0.0.1:8080 (repeatable)
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Vec<String>,
+    /// Where the admin API listens, for example 127.0.0.1:8404
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) admin: Option<String>,
+    /// A backend, for example ws://127.0.0.1:9001 (repeatable: a pool and a route /)
+    #[arg(long, value_name = "URL")]
+    pub(crate) backend: Vec<String>,
+    /// The form of the log: text or json
+    #[arg(long, value_name = "FORM")]
+    pub(crate) log: Option<String>,
+}
+
+/// Where a configuration comes from.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SourceArgs {
+    /// The configuration file [default: everwire.toml in this directory, if there is one]
+    #[arg(short, long, value_name = "FILE", env = "EVERWIRE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// The mistakes as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Verbs of `config`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// The effective configuration: file, environment and defaults together
+    Print(SourceArgs),
+    /// The reference of all keys
+    Doc,
+    /// A file with every key at its default
+    Example,
+}
+
+/// Which node to talk to, and how its answer is shown.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct NodeArgs {
+    /// The node's admin address
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "EVERWIRE_ADMIN",
+        default_value = "http://127.0.0.1:8404"
+    )]
+    pub(crate) admin: String,
+    /// The node's admin token
+    #[arg(long, env = "EVERWIRE_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// The admin API's answer as it is
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Verbs of `pool`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PoolCommand {
+    /// List the backends of one pool, or of all
+    Ls {
+        /// The pool
+        pool: Option<String>,
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+    /// Add a backend
+    Add {
+        #[command(flatten)]
+        target: BackendArgs,
+        /// Its share of new sessions beside the others'
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        weight: u32,
+        /// How many sessions it may have
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        sessions_max: Option<u32>,
+    },
+    /// Move a backend's sessions away, then forget it: when this returns it can be stopped
+    Rm {
+        #[command(flatten)]
+        target: BackendArgs,
+    },
+    /// Move a backend's sessions away and give it no new ones
+    Drain {
+        #[command(flatten)]
+        target: BackendArgs,
+    },
+    /// Give a drained backend sessions again
+    Ready {
+        #[command(flatten)]
+        target: BackendArgs,
+    },
+}
+
+/// One backend of one pool.
+#[derive(Debug, Args)]
+pub(crate) struct BackendArgs {
+    /// The pool
+    pub(crate) pool: String,
+    /// The backend's URL, as `pool ls` shows it
+    pub(crate) url: String,
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+}
+
+/// Verbs of `pipe`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PipeCommand {
+    /// List the live sessions
+    Ls {
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+    /// Close one session: its client gets 1008
+    Close {
+        /// The session's id, as `pipe ls` shows it
+        id: String,
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+}
+
+/// Arguments of the demo's sample service.
+#[derive(Debug, Args)]
+pub(crate) struct DemoBackendArgs {
+    /// Where it listens
+    #[arg(long)]
+    pub(crate) listen: std::net::SocketAddr,
+    /// The directory it remembers its sessions in, shared with its siblings
+    #[arg(long)]
+    pub(crate) store: PathBuf,
+}

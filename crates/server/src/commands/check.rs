@@ -1,0 +1,26 @@
+//! `everwire check`: every mistake of a configuration at once.
+
+use crate::{
+    cli::CheckArgs,
+    config::{self, Flags},
+    failure::Failure,
+    terminal,
+};
+
+pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
+    let sources = super::sources(&args.source, Flags::default())?;
+    let name = sources.file.as_ref().map_or("the environment", |(name, _)| name).to_owned();
+    match config::load(&sources) {
+        Ok(_) if args.json => terminal::print_json(&serde_json::json!({ "items": [] })),
+        Ok(config) => {
+            let (pools, routes) = (config.pools.len(), config.routes.len());
+            terminal::print_line(&format!("{name} is fine: pools {pools}, routes {routes}"))
+        }
+        Err(mistakes) => {
+            if args.json {
+                terminal::print_json(&mistakes.to_json())?;
+            }
+            Err(Failure::Usage(mistakes.to_string()))
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Every key there is: its name, what it takes, its default, what it means.
+//!
+//! The reference (`config doc`), the example file and the answer to an unknown key all come from
+//! this table. A test loads the example and finds the built-in defaults.
+
+/// One table of the configuration.
+pub(super) struct Section {
+    /// The heading in an example file, without brackets; empty for the top.
+    pub(super) heading: &'static str,
+    /// The heading with its brackets, as the example writes it.
+    pub(super) example: &'static str,
+    pub(super) doc: &'static str,
+    pub(super) keys: &'static [Key],
+}
+
+/// One key of a section.
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    /// What may be written.
+    pub(super) takes: &'static str,
+    /// The default as TOML; empty where there is none.
+    pub(super) default: &'static str,
+    pub(super) doc: &'static str,
+    pub(super) state: State,
+}
+
+/// Whether a key does something in this version.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// It does.
+    Ready,
+    /// It is reserved: using it is a mistake that says so.
+    Later,
+}
+
+const fn key(
+    name: &'static str,
+    takes: &'static str,
+    default: &'static str,
+    doc: &'static str,
+) -> Key {
+    Key { name, takes, default, doc, state: State::Ready }
+}
+
+const fn later(name: &'static str) -> Key {
+    Key { name, takes: "", default: "", doc: "", state: State::Later }
+}
+
+/// All sections in the order in which the reference lists them.
+pub(super) const SECTIONS: [&Section; 8] =
+    [&TOP, &ADMIN, &POOL, &BACKEND, &HEALTH, &ROUTE, &LIMITS, &STOP];
+
+pub(super) const TOP: Section = Section {
+    heading: "",
+    example: "",
+    doc: "The node itself.",
+    keys: &[
+        key(
+            "listen",
+            "address, or list of addresses",
+            "\"127.0.0.1:8080\"",
+            "Where WebSocket clients connect. Port 0 takes a free one.",
+        ),
+        key("log", "text, json", "\"text\"", "The form of the log on standard error."),
+        key(
+            "shards",
+            "number",
+            "0",
+            "Threads that serve clients, each with its own listener; 0 means one per processor.",
+        ),
+        later("tls"),
+        later("hubs"),
+        later("backplane"),
+        later("cluster"),
+        later("fleet"),
+        later("bridges"),
+    ],
+};
+
+pub(super) const ADMIN: Section = Section {
+    heading: "admin",
+    example: "[admin]",
+    doc: "The admin listener: API, metrics, probes.",
+    keys: &[
+        key("listen", "address", "\"127.0.0.1:8404\"", "Where the admin API listens."),
+        key(
+            "token",
+            "string",
+            "",
+            "What `Authorization: Bearer …` must carry. Required as soon as the address is not \
+             loopback; /livez and /readyz never ask for it.",
+        ),
+    ],
+};
+
+pub(super) const POOL: Section = Section {
+    heading: "pools.NAME",
+    example: "[pools.chat]",
+    doc: "A pool of interchangeable backends.",
+    keys: &[
+        key(
+            "backends",
+            "list of URLs or tables",
+            "[\"ws://127.0.0.1:9001\", \"ws://127.0.0.1:9002\"]",
+            "The backends. A URL without a path gets the client's path and query; one with a \
+             path is dialled at exactly that path, the client's query added.",
+        ),
+        key(
+            "balance",
+            "least-sessions, round-robin, hash",
+            "\"least-sessions\"",
+            "Which backend a new session gets.",
+        ),
+        key(
+            "affinity",
+            "none",
+            "\"none\"",
+            "Which backend a returning client gets; only `none` exists yet.",
+        ),
+        key(
+            "health",
+            "table",
+            "",
+            "Ask each backend whether it is well, with keys path and interval. Health decides \
+             only new dials; if no backend is healthy, all are tried.",
+        ),
+        later("affinity_cookie"),
+    ],
+};
+
+pub(super) const BACKEND: Section = Section {
+    heading: "pools.NAME.backends[]",
+    example: "",
+    doc: "A backend written as a table: { url = \"ws://127.0.0.1:9001\", weight = 2 }.",
+    keys: &[
+        key("url", "ws:// URL", "", "Where it listens."),
+        key("weight", "1 to 1000", "1", "Its share of new sessions beside the others'."),
+        key("sessions_max", "number", "", "How many sessions it may have; no limit if absent."),
+    ],
+};
+
+pub(super) const HEALTH: Section = Section {
+    heading: "pools.NAME.health",
+    example: "",
+    doc: "An active check: { path = \"/healthz\", interval = \"1s\" }.",
+    keys: &[
+        key("path", "path", "", "What is asked for with GET; an answer of 2xx means well."),
+        key("interval", "duration", "\"1s\"", "How often; at least 100ms."),
+    ],
+};
+
+pub(super) const ROUTE: Section = Section {
+    heading: "routes",
+    example: "[[routes]]",
+    doc: "Which clients go to which pool, and what they are promised.",
+    keys: &[
+        key("path", "path", "\"/\"", "Prefix of the client's path; the longest match wins."),
+        key("host", "host name", "", "Only clients that ask for this host; any if absent."),
+        key("pool", "name of a pool", "\"chat\"", "The pool the clients go to."),
+        key(
+            "delivery",
+            "at-most-once, at-least-once, exactly-once",
+            "\"at-least-once\"",
+            "What a client's message is promised when its backend is lost. `exactly-once` needs \
+             a backend that answers the Everwire-* headers.",
+        ),
+        key(
+            "restore",
+            "none, signalr, graphql-transport-ws, or a table",
+            "\"none\"",
+            "How an unmodified backend gets its session back: { first = 1, answers = 1 } sends \
+             the client's first message again and swallows the first answer.",
+        ),
+        key(
+            "buffer_max",
+            "size",
+            "\"5MiB\"",
+            "What one session may hold back while its backend is away; at least 64KiB.",
+        ),
+        key("message_max", "size", "\"64MiB\"", "Larger messages close with 1009."),
+        key(
+            "outage_max",
+            "duration",
+            "\"1m\"",
+            "How long a client is held without a backend; 0s closes at once with 1012.",
+        ),
+        key(
+            "drain_quiet",
+            "duration",
+            "\"500ms\"",
+            "When moving on purpose: how long the old backend must have been silent.",
+        ),
+        key("drain_max", "duration", "\"10s\"", "… and when the move stops waiting for that."),
+        key(
+            "replays_max",
+            "1 to 100",
+            "3",
+            "How many backends one message may bring down before its session closes with 1011.",
+        ),
+        key(
+            "ping",
+            "table",
+            "{ interval = \"20s\", timeout = \"10s\" }",
+            "The heartbeat, on both sides.",
+        ),
+        key(
+            "on_full",
+            "close, pause",
+            "\"close\"",
+            "When the buffer is full and no backend is there: close with 1013, or stop reading.",
+        ),
+        key(
+            "confirm_linger",
+            "duration",
+            "\"0s\"",
+            "Keep confirmed messages this much longer, for backends whose stack queues.",
+        ),
+        key(
+            "restart_codes",
+            "list of close codes",
+            "[1001, 1006, 1011, 1012, 1013, 1014]",
+            "Backend closes that mean \"restarted\"; all others are a goodbye and pass through.",
+        ),
+        key(
+            "origins",
+            "list of origins",
+            "[]",
+            "Browser origins that may connect, https://app.example.com; others get 403. An empty \
+             list checks nothing.",
+        ),
+    ],
+};
+
+pub(super) const LIMITS: Section = Section {
+    heading: "limits",
+    example: "[limits]",
+    doc: "Limits of the whole process.",
+    keys: &[
+        key(
+            "connections_max",
+            "number",
+            "18000",
+            "Clients at the same time; the next one is answered 503. Each needs two file \
+             descriptors.",
+        ),
+        key("buffered_max", "size", "\"1GiB\"", "All buffers of the process together."),
+    ],
+};
+
+pub(super) const STOP: Section = Section {
+    heading: "stop",
+    example: "[stop]",
+    doc: "What happens on SIGTERM.",
+    keys: &[
+        key(
+            "announce",
+            "duration",
+            "\"1s\"",
+            "How long /readyz says 503 while clients are still accepted, so that a load balancer \
+             turns away first.",
+        ),
+        key(
+            "window",
+            "duration",
+            "\"5s\"",
+            "The clients are closed with 1001 spread over this time, so that they do not all \
+             come back in the same instant.",
+        ),
+    ],
+};
+
+pub(super) const PING: Section = Section {
+    heading: "routes.ping",
+    example: "",
+    doc: "The heartbeat.",
+    keys: &[
+        key("interval", "duration", "\"20s\"", "How often a silent peer is asked."),
+        key("timeout", "duration", "\"10s\"", "How long it may owe an answer."),
+    ],
+};
+
+pub(super) const RESTORE: Section = Section {
+    heading: "routes.restore",
+    example: "",
+    doc: "Restoring a session by hand.",
+    keys: &[
+        key("first", "0 to 16", "0", "How many of the client's first messages are kept."),
+        key("answers", "0 to 16", "0", "How many of the first answers are swallowed."),
+    ],
+};
+
+pub(super) const BACKPLANE: Section = Section {
+    heading: "backplane",
+    example: "",
+    doc: "How nodes talk.",
+    keys: &[key("url", "memory:", "\"memory:\"", "Only one node yet.")],
+};

@@ -1,0 +1,130 @@
+//! Writes a configuration as TOML, every key with its effective value.
+
+use std::fmt::Write;
+
+use everwire_gateway::config::{BackendConfig, PoolConfig, Restore, RouteConfig};
+
+use super::{
+    Config, LogFormat, Route, pool, route,
+    units::{format_duration, format_size},
+};
+
+/// The whole configuration. The admin token is a secret and stays out.
+pub(super) fn config(config: &Config) -> String {
+    let mut out = Toml::default();
+    out.key("listen", &list(config.listen.iter().map(|address| quoted(address.to_string()))));
+    let log = match config.log {
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
+    };
+    out.key("log", &quoted(log));
+    out.key("shards", &config.shards);
+    out.heading("[admin]");
+    out.key("listen", &quoted(config.admin.listen.to_string()));
+    if config.admin.token.is_some() {
+        out.line("# token is set; it is not shown");
+    }
+    for (name, pool) in &config.pools {
+        out.pool(name, pool);
+    }
+    for route in &config.routes {
+        out.route(route);
+    }
+    out.heading("[limits]");
+    out.key("connections_max", &config.limits.connections_max);
+    out.key("buffered_max", &quoted(format_size(config.limits.buffered_max)));
+    out.heading("[stop]");
+    out.key("announce", &quoted(format_duration(config.stop.announce)));
+    out.key("window", &quoted(format_duration(config.stop.window)));
+    out.text
+}
+
+#[derive(Default)]
+struct Toml {
+    text: String,
+}
+
+impl Toml {
+    fn pool(&mut self, name: &str, pool: &PoolConfig) {
+        self.heading(&format!("[pools.{name}]"));
+        self.key("backends", &list(pool.backends.iter().map(backend)));
+        self.key("balance", &quoted(name_of(&pool::BALANCES, pool.balance)));
+        self.key("affinity", &quoted("none"));
+        if let Some(health) = &pool.health {
+            let path = quoted(&health.path);
+            let interval = format_duration(health.interval);
+            self.key("health", &format!("{{ path = {path}, interval = \"{interval}\" }}"));
+        }
+    }
+
+    fn route(&mut self, route: &Route) {
+        self.heading("[[routes]]");
+        self.key("path", &quoted(&route.path));
+        if let Some(host) = &route.host {
+            self.key("host", &quoted(host));
+        }
+        self.key("pool", &quoted(&route.pool));
+        self.promises(&route.config);
+    }
+
+    fn promises(&mut self, config: &RouteConfig) {
+        let duration = |value| quoted(format_duration(value));
+        self.key("delivery", &quoted(name_of(&route::DELIVERIES, config.delivery)));
+        self.key("restore", &restore(config.restore));
+        let buffer_max = u64::try_from(config.buffer_max).unwrap_or(u64::MAX);
+        self.key("buffer_max", &quoted(format_size(buffer_max)));
+        self.key("message_max", &quoted(format_size(config.message_max)));
+        self.key("outage_max", &duration(config.outage_max));
+        self.key("drain_quiet", &duration(config.drain_quiet));
+        self.key("drain_max", &duration(config.drain_max));
+        self.key("replays_max", &config.replays_max);
+        let ping = (duration(config.ping.interval), duration(config.ping.timeout));
+        self.key("ping", &format!("{{ interval = {}, timeout = {} }}", ping.0, ping.1));
+        self.key("on_full", &quoted(name_of(&route::ON_FULL, config.on_full)));
+        self.key("confirm_linger", &duration(config.confirm_linger));
+        self.key("restart_codes", &list(config.restart_codes.iter().map(u16::to_string)));
+        self.key("origins", &list(config.origins.iter().map(quoted)));
+    }
+
+    fn heading(&mut self, heading: &str) {
+        self.line("");
+        self.line(heading);
+    }
+
+    fn key(&mut self, key: &str, value: &dyn std::fmt::Display) {
+        self.line(&format!("{key} = {value}"));
+    }
+
+    fn line(&mut self, line: &str) {
+        let written = writeln!(self.text, "{line}");
+        debug_assert!(written.is_ok(), "a String takes every line");
+    }
+}
+
+fn backend(backend: &BackendConfig) -> String {
+    let url = quoted(backend.url.to_string());
+    if backend.weight == 1 && backend.sessions_max.is_none() {
+        return url;
+    }
+    let most = backend.sessions_max.map(|most| format!(", sessions_max = {most}"));
+    format!("{{ url = {url}, weight = {}{} }}", backend.weight, most.unwrap_or_default())
+}
+
+fn restore(restore: Restore) -> String {
+    if restore == Restore::NONE {
+        return quoted("none");
+    }
+    format!("{{ first = {}, answers = {} }}", restore.first, restore.answers)
+}
+
+fn name_of<T: PartialEq + Copy>(names: &[(&'static str, T)], value: T) -> &'static str {
+    names.iter().find(|(_, named)| *named == value).map_or("", |(name, _)| name)
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    format!("[{}]", items.collect::<Vec<_>>().join(", "))
+}
+
+fn quoted(text: impl AsRef<str>) -> String {
+    toml::Value::from(text.as_ref()).to_string()
+}

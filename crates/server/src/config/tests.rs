@@ -1,0 +1,171 @@
+//! The configuration as its users meet it: what is read, and how mistakes are told.
+
+use super::*;
+
+fn sources(file: &str) -> Sources {
+    Sources { file: Some(("everwire.toml".to_owned(), file.to_owned())), ..Sources::default() }
+}
+
+fn mistakes(sources: &Sources) -> String {
+    load(sources).expect_err("has mistakes").to_string()
+}
+
+fn backend_flag(url: &str) -> Sources {
+    let flags = Flags { backends: vec![url.to_owned()], ..Flags::default() };
+    Sources { flags, ..Sources::default() }
+}
+
+const SMALL: &str =
+    "[pools.chat]\nbackends = [\"ws://127.0.0.1:9001\"]\n[[routes]]\npool = \"chat\"\n";
+
+#[test]
+fn the_example_has_every_key_at_its_default() {
+    let config = load(&sources(&example())).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let default = Config::default();
+    assert_eq!(config.listen, default.listen);
+    assert_eq!(config.log, default.log);
+    assert_eq!(config.shards, default.shards);
+    assert_eq!(config.admin, default.admin);
+    assert_eq!(config.limits, default.limits);
+    assert_eq!(config.stop, default.stop);
+    assert_eq!(config.routes[0].config, RouteConfig::default());
+    assert_eq!(config.pools["chat"].balance, PoolConfig::default().balance);
+}
+
+#[test]
+fn the_example_file_is_the_one_in_the_repository() {
+    assert_eq!(example(), include_str!("../../example.toml"), "run `everwire config example`");
+}
+
+#[test]
+fn what_is_printed_is_read_back() {
+    let file = "listen = [\"127.0.0.1:1\", \"[::1]:2\"]\nlog = \"json\"\n[pools.chat]\n\
+        backends = [\"ws://127.0.0.1:9001\", { url = \"ws://b:9/x\", weight = 3, sessions_max = 7 }]\n\
+        health = { path = \"/healthz\", interval = \"2s\" }\n[[routes]]\npath = \"/a\"\n\
+        host = \"App.example.com\"\npool = \"chat\"\nrestore = \"signalr\"\nbuffer_max = 70000\n\
+        origins = [\"https://app.example.com\"]\non_full = \"pause\"\n";
+    let config = load(&sources(file)).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let again = load(&sources(&print(&config))).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert_eq!(config, again);
+    assert_eq!(again.routes[0].host.as_deref(), Some("app.example.com"));
+    assert_eq!(again.routes[0].config.restore.first, 1);
+}
+
+#[test]
+fn a_printed_configuration_does_not_tell_the_token() {
+    let file = format!("[admin]\ntoken = \"open-sesame\"\n{SMALL}");
+    let config = load(&sources(&file)).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert!(!print(&config).contains("open-sesame"));
+    assert!(!format!("{config:?}").contains("open-sesame"));
+}
+
+#[test]
+fn ten_different_mistakes_are_told_at_once_with_line_and_key() {
+    let file = r#"listen = "everywhere"
+log = "xml"
+lissen = "127.0.0.1:1"
+[admin]
+listen = "0.0.0.0:8404"
+[pools.chat]
+backends = ["http://127.0.0.1:9001"]
+affinity = "cookie"
+[[routes]]
+pool = "chatt"
+delivery = "twice"
+buffer_max = "5 bananas"
+ping = { interval = "20s", timout = "10s" }
+[hubs.status]
+path = "/statusHub"
+"#;
+    let told = mistakes(&sources(file));
+    for part in [
+        "everwire.toml:1: listen: \"everywhere\" is not an address",
+        "everwire.toml:2: log: \"xml\" is not one of text, json",
+        "everwire.toml:3: lissen: unknown key; did you mean listen?",
+        "everwire.toml:5: admin.token: is required because 0.0.0.0:8404 is not loopback",
+        "everwire.toml:7: pools.chat.backends[0]: ",
+        "everwire.toml:8: pools.chat.affinity: \"cookie\" is not available yet",
+        "everwire.toml:9: routes[0].pool: there is no [pools.chatt]",
+        "everwire.toml:11: routes[0].delivery: \"twice\" is not one of at-most-once, ",
+        "everwire.toml:12: routes[0].buffer_max: \"5 bananas\" is not a size",
+        "everwire.toml:13: routes[0].ping.timout: unknown key; did you mean timeout?",
+        "everwire.toml:14: hubs: not available yet",
+        "11 mistakes",
+    ] {
+        assert!(told.contains(part), "{part}\nis missing in\n{told}");
+    }
+}
+
+#[test]
+fn broken_toml_is_told_with_its_line_beside_other_mistakes() {
+    let told = mistakes(&sources("lissen = 1\nlog = \nshards = 0\n"));
+    assert!(told.contains("everwire.toml:1: lissen"), "{told}");
+    assert!(told.contains("everwire.toml:2: "), "{told}");
+}
+
+#[test]
+fn the_environment_wins_over_the_file_and_flags_win_over_both() {
+    let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let mut sources = sources(&format!("listen = \"127.0.0.1:1\"\n{SMALL}"));
+    sources.variables = vec![
+        variable("EVERWIRE_LISTEN", "127.0.0.1:2"),
+        variable("EVERWIRE_ROUTES__0__DELIVERY", "exactly-once"),
+        variable("EVERWIRE_ROUTES__0__RESTART_CODES", "1012,1001"),
+        variable("EVERWIRE_ROUTES__0__PING", "{ interval = \"1s\" }"),
+        variable("EVERWIRE_LIMITS__CONNECTIONS_MAX", "10"),
+    ];
+    let config = load(&sources).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert_eq!(config.listen[0].port(), 2);
+    assert_eq!(config.routes[0].config.restart_codes, [1012, 1001]);
+    assert_eq!(config.routes[0].config.ping.interval, Duration::from_secs(1));
+    assert_eq!(config.limits.connections_max, 10);
+    sources.flags.listen = vec!["127.0.0.1:3".to_owned()];
+    let config = load(&sources).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert_eq!(config.listen[0].port(), 3);
+}
+
+#[test]
+fn a_wrong_variable_is_told_by_its_name() {
+    let mut sources = sources(SMALL);
+    sources.variables = vec![("EVERWIRE_ROUTES__0__DELIVRY".to_owned(), "x".to_owned())];
+    let told = mistakes(&sources);
+    assert!(
+        told.contains(
+            "environment EVERWIRE_ROUTES__0__DELIVRY: routes[0].delivry: unknown key; did you \
+             mean delivery?"
+        ),
+        "{told}"
+    );
+}
+
+#[test]
+fn backend_flags_are_a_pool_and_a_route() {
+    let mut sources = backend_flag("ws://127.0.0.1:9001");
+    sources.variables =
+        vec![("EVERWIRE_ROUTES__0__DELIVERY".to_owned(), "at-most-once".to_owned())];
+    let config = load(&sources).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert_eq!(config.routes[0].path, "/");
+    assert_eq!(config.pools[FLAG_POOL].backends.len(), 1);
+    assert_eq!(config.routes[0].config.delivery, everwire_gateway::config::Delivery::AtMostOnce);
+}
+
+#[test]
+fn backends_by_flag_and_by_file_are_a_mistake() {
+    let sources = Sources { file: sources(SMALL).file, ..backend_flag("ws://127.0.0.1:9002") };
+    assert!(mistakes(&sources).contains("--backend: the file has pools or routes already"));
+}
+
+#[test]
+fn nothing_to_serve_is_a_mistake_that_says_what_to_write() {
+    assert!(mistakes(&sources("")).contains("give --backend"));
+}
+
+#[test]
+fn doubles_are_mistakes() {
+    let file = "listen = [\"127.0.0.1:1\", \"127.0.0.1:1\"]\n[pools.chat]\n\
+        backends = [\"ws://a:1\", \"ws://a:1\"]\n[[routes]]\npool = \"chat\"\n[[routes]]\npool = \"chat\"\n";
+    let told = mistakes(&sources(file));
+    for part in ["listed twice", "in this pool twice", "a route for / exists already"] {
+        assert!(told.contains(part), "{part}\nis missing in\n{told}");
+    }
+}

@@ -1,0 +1,154 @@
+//! From an accepted socket to a running session.
+//!
+//! Read the head (bounded in bytes and time), judge it, find its route, let the gateway dial, and
+//! only then answer 101. Until then nothing behind the head is interpreted: what a client sends
+//! early is held, bounded, and becomes the first frames of the session.
+
+use std::{
+    future::{Future, pending},
+    io,
+    net::SocketAddr,
+    time::Duration,
+};
+
+use everwire_gateway::{ClientInfo, Opened, Scheme};
+use everwire_proto::ws::upgrade::{HeadError, HeadScan, REQUEST_HEAD_MAX, Refusal, UpgradeRequest};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::{
+    refuse,
+    shard::{Shard, Slot},
+    stream::ClientStream,
+};
+
+/// Serves one accepted connection until it is a session or refused.
+pub(super) async fn run(mut stream: TcpStream, peer: SocketAddr, slot: Slot, shard: Shard) {
+    match open(&mut stream, peer, &shard).await {
+        Ok((opened, held)) => start(stream, opened, &held, slot, &shard).await,
+        Err(End::Refused(refusal)) => {
+            shard.node.metrics.refused.inc();
+            tracing::debug!(client = %peer, status = refusal.status, "client refused");
+            refuse::answer(stream, &refusal).await;
+        }
+        Err(End::Gone) => tracing::debug!(client = %peer, "client gone during its handshake"),
+    }
+}
+
+/// Why there is no session.
+enum End {
+    Refused(Refusal),
+    /// The client went away, or never said anything: nobody is there to answer.
+    Gone,
+}
+
+impl From<Refusal> for End {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<io::Error> for End {
+    fn from(_: io::Error) -> Self {
+        Self::Gone
+    }
+}
+
+async fn open(
+    stream: &mut TcpStream,
+    peer: SocketAddr,
+    shard: &Shard,
+) -> Result<(Opened, Vec<u8>), End> {
+    stream.set_nodelay(true)?;
+    let Ok(read) = timeout(HEAD_TIMEOUT, read_head(stream)).await else {
+        shard.node.metrics.head_timeouts.inc();
+        let seconds = HEAD_TIMEOUT.as_secs();
+        return Err(Refusal::new(408, format!("no whole request within {seconds} s")).into());
+    };
+    let (request, mut held) = read?;
+    let routes = shard.node.routes();
+    let Some(routed) = routes.find(request.host(), request.path()) else {
+        return Err(Refusal::new(404, "no route leads there").into());
+    };
+    let from = ClientInfo { address: peer, scheme: Scheme::Http };
+    let dialling = routed.manager.open(request, from);
+    let opened = unless_gone(dialling, stream, &mut held).await.ok_or(End::Gone)??;
+    Ok((opened, held))
+}
+
+/// Reads the head and no more than one read beyond it.
+async fn read_head(stream: &mut TcpStream) -> Result<(UpgradeRequest, Vec<u8>), End> {
+    let mut received = Vec::with_capacity(HEAD_GUESS);
+    let mut scan = HeadScan::new(REQUEST_HEAD_MAX + 1);
+    loop {
+        if stream.read_buf(&mut received).await? == 0 {
+            return Err(End::Gone);
+        }
+        match scan.advance(&received) {
+            Ok(None) => received.reserve(HEAD_GUESS),
+            Ok(Some(length)) => {
+                let held = received.split_off(length);
+                return Ok((UpgradeRequest::parse(&received)?, held));
+            }
+            Err(error) => return Err(refusal_of(error).into()),
+        }
+    }
+}
+
+fn refusal_of(error: HeadError) -> Refusal {
+    match error {
+        HeadError::TooLong => Refusal::head_too_large(error.to_string()),
+        HeadError::ControlByte => Refusal::bad_request(error.to_string()),
+    }
+}
+
+/// Drives `work` and listens to the client meanwhile; `None` if it hangs up first.
+async fn unless_gone<T>(
+    work: impl Future<Output = T>,
+    stream: &mut TcpStream,
+    held: &mut Vec<u8>,
+) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = gone(stream, held) => None,
+    }
+}
+
+/// Resolves when the client hangs up. What it sends early is held; once the limit is reached the
+/// kernel holds the rest, and a hang-up shows when the work is done.
+async fn gone(stream: &mut TcpStream, held: &mut Vec<u8>) {
+    while held.len() < HELD_MAX {
+        match stream.read_buf(held).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+    }
+    pending().await
+}
+
+/// Answers 101 and starts the session as a task of its own, which is as large as a session and
+/// not as large as a handshake.
+async fn start(mut stream: TcpStream, opened: Opened, held: &[u8], slot: Slot, shard: &Shard) {
+    let answered = timeout(ANSWER_TIMEOUT, stream.write_all(&opened.response_head())).await;
+    if !matches!(answered, Ok(Ok(()))) {
+        return tracing::debug!("client gone before its 101");
+    }
+    let pipe = opened.into_pipe(ClientStream::new(stream, slot), held);
+    shard.tasks.spawn(pipe.run());
+}
+
+/// From accepting to the end of the head, not per byte.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A 101 fits any socket buffer; a client that does not take it is gone.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What browsers and libraries send fits one read.
+const HEAD_GUESS: usize = 2048;
+
+/// What a client may send before its 101: libraries send nothing, a few the first message.
+const HELD_MAX: usize = 64 << 10;

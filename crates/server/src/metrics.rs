@@ -1,0 +1,77 @@
+//! The node's own metrics and the page that shows all of them.
+//!
+//! Names start with `everwire_`; labels come from closed sets only, so the number of series does
+//! not depend on what clients send.
+
+use everwire_gateway::Gateway;
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::{counter::Counter, gauge::Gauge, info::Info},
+    registry::Registry,
+};
+
+/// What the node counts beside the gateway's own metrics.
+pub(crate) struct Metrics {
+    /// Connections that were accepted.
+    pub(crate) accepted: Counter,
+    /// Connections that are open, in their handshake or as a session.
+    pub(crate) connections: Gauge,
+    /// Connections answered 503 because `connections_max` was reached.
+    pub(crate) turned_away: Counter,
+    /// Times that accepting failed, for want of file descriptors most likely.
+    pub(crate) accept_errors: Counter,
+    /// Clients that sent no whole request head in time.
+    pub(crate) head_timeouts: Counter,
+    /// Requests that did not become a session.
+    pub(crate) refused: Counter,
+    registry: Registry,
+}
+
+impl Metrics {
+    pub(crate) fn new(gateway: &Gateway) -> Self {
+        let mut registry = Registry::with_prefix("everwire");
+        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "What runs", version);
+        let mut metrics = Self {
+            accepted: Counter::default(),
+            connections: Gauge::default(),
+            turned_away: Counter::default(),
+            accept_errors: Counter::default(),
+            head_timeouts: Counter::default(),
+            refused: Counter::default(),
+            registry,
+        };
+        metrics.register();
+        gateway.register_metrics(&mut metrics.registry);
+        metrics
+    }
+
+    /// The page in the OpenMetrics text format.
+    pub(crate) fn page(&self) -> Result<String, std::fmt::Error> {
+        let mut page = String::new();
+        encode(&mut page, &self.registry)?;
+        Ok(page)
+    }
+
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("accepted", "Client connections accepted", self.accepted.clone());
+        registry.register("connections", "Client connections open", self.connections.clone());
+        registry.register(
+            "turned_away",
+            "Client connections answered 503 at connections_max",
+            self.turned_away.clone(),
+        );
+        registry.register("accept_errors", "Failures to accept", self.accept_errors.clone());
+        registry.register(
+            "head_timeouts",
+            "Clients without a whole request in time",
+            self.head_timeouts.clone(),
+        );
+        registry.register(
+            "refused",
+            "Requests that did not become a session",
+            self.refused.clone(),
+        );
+    }
+}

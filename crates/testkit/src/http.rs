@@ -1,0 +1,77 @@
+//! One HTTP/1.1 request, one answer, one connection: enough to talk to an admin listener.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::wait::soon;
+
+/// An HTTP answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The headers, names in lower case; of a repeated one the last.
+    pub headers: BTreeMap<String, String>,
+    /// The body as text.
+    pub body: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// Sends a request with an optional JSON body and reads the answer to the end of the connection.
+pub async fn request(to: SocketAddr, method: &str, path: &str, body: Option<&Value>) -> Answer {
+    let body = body.map(Value::to_string).unwrap_or_default();
+    let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n{kind}\
+         Content-Length: {length}\r\n\r\n{body}"
+    );
+    let raw = soon(&format!("{method} {path}"), exchange(to, head.as_bytes())).await;
+    parse(&raw.unwrap_or_else(|error| panic!("{method} {to}{path}: {error}")))
+}
+
+async fn exchange(to: SocketAddr, request: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(to).await?;
+    stream.write_all(request).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    Ok(answer)
+}
+
+fn parse(raw: &[u8]) -> Answer {
+    let text = String::from_utf8_lossy(raw);
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let mut lines = head.lines();
+    let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|s| s.parse().ok());
+    let header = |line: &str| {
+        let (name, value) = line.split_once(':')?;
+        Some((name.to_ascii_lowercase(), value.trim().to_owned()))
+    };
+    let headers: BTreeMap<_, _> = lines.filter_map(header).collect();
+    let chunked = headers.get("transfer-encoding").is_some_and(|value| value == "chunked");
+    let body = if chunked { unchunk(body) } else { body.to_owned() };
+    Answer { status: status.unwrap_or_else(|| panic!("not HTTP: {text:?}")), headers, body }
+}
+
+fn unchunk(mut body: &str) -> String {
+    let mut whole = String::new();
+    while let Some((size, rest)) = body.split_once("\r\n") {
+        let Ok(size) = usize::from_str_radix(size.trim(), 16) else { break };
+        let Some(chunk) = rest.get(..size).filter(|chunk| !chunk.is_empty()) else { break };
+        whole.push_str(chunk);
+        body = rest.get(size + 2..).unwrap_or("");
+    }
+    whole
+}

@@ -1,0 +1,121 @@
+//! Finds what the tests need besides cargo: Node with its packages, Python with `websockets`,
+//! HAProxy, nginx, the right to make network namespaces.
+//!
+//! `cargo xtask test` installs them. A test whose tool is missing fails and says what to do, unless
+//! skipping is allowed: then it says `SKIPPED` where a test runner cannot swallow it.
+
+use std::{
+    fmt,
+    fs::OpenOptions,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// Why a tool cannot be used, and what would help.
+#[derive(Clone, Debug)]
+pub struct Missing(String);
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The tool, or an early return from the test after having said loudly that it did not run.
+#[macro_export]
+macro_rules! need {
+    ($tool:expr) => {
+        match $tool {
+            Ok(tool) => tool,
+            Err(missing) => return $crate::tools::skip(&missing),
+        }
+    };
+}
+
+/// Node, with the packages of `e2e/node` installed. `EVERWIRE_NODE` overrides which.
+pub fn node() -> Result<PathBuf, Missing> {
+    let node = override_or("EVERWIRE_NODE", || "node".into());
+    works(Command::new(&node).arg("--version"), "Node (node) is not installed")?;
+    let packages = workspace().join("e2e/node/node_modules/ws");
+    if packages.is_dir() {
+        Ok(node)
+    } else {
+        Err(Missing("the packages of e2e/node are not installed: npm ci --prefix e2e/node".into()))
+    }
+}
+
+/// The Python that has `websockets`. `EVERWIRE_PYTHON` overrides which.
+pub fn python() -> Result<PathBuf, Missing> {
+    let python = override_or("EVERWIRE_PYTHON", || workspace().join(".tools/venv/bin/python"));
+    let hint = "no Python with websockets: python3 -m venv .tools/venv && \
+                .tools/venv/bin/pip install -r e2e/python/requirements.txt";
+    works(Command::new(&python).args(["-c", "import websockets"]), hint)?;
+    Ok(python)
+}
+
+/// HAProxy, a control that drops sockets.
+pub fn haproxy() -> Result<PathBuf, Missing> {
+    let haproxy = PathBuf::from("haproxy");
+    works(Command::new(&haproxy).arg("-v"), "HAProxy is not installed: apt-get install haproxy")?;
+    Ok(haproxy)
+}
+
+/// nginx, a control that drops sockets.
+pub fn nginx() -> Result<PathBuf, Missing> {
+    let nginx = PathBuf::from("nginx");
+    works(Command::new(&nginx).arg("-v"), "nginx is not installed: apt-get install nginx")?;
+    Ok(nginx)
+}
+
+/// `ip`, and the right to make a network namespace with it.
+pub fn namespaces() -> Result<PathBuf, Missing> {
+    let hint = "network namespaces need root and iproute2";
+    works(Command::new("unshare").args(["--net", "ip", "link"]), hint)?;
+    Ok(PathBuf::from("ip"))
+}
+
+/// The root of the repository.
+pub fn workspace() -> PathBuf {
+    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    crate_folder.ancestors().nth(2).expect("the kit lies two folders deep").to_owned()
+}
+
+/// Fails the test, or says that it is skipped where that is allowed: by `EVERWIRE_ALLOW_SKIP=1`,
+/// or by `EVERWIRE_SKIPPED`, the file in which `cargo xtask test` collects what did not run.
+pub fn skip(missing: &Missing) {
+    let thread = std::thread::current();
+    // The test runner names a test's thread after it.
+    let line = format!("{}: {missing}", thread.name().unwrap_or("a test"));
+    let list = environment("EVERWIRE_SKIPPED");
+    let allowed = list.is_some() || environment("EVERWIRE_ALLOW_SKIP").as_deref() == Some("1");
+    assert!(allowed, "{missing}");
+    if let Some(list) = list {
+        let file = OpenOptions::new().append(true).create(true).open(list);
+        let written = file.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
+        written.expect("the list of skipped tests can be written");
+    }
+    // Straight to the stream: `eprintln!` is captured for tests that pass.
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {line}");
+}
+
+/// A variable of the environment: this is the one file of the kit that reads it.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "where the tools of a test are is told by the environment"
+)]
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn override_or(name: &str, otherwise: impl FnOnce() -> PathBuf) -> PathBuf {
+    environment(name).map_or_else(otherwise, PathBuf::from)
+}
+
+fn works(command: &mut Command, hint: &str) -> Result<(), Missing> {
+    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    match quiet.status() {
+        Ok(status) if status.success() => Ok(()),
+        _ => Err(Missing(hint.to_owned())),
+    }
+}

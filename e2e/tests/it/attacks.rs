@@ -1,0 +1,9 @@
+//! Bad input: the answer comes from the gateway, and the backend sees nothing of it.
+
+mod control_frames;
+mod endings;
+mod frames;
+mod handshake;
+mod random;
+mod tunnel;
+mod upgrade_headers;

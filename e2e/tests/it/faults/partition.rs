@@ -1,0 +1,103 @@
+//! P12: the link between Everwire and a backend is down, for less and for more than the deadline.
+
+use std::{path::Path, time::Duration};
+
+use everwire_testkit::{
+    everwire::{Everwire, Setup},
+    foreign::{Backend, Launch},
+    namespace::Namespace,
+    need,
+    relay::Relay,
+    tools,
+    wait::eventually,
+};
+
+use crate::stage::{arrived_from, before, client_of, echoing, hear_until, legs_in_order, replying};
+
+/// As long as a link must be down to be noticed by nobody.
+const BLINK: Duration = Duration::from_secs(1);
+
+#[tokio::test]
+async fn fault_p12_a_short_partition_is_waited_out_on_the_same_leg() {
+    let node = need!(tools::node());
+    let ip = need!(tools::namespaces());
+    let namespace = Namespace::new(&ip);
+    let backend = start_within(&namespace, echoing(&node)).await;
+    let everwire = Everwire::start(&before(&[&backend])).await;
+    let mut client = client_of(&everwire).await;
+    client.round_trip().await;
+
+    namespace.link_down();
+    for _ in 0..10 {
+        client.say(100).await;
+    }
+    tokio::time::sleep(BLINK).await;
+    namespace.link_up();
+    for sequence in 2..=11 {
+        client.hear_echo(sequence).await;
+    }
+    assert_eq!(backend.legs().len(), 1, "the leg outlived the partition");
+    arrived_from(&client, &[&backend]).await.assert_exact("at the backend");
+}
+
+#[tokio::test]
+async fn fault_p12_a_long_partition_moves_the_pipe_and_late_bytes_are_ignored() {
+    let node = need!(tools::node());
+    let ip = need!(tools::namespaces());
+    let namespace = Namespace::new(&ip);
+    let cut_off = start_within(&namespace, replying(&node).with("push-every", 50)).await;
+    let url = cut_off.url();
+    moves_and_ignores(&node, &cut_off, &url, || namespace.link_down(), || namespace.link_up())
+        .await;
+}
+
+/// The same where no namespace can be made: a relay that holds every byte is the cable.
+#[tokio::test]
+async fn fault_p12_a_held_cable_moves_the_pipe_and_late_bytes_are_ignored() {
+    let node = need!(tools::node());
+    let cut_off = Backend::start(replying(&node).with("push-every", 50)).await;
+    let cable = Relay::start(vec![cut_off.address()]).await;
+    moves_and_ignores(&node, &cut_off, &cable.url(), || cable.hold(), || cable.heal()).await;
+}
+
+/// The backend pushes and answers, is cut off with messages under way, and comes back: the client
+/// hears a beginning of its leg, then the other backend's leg, and nothing of the first again.
+async fn moves_and_ignores(
+    node: &Path,
+    cut_off: &Backend,
+    url: &str,
+    cut: impl Fn(),
+    heal: impl Fn(),
+) {
+    let setup = Setup::new().backend(url).ping_millis(1000);
+    let everwire = Everwire::start(&setup).await;
+    let mut client = client_of(&everwire).await;
+    let mut heard = Vec::new();
+    client.say(100).await;
+    hear_until(&mut client, "re c 1", &mut heard).await;
+
+    let other = Backend::start(replying(node)).await;
+    assert!(everwire.add_backend(&other.url()).await.status < 300);
+    cut();
+    for _ in 0..10 {
+        client.say(100).await;
+    }
+    hear_until(&mut client, "re c 11", &mut heard).await;
+    heal();
+    eventually("the end of the leg that was cut off", async || cut_off.closes().pop()).await;
+    client.say(100).await;
+    hear_until(&mut client, "re c 12", &mut heard).await;
+
+    assert_eq!(legs_in_order(&heard), [stream_of(cut_off), stream_of(&other)]);
+    arrived_from(&client, &[cut_off, &other]).await.assert_unbroken("at the backends");
+}
+
+fn stream_of(backend: &Backend) -> String {
+    let legs = backend.legs();
+    assert_eq!(legs.len(), 1);
+    legs[0].stream()
+}
+
+async fn start_within(namespace: &Namespace, launch: Launch) -> Backend {
+    Backend::start_at(launch.within(namespace), (namespace.inside(), 0).into()).await
+}

@@ -1,0 +1,11 @@
+//! What a weak implementation would get wrong, one promise a test.
+
+mod bulk;
+mod confirmation;
+mod durable;
+mod foreign_stacks;
+mod memory;
+mod moving;
+mod operator;
+mod poison;
+mod restore;

@@ -1,0 +1,179 @@
+//! Moving on purpose: whoever removes a backend has every question answered, and may then stop it.
+
+use std::time::Duration;
+
+use everwire_testkit::{
+    checker::Checker,
+    client::Client,
+    crowd::{self, Crowd},
+    everwire::Everwire,
+    foreign::{Backend, Launch},
+    need, tools,
+    wait::now,
+};
+
+use crate::stage::{
+    arrived_at, chatting, client_of, echoing, hear_until, in_front_of, legs_in_order, replying,
+};
+
+/// [seen] closing right after the Pong lost all replies of a backend that answers after 300 ms.
+#[tokio::test]
+async fn every_question_is_answered_across_pool_rm_by_a_backend_that_takes_300_ms() {
+    let node = need!(tools::node());
+    let slow = || echoing(&node).with("answer-delay", 300);
+    let backends = [Backend::start(slow()).await, Backend::start(slow()).await];
+    let everwire = in_front_of(&backends.each_ref()).await;
+    let mut clients = Vec::new();
+    for number in 0..10 {
+        clients.push(Client::open(everwire.address(), "/", &format!("c{number}")).await);
+    }
+    for client in &mut clients {
+        for _ in 0..5 {
+            client.say(50).await;
+        }
+    }
+    pool_rm(&everwire, &backends[0]).await;
+    for client in &mut clients {
+        client.say(50).await;
+        for sequence in 1..=6 {
+            client.hear_echo(sequence).await;
+        }
+        assert_eq!(client.close().await.0, 1000);
+    }
+    let said =
+        |checker: &mut Checker| clients.iter().for_each(|client| checker.sent(client.name(), 6));
+    arrived_at(&backends.each_ref(), said).await.assert_exact("at the backends");
+}
+
+/// `pool rm` returning means that the process may be stopped.
+#[tokio::test]
+async fn after_pool_rm_the_backend_has_no_leg_and_can_be_killed_unnoticed() {
+    let node = need!(tools::node());
+    let mut backends = [Backend::start(echoing(&node)).await, Backend::start(echoing(&node)).await];
+    let everwire = in_front_of(&backends.each_ref()).await;
+    let crowd = Crowd::gather(everwire.address(), &chatting(30, 20)).await;
+    crowd.everyone_hears_again().await;
+    pool_rm(&everwire, &backends[0]).await;
+    let (legs, closed) = (backends[0].legs().len(), backends[0].closes().len());
+    assert!(legs > 0, "the backend was used");
+    assert_eq!(legs, closed, "legs left on the removed backend");
+    backends[0].kill().await;
+    crowd.everyone_hears_again().await;
+    crowd.hush_when_answered().await;
+    let accounts = crowd.part().await;
+    let said = |checker: &mut Checker| crowd::report_said(&accounts, checker);
+    arrived_at(&backends.each_ref(), said).await.assert_exact("at the backends");
+    let mut heard = Checker::new();
+    crowd::report_said(&accounts, &mut heard);
+    crowd::report_heard(&accounts, &mut heard);
+    heard.tally().assert_exact("at the clients: every question is answered once");
+}
+
+#[tokio::test]
+async fn draining_moves_pipes_away_and_ready_lets_them_come_back() {
+    let node = need!(tools::node());
+    let backends = [Backend::start(echoing(&node)).await, Backend::start(echoing(&node)).await];
+    let everwire = in_front_of(&backends.each_ref()).await;
+    let mut client = client_of(&everwire).await;
+    client.round_trip().await;
+    let holder = usize::from(backends[0].legs().is_empty());
+    let url = backends[holder].url();
+    let drained = everwire.command(&["pool", "drain", "main", &url]).await;
+    assert!(drained.status.success(), "{drained:?}");
+    client.round_trip().await;
+    assert_eq!(backends[1 - holder].legs().len(), 1);
+    let mut another = client_of(&everwire).await;
+    another.round_trip().await;
+    assert_eq!(backends[holder].legs().len(), 1, "a draining backend gets no new pipe");
+    let ready = everwire.command(&["pool", "ready", "main", &url]).await;
+    assert!(ready.status.success(), "{ready:?}");
+    let mut third = client_of(&everwire).await;
+    third.round_trip().await;
+    assert_eq!(backends[holder].legs().len(), 2, "a ready backend, the emptier one, is used again");
+}
+
+/// A move waits for silence, and no longer than `drain_max`.
+#[tokio::test]
+async fn a_backend_that_is_never_silent_is_moved_away_from_at_drain_max() {
+    let node = need!(tools::node());
+    let chatty = || replying(&node).with("push-every", 50);
+    let backends = [Backend::start(chatty()).await, Backend::start(chatty()).await];
+    let setup = crate::stage::before(&backends.each_ref()).route("drain_max", r#""2s""#);
+    let everwire = Everwire::start(&setup).await;
+    let mut client = client_of(&everwire).await;
+    let mut heard = Vec::new();
+    client.say(50).await;
+    hear_until(&mut client, "re c 1", &mut heard).await;
+    let holder = usize::from(backends[0].legs().is_empty());
+    let start = now();
+    let removal = pool_rm(&everwire, &backends[holder]);
+    let listening = async {
+        loop {
+            hear_until(&mut client, "push", &mut heard).await;
+            if backends[1 - holder].legs().len() == 1
+                && heard
+                    .last()
+                    .is_some_and(|mark| mark.stream == backends[1 - holder].legs()[0].stream())
+            {
+                break;
+            }
+        }
+    };
+    tokio::join!(removal, listening);
+    let took = start.elapsed();
+    assert!(took > Duration::from_millis(1900) && took < Duration::from_secs(6), "{took:?}");
+    let legs = [holder, 1 - holder].map(|at| backends[at].legs()[0].stream());
+    assert_eq!(legs_in_order(&heard), legs);
+    let sent = backends[holder].closes()[0].replies;
+    let heard_of_it = heard.iter().filter(|mark| mark.stream == legs[0]).count() as u64;
+    assert_eq!(heard_of_it, sent, "everything the old backend sent before the Close");
+}
+
+/// Backend messages are numbered per leg: whatever moves, no hole and no reversal within a leg.
+#[tokio::test]
+async fn backend_messages_have_no_hole_and_no_reversal_within_a_leg() {
+    let node = need!(tools::node());
+    let pushing = || replying(&node).with("push-every", 5);
+    let mut backends = [Backend::start(pushing()).await, Backend::start(pushing()).await];
+    let everwire = in_front_of(&backends.each_ref()).await;
+    let mut client = client_of(&everwire).await;
+    let mut heard = Vec::new();
+    for round in 0..8 {
+        let sequence = client.say(50).await;
+        hear_until(&mut client, &format!("re c {sequence}"), &mut heard).await;
+        everwire.settled().await;
+        let backend = &mut backends[round % 2];
+        match round % 4 {
+            0 | 1 => backend.kill().await,
+            _ => backend.stop_gracefully().await,
+        }
+        backend.revive().await;
+    }
+    let legs = legs_in_order(&heard);
+    assert!(legs.len() > 2, "the pipe has moved: {legs:?}");
+}
+
+/// The command line's removal: it returns when the backend's pipes have moved.
+async fn pool_rm(everwire: &Everwire, backend: &Backend) {
+    let output = everwire.command(&["pool", "rm", "main", &backend.url()]).await;
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// The same with Python: its stack queues in front of the handler, and answers what is queued.
+#[tokio::test]
+async fn every_question_is_answered_across_pool_rm_by_a_python_handler_that_queues() {
+    let python = need!(tools::python());
+    let slow = || Launch::python(&python, "backend.py").with("handle-ms", 40);
+    let backends = [Backend::start(slow()).await, Backend::start(slow()).await];
+    let everwire = in_front_of(&backends.each_ref()).await;
+    let mut client = client_of(&everwire).await;
+    for _ in 0..40 {
+        client.say(50).await;
+    }
+    let holder = usize::from(backends[0].legs().is_empty());
+    pool_rm(&everwire, &backends[holder]).await;
+    client.say(50).await;
+    for sequence in 1..=41 {
+        client.hear_echo(sequence).await;
+    }
+}
