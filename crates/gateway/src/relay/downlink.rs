@@ -126,8 +126,10 @@ impl Downlink {
 
     /// Forgets what has come and what will: there is nobody to take it.
     pub(super) fn discard(&mut self) {
+        self.outbox.abort();
+        self.outbox.release_through(u64::MAX);
+        self.output = Output::new(&self.outbox);
         self.close_to_client();
-        forget(&mut self.outbox);
     }
 }
 

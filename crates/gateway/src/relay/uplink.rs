@@ -91,10 +91,14 @@ impl Uplink {
 
     /// Memory held for messages, in bytes.
     pub(super) fn charged(&self) -> usize {
+        self.waiting() + self.prelude.as_ref().map_or(0, |prelude| prelude.charged())
+    }
+
+    /// Memory held for messages that will go, in bytes: what is kept for life fills no buffer.
+    pub(super) fn waiting(&self) -> usize {
         self.outbox.charged()
             + self.intake.charged()
             + self.output.charged()
-            + self.prelude.as_ref().map_or(0, |prelude| prelude.charged())
             + self.lingering.capacity() * size_of::<(Time, u64)>()
     }
 
@@ -128,6 +132,8 @@ impl Uplink {
         trust: Trust,
         received: Option<u64>,
     ) -> Result<(), OutOfStep> {
+        self.marker = None;
+        self.output = Output::new(&self.outbox);
         if let Some(received) = received {
             if received > self.written_max || received + 1 < self.outbox.first() {
                 return Err(OutOfStep);
@@ -136,7 +142,6 @@ impl Uplink {
         }
         self.trust = trust;
         self.output = Output::new(&self.outbox);
-        self.marker = None;
         self.marked = self.outbox.first() - 1;
         self.marked_at = Time::default();
         self.unmarked = 0;
@@ -203,17 +208,18 @@ impl Uplink {
     }
 
     /// When the next message has lingered long enough.
+    ///
+    /// What this leg gets again stays until it has been written.
     pub(super) fn lingers_until(&self) -> Option<Time> {
-        self.lingering.first().map(|(until, _)| *until)
+        let written = self.output.written();
+        self.lingering.first().filter(|(_, number)| *number <= written).map(|(until, _)| *until)
     }
 
     /// Releases what has lingered long enough.
     pub(super) fn release_lingering(&mut self, now: Time) {
-        while let Some((until, number)) = self.lingering.first().copied()
-            && until <= now
-        {
+        while self.lingers_until().is_some_and(|until| until <= now) {
+            let (_, number) = self.lingering.remove(0);
             self.outbox.release_through(number);
-            self.lingering.remove(0);
         }
         if self.lingering.is_empty() {
             self.lingering = Vec::new();
@@ -223,7 +229,9 @@ impl Uplink {
     /// A Pong came with the payload of the marker that waits; gives the number it confirms.
     pub(super) fn take_marker(&mut self, payload: &[u8]) -> Option<Marker> {
         let marker = self.marker.as_ref()?;
-        (payload == marker.number.to_be_bytes()).then(|| self.marker.take())?
+        let answered = payload == marker.number.to_be_bytes();
+        // A Pong that comes before its Ping was written is made up.
+        (answered && marker.number <= self.output.written()).then(|| self.marker.take())?
     }
 
     /// Lets the open message stream through where it alone fills the buffer.
@@ -231,7 +239,7 @@ impl Uplink {
         if self.intake.is_mid_message()
             && !self.outbox.is_exposed()
             && self.outbox.is_empty()
-            && self.charged() >= buffer_max
+            && self.waiting() >= buffer_max
         {
             self.streamed = Some(self.outbox.last() + 1);
             self.outbox.expose();
