@@ -133,8 +133,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
             self.write_client(cx, now);
             let from_client = self.read_client(cx, now);
             self.write_leg(cx, now);
-            self.drop_sockets(cx, now);
-            if !(dialled || from_leg || from_client) {
+            let dropped = self.drop_sockets(cx, now);
+            if !(dialled || from_leg || from_client || dropped) {
                 break;
             }
         }
@@ -310,8 +310,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
         }
     }
 
-    /// Shuts, drops or resets sockets as wished.
-    fn drop_sockets(&mut self, cx: &mut Context<'_>, now: Time) {
+    /// Shuts, drops or resets sockets as wished; gives whether the relay has learnt of one.
+    fn drop_sockets(&mut self, cx: &mut Context<'_>, now: Time) -> bool {
         match self.relay.client_wish() {
             SocketWish::Drop | SocketWish::Reset => self.client = None,
             SocketWish::Finish if self.relay.client_output(&mut [&[]]) == 0 => {
@@ -329,8 +329,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
             SocketWish::Reset => {
                 if let Some(leg) = &self.leg {
                     let _ = leg.socket.stream().set_zero_linger();
+                    self.lose_leg(now, false);
+                    return true;
                 }
-                self.lose_leg(now, false);
             }
             SocketWish::Finish if self.relay.leg_output(now, &mut [&[]]) == 0 => {
                 if let Some(leg) = &mut self.leg {
@@ -339,6 +340,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
             }
             SocketWish::Finish | SocketWish::Keep { .. } => {}
         }
+        false
     }
 
     /// Does what is due; ready with the new instant as long as something was.

@@ -6,9 +6,9 @@
 //! ([`Relay::dial_wish`]), and when to come back ([`Relay::poll_timeout`]). The answers follow from
 //! the state alone, so a pipe that was written down goes on where it stood.
 //!
-//! A message's way: the client's frames are judged by [`uplink`], numbered and kept; they are
-//! written to the leg and stay until confirmed. The leg's frames go through [`downlink`] and are
-//! gone once written. When the leg is lost, [`Leg::Wanted`] asks for another, which gets the
+//! A message's way: the client's frames are judged by `uplink`, numbered and kept; they are
+//! written to the leg and stay until confirmed. The leg's frames go through `downlink` and are
+//! gone once written. When the leg is lost, `Leg::Wanted` asks for another, which gets the
 //! unconfirmed messages first.
 
 mod client;
