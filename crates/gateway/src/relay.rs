@@ -394,13 +394,13 @@ impl Relay {
 
     /// Whether no more may be taken from the client for now.
     fn is_full(&self) -> bool {
-        self.up.waiting() >= self.config.buffer_max
+        self.up.is_full(self.config.buffer_max)
     }
 
     fn may_read_leg(&self) -> bool {
         // What comes after the end, or after the client has gone, is not kept.
         let kept = self.end.is_none() && self.client.is_present();
-        !kept || (!self.paused && self.down.charged() < self.config.buffer_max)
+        !kept || (!self.paused && !self.down.is_full(self.config.buffer_max))
     }
 
     const fn is_client_lost(&self) -> bool {

@@ -102,6 +102,15 @@ impl Uplink {
             + self.lingering.capacity() * size_of::<(Time, u64)>()
     }
 
+    /// Whether no more may be taken from the client for now.
+    ///
+    /// A message that is held whole is always read to its end: it is small against the buffer,
+    /// and nothing of it can go before it is complete.
+    pub(super) fn is_full(&self, buffer_max: usize) -> bool {
+        let last_held = self.outbox.is_empty() && !self.intake.is_mid_runs();
+        !last_held && self.waiting() >= buffer_max
+    }
+
     /// Reads on from what the client sent.
     pub(super) fn next(
         &mut self,
@@ -239,7 +248,7 @@ impl Uplink {
 
     /// Lets the open message stream through where it alone fills the buffer.
     pub(super) fn expose_if_full(&mut self, buffer_max: usize) {
-        if self.intake.is_mid_message()
+        if self.intake.is_mid_runs()
             && !self.outbox.is_exposed()
             && self.outbox.is_empty()
             && self.waiting() >= buffer_max

@@ -113,6 +113,11 @@ impl Intake {
         self.open.is_some() || matches!(self.at, At::Whole { .. })
     }
 
+    /// Whether the message that is coming in is laid down run by run.
+    pub const fn is_mid_runs(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// Whether part of a frame has come and its end has not.
     pub const fn is_mid_frame(&self) -> bool {
         self.head.used > 0 || !matches!(self.at, At::Header | At::End)
