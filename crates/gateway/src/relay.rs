@@ -20,9 +20,11 @@ mod heartbeat;
 mod leg;
 mod legs;
 mod prelude;
+mod report;
 mod strikes;
 mod timing;
 mod uplink;
+mod wish;
 
 use std::{sync::Arc, time::Duration};
 
@@ -47,6 +49,8 @@ use self::{
 pub use self::{
     end::{End, Who, Why},
     leg::Loss,
+    report::{Note, Tally},
+    wish::{DialWish, SocketWish},
 };
 use crate::config::{Delivery, OnFull, RouteConfig};
 
@@ -74,44 +78,6 @@ pub struct Relay {
     notes: Vec<Note>,
 }
 
-/// What has gone through a pipe.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tally {
-    /// Legs so far.
-    pub legs: u32,
-    /// Complete messages from the client.
-    pub up_messages: u64,
-    /// Bytes from the client.
-    pub up_bytes: u64,
-    /// Complete messages from backends.
-    pub down_messages: u64,
-    /// Bytes from backends.
-    pub down_bytes: u64,
-    /// Messages written to a leg although they had been written to an earlier one.
-    pub replayed: u64,
-}
-
-/// Something that a person or a counter wants to know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Note {
-    /// A leg was lost.
-    LegLost {
-        /// How.
-        loss: Loss,
-        /// The backend's close code, 1006 where it sent none.
-        code: u16,
-        /// Messages that are unconfirmed and go to the next backend.
-        unconfirmed: u64,
-    },
-    /// The backend broke the WebSocket protocol.
-    BackendBrokeRules {
-        /// How.
-        reason: String,
-    },
-    /// The backend's stack answers no Ping: on this leg what is written counts as confirmed.
-    Unconfirmable,
-}
-
 /// A leg that has been dialled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LegUp {
@@ -126,29 +92,6 @@ pub enum DialFailure {
     Unauthorized,
     /// No backend continues the session as it was agreed.
     Mismatch(String),
-}
-
-/// What to do with a socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SocketWish {
-    /// There is none, or it is to be dropped.
-    Drop,
-    /// Reset it: nothing sent to it, and nothing in it, counts any more.
-    Reset,
-    /// Keep it, and read from it if asked to.
-    Keep {
-        /// Whether to read.
-        read: bool,
-    },
-    /// End our half once everything is written, and read on.
-    Finish,
-}
-
-/// How to dial.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DialWish {
-    /// The pipe's oldest message is suspected of ending backends: one such pipe at a time.
-    pub alone: bool,
 }
 
 impl Relay {
@@ -346,7 +289,9 @@ impl Relay {
     pub fn handle_leg_wrote(&mut self, now: Time, count: usize, blocked: bool) {
         if let Leg::Live(live) = &mut self.leg {
             live.heartbeat.took(now, count, blocked);
-            live.stirred = now;
+            if count > 0 {
+                live.stirred = now;
+            }
         }
         self.up.wrote(count);
         let Self { leg_pongs, up, .. } = self;

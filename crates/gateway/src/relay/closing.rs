@@ -58,8 +58,8 @@ impl Relay {
 
     /// Decides the end: the client is told after what it is still owed, the leg is closed.
     pub(super) fn finish(&mut self, now: Time, end: End) {
-        if self.end.is_some() {
-            return self.stop_dialling();
+        if let Some(end) = self.end.clone() {
+            return self.end_leg_of(now, &end);
         }
         if self.client.is_present() {
             let urgent = matches!(end.why, Why::CutMessage) || self.down.outbox.is_exposed();
@@ -134,8 +134,7 @@ impl Relay {
     /// A client that has left, or was refused, is followed by its Close once all it sent is
     /// confirmed.
     pub(super) fn settle_departure(&mut self, now: Time) {
-        let refused = self.end.as_ref().is_some_and(|end| end.who == Who::Client);
-        if !(self.client.is_leaving() || refused) {
+        if !self.is_departing() {
             return;
         }
         let delivered = self.up.is_all_confirmed();
@@ -160,6 +159,12 @@ impl Relay {
             }
             _ => {}
         }
+    }
+
+    /// Whether the client has left or was refused, so that only what it sent before counts.
+    pub(super) fn is_departing(&self) -> bool {
+        let refused = self.end.as_ref().is_some_and(|end| end.who == Who::Client);
+        self.client.is_leaving() || refused
     }
 
     const fn expect_no_answer(&mut self) {

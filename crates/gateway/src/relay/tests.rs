@@ -9,4 +9,14 @@ mod rig;
 mod wire;
 mod world;
 
+mod closing;
+mod confirming;
+mod exactly_once;
+mod full;
+mod hangs;
+mod moving;
+mod poison;
+mod predecessors;
 mod properties;
+mod restoring;
+mod violations;

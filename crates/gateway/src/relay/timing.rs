@@ -107,8 +107,8 @@ impl Relay {
     /// How long the backend may confirm nothing: while the buffer is full of what a cooperating
     /// one has to acknowledge, and while a client's Close waits behind what has been written.
     pub(super) fn confirmation_patience(&self) -> Option<Duration> {
-        let full = self.is_full() && self.up.trust == Trust::Acks;
-        let leaving = self.client.is_leaving()
+        let full = self.up.trust == Trust::Acks && self.is_full();
+        let leaving = self.is_departing()
             && !self.up.is_all_confirmed()
             && self.up.output.waiting(&self.up.outbox) == 0;
         match (full, leaving) {

@@ -108,12 +108,15 @@ impl Uplink {
         input: &mut &[u8],
         limits: &Limits,
     ) -> Result<Option<Event>, everwire_proto::ws::frame::Violation> {
-        let event = self.intake.next(input, &mut self.outbox, limits)?;
-        if event == Some(Event::Message)
-            && let Some(prelude) = &mut self.prelude
-            && prelude.wants(self.outbox.last())
-        {
-            prelude.keep(&self.outbox, self.streamed == Some(self.outbox.last()))?;
+        let number = self.outbox.last() + 1;
+        let Some(prelude) = self.prelude.as_mut().filter(|prelude| prelude.wants(number)) else {
+            return self.intake.next(input, &mut self.outbox, limits);
+        };
+        let message_max = limits.message_max.min(prelude.room());
+        let event =
+            self.intake.next(input, &mut self.outbox, &Limits { message_max, ..*limits })?;
+        if event == Some(Event::Message) {
+            prelude.keep(&self.outbox, self.streamed == Some(number))?;
         }
         Ok(event)
     }

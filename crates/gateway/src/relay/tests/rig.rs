@@ -18,6 +18,8 @@ pub(super) struct Rig {
     pub(super) now: Time,
     pub(super) client: Peer,
     pub(super) leg: Peer,
+    /// Whether the client answers Pings.
+    pub(super) client_pongs: bool,
     /// How many legs were cut with a reset.
     pub(super) resets: u32,
     pub(super) notes: Vec<Note>,
@@ -39,6 +41,7 @@ pub(super) struct Peer {
     pub(super) reset: bool,
     /// Whether bytes wait that it does not take.
     pub(super) blocked: bool,
+    pings_seen: usize,
 }
 
 impl Peer {
@@ -52,6 +55,7 @@ impl Peer {
             dropped: false,
             reset: false,
             blocked: false,
+            pings_seen: 0,
         }
     }
 
@@ -117,7 +121,16 @@ impl Rig {
         let (config, now) = (Arc::new(config), Time::from_millis(1_000_000));
         let relay = Relay::new(config.clone(), now, false, first, 7);
         let (client, leg) = (Peer::new(false), Peer::new(true));
-        let mut rig = Self { relay, config, now, client, leg, resets: 0, notes: Vec::new() };
+        let mut rig = Self {
+            relay,
+            config,
+            now,
+            client,
+            leg,
+            client_pongs: true,
+            resets: 0,
+            notes: Vec::new(),
+        };
         rig.settle();
         rig
     }
@@ -125,6 +138,13 @@ impl Rig {
     pub(super) fn client_sends(&mut self, bytes: &[u8]) {
         self.relay.handle_client_data(self.now, bytes);
         self.settle();
+    }
+
+    /// Sends in parts of `size` bytes.
+    pub(super) fn client_sends_in(&mut self, bytes: &[u8], size: usize) {
+        for part in bytes.chunks(size) {
+            self.client_sends(part);
+        }
     }
 
     pub(super) fn client_says(&mut self, text: &str) {
@@ -158,6 +178,25 @@ impl Rig {
     pub(super) fn leg_pongs(&mut self) {
         let ping = self.leg.pings().pop().expect("a Ping was seen");
         self.leg_sends(&bare(Opcode::Pong, &ping));
+    }
+
+    /// Answers the latest Ping that the leg has seen, if it has seen any.
+    pub(super) fn leg_pongs_if_asked(&mut self) {
+        if !self.leg.pings().is_empty() {
+            self.leg_pongs();
+        }
+    }
+
+    /// Answers Pings until everything is confirmed.
+    pub(super) fn confirms_all(&mut self) {
+        for _ in 0..100 {
+            if self.relay.unconfirmed() == 0 {
+                return;
+            }
+            self.leg_pongs();
+            self.wait(50);
+        }
+        panic!("never confirmed: {:?}", self.relay);
     }
 
     /// The leg's socket ends, in order or not.
@@ -230,7 +269,7 @@ impl Rig {
     pub(super) fn settle(&mut self) {
         for _ in 0..10_000 {
             self.write_down();
-            if !(self.write_leg() || self.write_client() || self.obey()) {
+            if !(self.write_leg() || self.write_client() || self.answer() || self.obey()) {
                 self.notes.extend(self.relay.take_notes());
                 return;
             }
@@ -279,6 +318,16 @@ impl Rig {
         }
         self.relay.handle_client_wrote(self.now, taken, blocked);
         true
+    }
+
+    /// Lets the client answer what it was asked.
+    fn answer(&mut self) -> bool {
+        let pings = self.client.pings().len();
+        let asked = std::mem::replace(&mut self.client.pings_seen, pings) < pings;
+        if asked && self.client_pongs && self.client_may_be_read() {
+            self.relay.handle_client_data(self.now, &masked(Opcode::Pong, b""));
+        }
+        asked
     }
 
     /// Obeys what the relay wishes for its sockets.

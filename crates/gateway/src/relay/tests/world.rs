@@ -69,7 +69,7 @@ impl World {
         let durable = config.delivery == Delivery::ExactlyOnce;
         let first = LegUp { received: durable.then_some(0) };
         let mut rig = Rig::with(config, first);
-        (rig.client.window, rig.leg.window) = (0, 0);
+        (rig.client.window, rig.leg.window, rig.client_pongs) = (0, 0, false);
         Self {
             rig,
             backend: Some(Backend::new(1, style, durable, 1)),
@@ -246,10 +246,12 @@ impl World {
             backend.kernel.extend(bytes);
             backend.eof |= self.rig.leg.finished;
         }
-        for got in self.rig.client.got[self.seen..].to_vec() {
-            if let Got::Ping(payload) = got {
-                self.queue(&masked(Opcode::Pong, &payload));
-            }
+        let pings = self.rig.client.got[self.seen..].iter().filter_map(|got| match got {
+            Got::Ping(payload) => Some(masked(Opcode::Pong, payload)),
+            _ => None,
+        });
+        for pong in pings.collect::<Vec<_>>() {
+            self.queue(&pong);
         }
         self.seen = self.rig.client.got.len();
         let relay = &self.rig.relay;
