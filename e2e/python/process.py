@@ -6,13 +6,18 @@ import json
 import os
 import signal
 import sys
+import time
 
 from websockets.asyncio.server import serve
 
 
 def say(event: dict) -> None:
-    """One JSON object a line on stdout, written before the call returns."""
-    os.write(1, json.dumps(event).encode() + b"\n")
+    """One JSON object a line on stdout, written before the call returns.
+
+    `at` is the machine's monotonic clock in nanoseconds, by which what several processes said can
+    be put in order.
+    """
+    os.write(1, json.dumps({"at": time.monotonic_ns(), **event}).encode() + b"\n")
 
 
 def parser() -> argparse.ArgumentParser:

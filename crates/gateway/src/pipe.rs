@@ -126,15 +126,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
     }
 
     /// Moves bytes until both sockets have nothing more to give or take.
+    ///
+    /// Each direction is read dry and written before the other is looked at; only what changes
+    /// which sockets there are, or whether they are read, is a reason to look again.
     fn poll_io(&mut self, cx: &mut Context<'_>, now: Time) {
         loop {
+            let before = (self.relay.client_wish(), self.relay.leg_wish());
             let dialled = self.poll_dial(cx, now);
-            let from_leg = self.read_leg(cx, now);
+            while self.read_leg(cx, now) {
+                self.write_client(cx, now);
+            }
+            while self.read_client(cx, now) {
+                self.write_leg(cx, now);
+            }
             self.write_client(cx, now);
-            let from_client = self.read_client(cx, now);
             self.write_leg(cx, now);
             let dropped = self.drop_sockets(cx, now);
-            if !(dialled || from_leg || from_client || dropped) {
+            let after = (self.relay.client_wish(), self.relay.leg_wish());
+            if !dialled && !dropped && before == after {
                 break;
             }
         }

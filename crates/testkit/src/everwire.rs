@@ -179,7 +179,7 @@ impl Everwire {
     pub async fn settled(&self) {
         eventually("nothing unconfirmed", async || {
             let pipes = self.pipes().await;
-            pipes.iter().all(|pipe| pipe["unconfirmed"] == 0).then_some(())
+            pipes.iter().all(|pipe| pipe["unconfirmed_messages"] == 0).then_some(())
         })
         .await;
     }

@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::Command,
@@ -21,7 +22,7 @@ use crate::{
     namespace::Namespace,
     process::Process,
     tools::workspace,
-    wait::{eventually, until_equal},
+    wait::{POLL, eventually, until_equal},
 };
 
 /// Which program a peer runs, and how it is to behave.
@@ -139,6 +140,8 @@ impl Opened {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Received {
+    /// When, on the machine's monotonic clock in nanoseconds.
+    pub at: u64,
     /// On which leg of a backend.
     pub leg: String,
     /// On which connection of a client.
@@ -276,6 +279,18 @@ impl Backend {
         self.process.ready("listening again", ready_port).await;
     }
 
+    /// Revives it whenever it has ended, as a supervisor would, and counts that. It never returns:
+    /// race it against what is to happen meanwhile.
+    pub async fn keep_alive(&mut self, deaths: &mut u32) -> Infallible {
+        loop {
+            if self.process.has_ended() {
+                *deaths += 1;
+                self.revive().await;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
     /// Changes how its next life behaves.
     pub fn change(&mut self, launch: Launch) {
         self.launch = launch;
@@ -321,13 +336,6 @@ impl Backend {
         until_equal(what, count, async || self.messages().len().min(count)).await;
     }
 
-    /// Tells `checker` what arrived here.
-    pub fn report_to(&self, checker: &mut Checker) {
-        for seen in self.messages() {
-            checker.arrived_on(&seen.leg, seen.mark().as_ref());
-        }
-    }
-
     fn catch_up(&self) {
         let mut said = self.said.lock().unwrap();
         let lines = self.process.stdout().after(said.lines_read);
@@ -341,6 +349,16 @@ impl Backend {
         eventually(what, async || self.process.has_ended().then_some(())).await;
         self.process.stdout().complete().await;
         self.catch_up();
+    }
+}
+
+/// Tells `checker` what arrived at `backends`, in the order in which it arrived at any of them.
+pub fn report_arrivals(backends: &[&Backend], checker: &mut Checker) {
+    let mut arrivals: Vec<Received> =
+        backends.iter().flat_map(|backend| backend.messages()).collect();
+    arrivals.sort_by_key(|seen| seen.at);
+    for seen in arrivals {
+        checker.arrived_on(&seen.leg, seen.mark().as_ref());
     }
 }
 

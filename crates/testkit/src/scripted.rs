@@ -373,8 +373,10 @@ pub struct Recorder {
 pub struct Record {
     /// The request.
     pub head: String,
-    /// The frames, in order.
+    /// The frames, in order, those after a Close too.
     pub frames: Vec<Frame>,
+    /// Bytes at the end that make no frame.
+    pub torn: Vec<u8>,
     /// The leg has ended.
     pub ended: bool,
 }
@@ -424,16 +426,19 @@ async fn record(mut wire: Wire, records: Arc<Mutex<Vec<Record>>>) {
         records.push(Record { head: wire.head.clone(), ..Record::default() });
         records.len() - 1
     };
-    if wire.try_send(welcome_head(&wire.head, &[]).as_bytes()).await {
-        while let Some(frame) = wire.next_frame_whenever().await {
-            records.lock().unwrap()[leg].frames.push(frame.clone());
-            let Some(answer) = frame.answer() else { continue };
-            if !wire.try_send(&answer.encode()).await || frame.opcode == CLOSE {
-                break;
-            }
+    wire.try_send(welcome_head(&wire.head, &[]).as_bytes()).await;
+    while let Some(frame) = wire.next_frame_whenever().await {
+        records.lock().unwrap()[leg].frames.push(frame.clone());
+        if let Some(answer) = frame.answer() {
+            wire.try_send(&answer.encode()).await;
+        }
+        if frame.opcode == CLOSE {
+            wire.finish().await;
         }
     }
-    records.lock().unwrap()[leg].ended = true;
+    let record = &mut records.lock().unwrap()[leg];
+    record.torn = std::mem::take(&mut wire.ahead);
+    record.ended = true;
 }
 
 /// What RFC 6455 section 1.3 has the server append to the key.

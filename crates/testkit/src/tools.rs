@@ -6,7 +6,7 @@
 
 use std::{
     fmt,
-    fs::OpenOptions,
+    fs::{File, OpenOptions},
     io::Write,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -73,6 +73,20 @@ pub fn namespaces() -> Result<PathBuf, Missing> {
     let hint = "network namespaces need root and iproute2";
     works(Command::new("unshare").args(["--net", "ip", "link"]), hint)?;
     Ok(PathBuf::from("ip"))
+}
+
+/// Waits for the turn of a test that needs most of the machine; its turn ends with the file.
+///
+/// Two of these at once would measure each other: runners start tests side by side, some of them
+/// each in a process of its own, so the turn is a lock on a file.
+pub async fn heavy_turn() -> File {
+    let path = std::env::temp_dir().join("everwire-heavy-test.lock");
+    let turn = tokio::task::spawn_blocking(move || {
+        let file = File::create(path)?;
+        file.lock()?;
+        std::io::Result::Ok(file)
+    });
+    turn.await.expect("the waiting thread ends").expect("the temporary folder has locks")
 }
 
 /// The root of the repository.

@@ -9,7 +9,7 @@ use std::{
 pub const SOON: Duration = Duration::from_secs(20);
 
 /// How often a state is looked at.
-const POLL: Duration = Duration::from_millis(10);
+pub(crate) const POLL: Duration = Duration::from_millis(10);
 
 /// Polls `probe` until it gives something; fails the test after [`SOON`].
 pub async fn eventually<T>(what: &str, probe: impl AsyncFnMut() -> Option<T>) -> T {

@@ -192,7 +192,8 @@ async fn after_a_kill(to: SocketAddr, backends: &mut [Backend]) -> Tally {
     let accounts = crowd.part().await;
     let mut checker = Checker::new();
     crowd::report_said(&accounts, &mut checker);
-    backends.iter().for_each(|backend| backend.report_to(&mut checker));
+    let backends: Vec<&Backend> = backends.iter().collect();
+    foreign::report_arrivals(&backends, &mut checker);
     checker.tally()
 }
 

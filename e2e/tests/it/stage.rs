@@ -7,10 +7,10 @@ use everwire_testkit::{
     client::{Client, Heard},
     crowd::Manner,
     everwire::{Everwire, Setup},
-    foreign::{Backend, Launch},
+    foreign::{Backend, Launch, report_arrivals},
     message::{self, Mark},
     scripted::Wire,
-    wait::eventually,
+    wait::{eventually, soon},
 };
 
 /// A Node backend that echoes.
@@ -55,9 +55,7 @@ pub(crate) async fn arrived_at(backends: &[&Backend], said: impl Fn(&mut Checker
     let count = || {
         let mut checker = Checker::new();
         said(&mut checker);
-        for backend in backends {
-            backend.report_to(&mut checker);
-        }
+        report_arrivals(backends, &mut checker);
         (checker.tally(), checker.losses())
     };
     // A backend's log reaches us through a pipe, a moment after the message has reached it.
@@ -98,16 +96,28 @@ pub(crate) async fn echo(mut leg: Wire) {
 
 /// Hears numbered messages into `heard`, through the one whose filler is `last`.
 pub(crate) async fn hear_until(client: &mut Client, last: &str, heard: &mut Vec<Mark>) {
-    loop {
-        let Heard::Message(kind, payload) = client.hear().await else {
-            panic!("the client's socket ended before {last:?}");
-        };
-        let mark = message::read(kind, &payload).unwrap_or_else(|| panic!("torn: {payload:?}"));
-        heard.push(mark);
-        if message::filler_text(&payload) == last {
-            return;
+    hear_while(client, heard, |_, filler| filler != last).await;
+}
+
+/// Hears numbered messages into `heard` until `goes_on` says no to one and its filler.
+pub(crate) async fn hear_while(
+    client: &mut Client,
+    heard: &mut Vec<Mark>,
+    goes_on: impl Fn(&Mark, &str) -> bool,
+) {
+    soon("the last message to be heard", async {
+        loop {
+            let Heard::Message(kind, payload) = client.listen().await else {
+                panic!("the client's socket ended after {:?}", heard.last());
+            };
+            let mark = message::read(kind, &payload).unwrap_or_else(|| panic!("torn: {payload:?}"));
+            heard.push(mark);
+            if !goes_on(&heard[heard.len() - 1], message::filler_text(&payload)) {
+                return;
+            }
         }
-    }
+    })
+    .await;
 }
 
 /// The legs that numbered messages came from, in order. Each leg's must be numbered from 1 without

@@ -68,6 +68,7 @@ async fn attack_f14_a_client_that_ends_in_mid_frame_leaves_nothing_of_it() {
         backend.legs_end(number + 1).await;
     }
     assert_eq!(backend.data(), []);
+    assert!(backend.records().iter().all(|record| record.torn.is_empty()), "half a frame passed");
     gone(&everwire).await;
 }
 

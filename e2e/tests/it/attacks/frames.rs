@@ -34,8 +34,10 @@ pub(super) async fn all_close(code: u16, cases: Vec<(&str, Vec<u8>)>) {
         assert_eq!(wire.next_close().await, Some(code), "{what}");
         wire.ends_within(END_MAX).await;
         eventually(what, async || backend.records()[at].ended.then_some(())).await;
-        let seen: Vec<_> = backend.records()[at].data().into_iter().map(|f| f.payload).collect();
+        let record = &backend.records()[at];
+        let seen: Vec<_> = record.data().into_iter().map(|frame| frame.payload).collect();
         assert_eq!(seen, [b"good"], "{what}: the backend saw");
+        assert_eq!(record.torn, b"", "{what}: the backend saw");
     }
     everwire.pipes_become(0).await;
     assert!(!everwire.log().contains("panicked"), "{}", everwire.log());
@@ -195,6 +197,9 @@ async fn attack_f7_pings_between_fragments_change_nothing() {
     let text = || backend.data().into_iter().flat_map(|frame| frame.payload).collect::<Vec<u8>>();
     eventually("the message", async || (text() == b"one two three").then_some(())).await;
     assert_eq!(backend.data()[0].opcode, TEXT);
+    let pings =
+        backend.records()[0].frames.iter().filter(|frame| frame.payload == b"between").count();
+    assert_eq!(pings, 0, "Pings are answered hop by hop");
 }
 
 #[tokio::test]

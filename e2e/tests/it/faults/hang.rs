@@ -56,6 +56,7 @@ async fn fault_p4_a_backend_stopped_for_ever_costs_nothing_but_the_wait() {
     let everwire = Everwire::start(&before(&[&stopped]).ping_millis(PING_MILLIS)).await;
     let mut client = client_of(&everwire).await;
     client.round_trip().await;
+    everwire.settled().await;
     stopped.process().freeze();
     client.say(100).await;
     let other = Backend::start(echoing(&node)).await;

@@ -25,7 +25,7 @@ async fn fault_p6_with_all_backends_down_nobody_is_dropped_and_nothing_is_lost()
     backends[1].kill().await;
     eventually("20 messages held in every pipe", async || {
         let pipes = everwire.pipes().await;
-        pipes.iter().all(|pipe| pipe["unconfirmed"].as_u64() >= Some(20)).then_some(())
+        pipes.iter().all(|pipe| pipe["unconfirmed_messages"].as_u64() >= Some(20)).then_some(())
     })
     .await;
     backends[0].revive().await;

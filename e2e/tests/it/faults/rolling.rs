@@ -27,6 +27,7 @@ enum Way {
 #[tokio::test]
 async fn fault_p5_a_graceful_rolling_restart_is_exact() {
     let node = need!(tools::node());
+    let _turn = tools::heavy_turn().await;
     let (mut backends, everwire) = node_stage(&node).await;
     let accounts = roll(&everwire, &mut backends, Way::Graceful).await.part().await;
     up(&backends, &accounts).await.assert_exact("at the backends");
@@ -36,6 +37,7 @@ async fn fault_p5_a_graceful_rolling_restart_is_exact() {
 #[tokio::test]
 async fn fault_p5_a_rolling_kill_drops_loses_reorders_and_tears_nothing() {
     let node = need!(tools::node());
+    let _turn = tools::heavy_turn().await;
     let (mut backends, everwire) = node_stage(&node).await;
     let accounts = roll(&everwire, &mut backends, Way::Killed).await.part().await;
     up(&backends, &accounts).await.assert_unbroken("at the backends");
@@ -55,6 +57,7 @@ async fn fault_p5_a_graceful_rolling_restart_is_exact_both_ways_with_exactly_onc
 }
 
 async fn exactly_once(python: &Path, way: Way) {
+    let _turn = tools::heavy_turn().await;
     let folder = Folder::new();
     let store = folder.0.join("store.sqlite");
     let durable = Launch::python(python, "durable.py").with("store", store.display());

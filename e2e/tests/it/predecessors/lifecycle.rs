@@ -5,7 +5,7 @@ use std::time::Duration;
 use everwire_testkit::{
     client::Client,
     crowd::{self, Crowd},
-    everwire::{Everwire, Setup},
+    everwire::{Everwire, Folder, Setup, everwire_command},
     foreign::Backend,
     message, need,
     scripted::{Listener, Recorder, Wire, upgrade_request},
@@ -78,19 +78,18 @@ async fn pred_p10_a_client_beyond_the_limit_is_told_and_dropped() {
 }
 
 /// A limit of 0, the predecessor's default, killed a direction silently.
-#[tokio::test]
-async fn pred_p15_a_limit_too_small_for_a_message_is_announced_never_silent() {
-    let node = need!(tools::node());
-    let mut backend = Backend::start(silent(&node)).await;
-    let everwire = Everwire::start(&before(&[&backend]).route("buffer_max", r#""0B""#)).await;
-    let mut client = client_of(&everwire).await;
-    client.say(100).await;
-    backend.messages_reach(1).await;
-    backend.kill().await;
-    everwire.pipes_without_backend_become(1).await;
-    client.say(100).await;
-    let (code, reason) = client.hear_close_at_last().await;
-    assert_eq!(code, 1013, "{reason}");
+#[test]
+fn pred_p15_a_limit_too_small_to_work_with_is_a_mistake_and_nothing_starts() {
+    let folder = Folder::new();
+    let file = folder.0.join("everwire.toml");
+    let setup = Setup::new().backend("ws://127.0.0.1:9").route("buffer_max", r#""0B""#);
+    std::fs::write(&file, setup.to_toml()).unwrap();
+    for command in ["check", "serve"] {
+        let output = everwire_command().arg(command).arg("-c").arg(&file).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{command}: {told}");
+        assert!(told.contains("buffer_max"), "{command}: {told}");
+    }
 }
 
 /// Both sides failing at once left a goroutine spinning and another stuck.
@@ -168,6 +167,7 @@ async fn pred_p22_accounts_return_to_zero_after_any_coming_and_going() {
 #[tokio::test]
 async fn pred_p18_concurrent_kills_additions_and_removals_stay_unbroken() {
     let node = need!(tools::node());
+    let _turn = tools::heavy_turn().await;
     let mut backends = [
         Backend::start(echoing(&node)).await,
         Backend::start(echoing(&node)).await,

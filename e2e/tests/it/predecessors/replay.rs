@@ -38,7 +38,7 @@ async fn say_during_outage(
     }
     let held = texts.len() as u64;
     eventually("everything held", async || {
-        (everwire.pipes().await[0]["unconfirmed"] == held).then_some(())
+        (everwire.pipes().await[0]["unconfirmed_messages"] == held).then_some(())
     })
     .await;
     backend.revive().await;
@@ -173,7 +173,7 @@ async fn pred_p17_bytes_taken_by_the_kernel_of_a_dying_backend_are_sent_again() 
         client.send_text(text).await;
     }
     eventually("the messages under way", async || {
-        (everwire.pipes().await[0]["up_messages"] == 4).then_some(())
+        (everwire.pipes().await[0]["client_messages"] == 4).then_some(())
     })
     .await;
     backend.kill().await;

@@ -194,7 +194,9 @@ async fn a_cooperating_backend_that_acknowledges_nothing_for_30_s_ends_with_1013
     let mut client = client_of(&everwire).await;
     let start = now();
     let (kind, payload) = message::write("c", 1, 4000);
-    while tokio::time::timeout(STOPPED, client.try_send(kind, payload.clone())).await.is_ok() {}
+    let mut send =
+        async || tokio::time::timeout(STOPPED, client.try_send(kind, payload.clone())).await;
+    while matches!(send().await, Ok(Ok(()))) {}
     let (code, reason) = match client.hear_within(Duration::from_secs(45)).await {
         Heard::Closed(code, reason) => (code, reason),
         other => panic!("{other:?}"),

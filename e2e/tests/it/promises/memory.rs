@@ -41,7 +41,8 @@ async fn one_byte_messages_up_to_the_limit_cost_at_most_twice_what_they_are_char
         (pipe("buffered_bytes").await == before).then_some(before)
     })
     .await;
-    let (count, resident) = (pipe("up_messages").await, everwire.memory().saturating_sub(memory));
+    let (count, resident) =
+        (pipe("client_messages").await, everwire.memory().saturating_sub(memory));
     println!("{count} messages of one byte: charged {charged}, resident {resident}");
     assert!(charged > 16 << 20, "the limit was not reached: {charged}");
     assert!(resident <= 2 * charged, "charged {charged}, resident {resident}");

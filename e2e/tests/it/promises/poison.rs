@@ -1,15 +1,13 @@
 //! A message that ends its backend must not end everybody's.
 
-use std::{path::Path, time::Duration};
-
 use everwire_testkit::{
     checker::Checker,
-    client::{Client, Heard},
-    crowd::{self, Crowd},
+    client::Client,
+    crowd::{self, Account, Crowd},
     everwire::Everwire,
-    foreign::{Backend, Launch},
+    foreign::Backend,
     need, tools,
-    wait::within,
+    wait::eventually,
 };
 
 use crate::stage::{before, chatting, echoing};
@@ -17,21 +15,17 @@ use crate::stage::{before, chatting, echoing};
 #[tokio::test]
 async fn of_200_innocents_and_one_poisoner_exactly_the_poisoner_gets_1011() {
     let node = need!(tools::node());
-    let backend = Backend::start(poisonable(&node)).await;
+    let _turn = tools::heavy_turn().await;
+    let mut backend = Backend::start(echoing(&node).with("poison", "poison")).await;
     let everwire = Everwire::start(&before(&[&backend])).await;
-    let crowd = Crowd::gather(everwire.address(), &chatting(200, 4)).await;
-    crowd.everyone_hears_again().await;
+    let mut deaths = 0;
+    let accounts = tokio::select! {
+        accounts = poisoned_chat(&everwire) => accounts,
+        never = backend.keep_alive(&mut deaths) => match never {},
+    };
+    println!("the poison ended {deaths} backends");
+    assert!(deaths <= 3, "{deaths} backends ended for a message that may be sent 3 times");
 
-    let mut poisoner = Client::open(everwire.address(), "/", "poisoner").await;
-    poisoner.send_text("poison").await;
-    let (code, reason, backend) = end_of(&mut poisoner, backend).await;
-    assert_eq!(code, 1011, "{reason}");
-    assert!(everwire.log().contains("1011"), "one log line names the poisoner's end");
-
-    crowd.everyone_hears_again().await;
-    crowd.hush().await;
-    everwire.settled().await;
-    let accounts = crowd.part().await;
     let mut checker = Checker::new();
     crowd::report_said(&accounts, &mut checker);
     for seen in backend.messages().iter().filter(|seen| seen.text != "poison") {
@@ -42,33 +36,20 @@ async fn of_200_innocents_and_one_poisoner_exactly_the_poisoner_gets_1011() {
     tally.assert_unbroken("the innocents");
 }
 
-/// Hears the poisoner's end while the backend is revived whenever the poison has ended it.
-async fn end_of(poisoner: &mut Client, mut backend: Backend) -> (u16, String, Backend) {
-    let mut deaths = 0;
-    let limit = Duration::from_secs(60);
-    let end = within(limit, "the poisoner's end", async {
-        loop {
-            tokio::select! {
-                heard = poisoner.listen() => match heard {
-                    Heard::Closed(code, reason) => return (code, reason),
-                    other => panic!("the poisoner heard {other:?}"),
-                },
-                _ = backend.process().ended() => {
-                    deaths += 1;
-                    backend.revive().await;
-                }
-            }
-        }
+/// 200 chat, one sends the poison until it is told to go; the others must go on undisturbed.
+async fn poisoned_chat(everwire: &Everwire) -> Vec<Account> {
+    let crowd = Crowd::gather(everwire.address(), &chatting(200, 4)).await;
+    crowd.everyone_hears_again().await;
+    let mut poisoner = Client::open(everwire.address(), "/", "poisoner").await;
+    poisoner.send_text("poison").await;
+    let (code, reason) = poisoner.hear_close_at_last().await;
+    assert_eq!(code, 1011, "{reason}");
+    eventually("a log line that names the poisoner's end", async || {
+        everwire.log().contains("1011").then_some(())
     })
     .await;
-    if backend.process().has_ended() {
-        backend.revive().await;
-    }
-    println!("the poison ended {deaths} backends");
-    assert!(deaths <= 4, "{deaths} backends ended for a message that may be replayed 3 times");
-    (end.0, end.1, backend)
-}
-
-fn poisonable(node: &Path) -> Launch {
-    echoing(node).with("poison", "poison")
+    crowd.everyone_hears_again().await;
+    crowd.hush().await;
+    everwire.settled().await;
+    crowd.part().await
 }
