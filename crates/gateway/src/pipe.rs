@@ -361,9 +361,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
         }
         let at = clock::instant_at(at);
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
-        // A deadline that has moved away is noticed when the old one passes: a busy pipe does not
-        // touch the timer at every message.
-        if at < timer.deadline() {
+        // A deadline that has moved away is noticed only shortly before the old one passes: a busy
+        // pipe neither touches the timer at every message nor is woken by it for nothing.
+        let armed = timer.deadline();
+        if at < armed || (armed < at && armed <= clock::instant_at(now + TIMER_SLACK)) {
             timer.as_mut().reset(at);
         }
         ready!(timer.as_mut().poll(cx));
@@ -465,5 +466,7 @@ impl<S> Drop for PersistentPipe<S> {
     }
 }
 
+/// A timer that would fire this soon, too early, is set anew.
+const TIMER_SLACK: Duration = Duration::from_millis(10);
 /// Memory that a pipe may use however much the process holds, in bytes.
 const BUFFERED_ALWAYS: usize = 16 * 1024;
