@@ -265,7 +265,7 @@ impl Uplink {
     pub(super) fn marker_due(&self, urgent: bool) -> Option<Time> {
         if self.trust != Trust::Markers
             || self.marker.is_some()
-            || self.output.reach(&self.outbox) <= self.marked
+            || self.output.reach(&self.outbox) <= self.marked.max(self.confirmed)
             || self.output.control_waiting() > 0
             || self.output.is_closed()
         {

@@ -5,7 +5,7 @@ use everwire_proto::ws::frame::Opcode;
 use super::{
     super::{Loss, Note, SocketWish},
     rig::Rig,
-    wire::bare,
+    wire::{bare, masked},
 };
 use crate::config::{Delivery, RouteConfig};
 
@@ -107,6 +107,23 @@ fn a_stack_without_pongs_is_unconfirmable_and_not_hung() {
         rig.dials();
         assert!(rig.leg.texts().is_empty());
     }
+}
+
+#[test]
+fn a_late_first_pong_under_a_streaming_message_asks_for_no_marker_in_the_middle_of_it() {
+    let mut rig = Rig::new(RouteConfig { buffer_max: 4096, ..RouteConfig::default() });
+    rig.client_says("one");
+    rig.client_says("two");
+    rig.wait(10_000);
+    rig.leg_says("answer");
+    assert_eq!(rig.notes, [Note::Unconfirmable]);
+    let message = masked(Opcode::Binary, &[1; 20_000]);
+    rig.client_sends_in(&message[..10_000], 1000);
+    rig.leg_pongs();
+    rig.wait(100);
+    rig.client_sends_in(&message[10_000..], 1000);
+    rig.confirms_all();
+    assert_eq!(rig.leg.messages().len(), 3);
 }
 
 #[test]
