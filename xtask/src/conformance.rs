@@ -11,6 +11,7 @@ mod suite;
 mod through;
 
 use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -21,6 +22,7 @@ use crate::conformance::expected::{Expected, Results};
 use crate::conformance::through::Through;
 use crate::install;
 use crate::process::{self, BUILD_MAX, Stopwatch};
+use crate::root;
 use crate::tally::Tally;
 
 /// Arguments for cargo that build the binary under test.
@@ -44,6 +46,9 @@ pub(crate) struct Options {
     /// Also runs the core cases while the backend is drained and replaced every second.
     #[arg(long)]
     rolling: bool,
+    /// An everwire built elsewhere; otherwise it is built first, for debugging.
+    #[arg(long)]
+    binary: Option<PathBuf>,
     /// Writes the outcomes down as the expected ones instead of comparing.
     #[arg(long)]
     record: bool,
@@ -112,6 +117,8 @@ struct Job {
     patterns: Vec<String>,
     through: Through,
     rolling: bool,
+    /// The everwire under test.
+    binary: PathBuf,
 }
 
 impl Job {
@@ -129,9 +136,10 @@ impl Job {
 /// Runs what the options say.
 pub(crate) fn run(options: &Options, tally: &mut Tally) -> Result<()> {
     install::autobahn().map_err(anyhow::Error::msg).context("Autobahn cannot run here")?;
-    if options.through == Through::Everwire {
+    if options.through == Through::Everwire && options.binary.is_none() {
         ensure!(process::run(&mut process::cargo(BUILD), BUILD_MAX)?, "everwire did not build");
     }
+    let binary = options.binary.clone().unwrap_or_else(built);
     let legs = options.leg.map_or_else(|| vec![Leg::Client, Leg::Backend], |leg| vec![leg]);
     let mut jobs: Vec<Job> = legs
         .iter()
@@ -142,12 +150,13 @@ pub(crate) fn run(options: &Options, tally: &mut Tally) -> Result<()> {
                 patterns,
                 through: options.through,
                 rolling: false,
+                binary: binary.clone(),
             })
         })
         .collect();
     if options.rolling {
         ensure!(options.through == Through::Everwire, "only everwire moves sessions");
-        jobs.extend(rolling_job());
+        jobs.extend(rolling_job(&binary));
     }
     for (job, results) in run_all(jobs) {
         if options.record {
@@ -165,10 +174,11 @@ pub(crate) fn smoke(tally: &mut Tally) -> Result<()> {
         tally.skip("Autobahn through the gateway (849 cases)", "Autobahn is not installed");
         return Ok(());
     }
-    let mut jobs = Vec::from_iter(rolling_job());
+    let mut jobs = Vec::from_iter(rolling_job(&built()));
     for leg in [Leg::Backend, Leg::Client] {
         for (name, patterns) in [Set::Limits, Set::Core].iter().flat_map(|set| set.groups()) {
-            jobs.push(Job { leg, name, patterns, through: Through::Everwire, rolling: false });
+            let (through, binary) = (Through::Everwire, built());
+            jobs.push(Job { leg, name, patterns, through, rolling: false, binary });
         }
     }
     for (job, results) in run_all(jobs) {
@@ -177,9 +187,15 @@ pub(crate) fn smoke(tally: &mut Tally) -> Result<()> {
     Ok(())
 }
 
-fn rolling_job() -> Option<Job> {
+/// What [`BUILD`] builds.
+fn built() -> PathBuf {
+    root::path("target/debug/everwire")
+}
+
+fn rolling_job(binary: &Path) -> Option<Job> {
     let (name, patterns) = Set::Core.groups().pop()?;
-    Some(Job { leg: Leg::Client, name, patterns, through: Through::Everwire, rolling: true })
+    let (leg, through, binary) = (Leg::Client, Through::Everwire, binary.to_owned());
+    Some(Job { leg, name, patterns, through, rolling: true, binary })
 }
 
 /// Runs all jobs, a few at a time.

@@ -51,7 +51,18 @@ pub(super) const ALL: &[Figure] = &[
         title: "processor time per 128-byte round trip, 200 connections, one in flight each",
         kinds: &Kind::ALL,
         rounds_max: usize::MAX,
-        measure: |bench, kind| steady::processor(bench, kind, [200, 128, 1]),
+        measure: |bench, kind| steady::processor(bench, kind, [200, 128, 1, 0]),
+        targets: &[
+            Target { label: "cpu_us", scale: Scale::Of(Kind::Haproxy), at_most: 0.75 },
+            Target { label: "cpu_us", scale: Scale::Of(Kind::Nginx), at_most: 1.0 },
+        ],
+    },
+    Figure {
+        name: "paced",
+        title: "the same, each connection every 20 ms: 10,000 round trips a second",
+        kinds: &Kind::ALL,
+        rounds_max: usize::MAX,
+        measure: |bench, kind| steady::processor(bench, kind, [200, 128, 1, 20]),
         targets: &[
             Target { label: "cpu_us", scale: Scale::Of(Kind::Haproxy), at_most: 0.75 },
             Target { label: "cpu_us", scale: Scale::Of(Kind::Nginx), at_most: 1.0 },
@@ -62,7 +73,7 @@ pub(super) const ALL: &[Figure] = &[
         title: "processor time per 16 KiB round trip, 200 connections, one in flight each",
         kinds: &Kind::ALL,
         rounds_max: usize::MAX,
-        measure: |bench, kind| steady::processor(bench, kind, [200, 16 * 1024, 1]),
+        measure: |bench, kind| steady::processor(bench, kind, [200, 16 * 1024, 1, 0]),
         targets: &[Target { label: "cpu_us", scale: Scale::Of(Kind::Haproxy), at_most: 0.85 }],
     },
     Figure {
@@ -70,7 +81,7 @@ pub(super) const ALL: &[Figure] = &[
         title: "processor time per 64-byte message, 200 connections, 64 in flight each",
         kinds: &Kind::ALL,
         rounds_max: usize::MAX,
-        measure: |bench, kind| steady::processor(bench, kind, [200, 64, 64]),
+        measure: |bench, kind| steady::processor(bench, kind, [200, 64, 64, 0]),
         targets: &[Target { label: "cpu_us", scale: Scale::Of(Kind::Nginx), at_most: 1.0 }],
     },
     Figure {

@@ -11,7 +11,8 @@ use crate::table;
 /// One table per figure, then the targets.
 pub(super) fn table(measured: &[Measured]) -> String {
     let mut text = String::new();
-    let mut targets = vec![["figure", "target", "measured", ""].map(String::from).to_vec()];
+    let mut targets =
+        vec![["figure", "target", "everwire", "", "floor"].map(String::from).to_vec()];
     for one in measured {
         text.push_str(&format!("{}: {}\n", one.figure.name, one.figure.title));
         text.push_str(&table::render(&values(one)));
@@ -37,11 +38,12 @@ fn values(one: &Measured) -> Vec<Vec<String>> {
 }
 
 fn target_cells(one: &Measured, target: &Target) -> Vec<String> {
-    let (shown, verdict) = match one.against(target) {
+    let (shown, verdict) = match one.against(target, Kind::Everwire) {
         Some(spread) => (show(spread), verdict(spread, target)),
         None => (String::from("-"), "not measured"),
     };
-    vec![String::from(one.figure.name), target.wanted(), shown, String::from(verdict)]
+    let floor = one.against(target, Kind::Floor).map_or_else(|| String::from("-"), show);
+    vec![String::from(one.figure.name), target.wanted(), shown, String::from(verdict), floor]
 }
 
 fn verdict(spread: Spread, target: &Target) -> &'static str {
@@ -72,9 +74,10 @@ fn figure_json(one: &Measured) -> Value {
         (String::from(kind.name()), spreads.collect::<Value>())
     });
     let targets = one.figure.targets.iter().map(|target| {
-        let measured = one.against(target);
+        let measured = one.against(target, Kind::Everwire);
+        let floor = one.against(target, Kind::Floor);
         let ok = measured.map(|spread| spread.median <= target.at_most);
-        json!({ "target": target.wanted(), "measured": measured, "ok": ok })
+        json!({ "target": target.wanted(), "measured": measured, "ok": ok, "floor": floor })
     });
     json!({
         "name": one.figure.name,
@@ -118,11 +121,11 @@ impl Measured {
         Spread::of(self.rounds.iter().filter_map(|round| value(round, kind, label)))
     }
 
-    /// Everwire's value on the target's scale, round by round.
-    fn against(&self, target: &Target) -> Option<Spread> {
+    /// A proxy's value on the target's scale, round by round.
+    fn against(&self, target: &Target, subject: Kind) -> Option<Spread> {
         let of = |round: &[(Kind, Reading)], kind| value(round, kind, target.label);
         Spread::of(self.rounds.iter().filter_map(|round| {
-            let own = of(round, Kind::Everwire)?;
+            let own = of(round, subject)?;
             Some(match target.scale {
                 Scale::Plain => own,
                 Scale::Of(kind) => own / of(round, kind)?,

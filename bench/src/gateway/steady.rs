@@ -13,10 +13,10 @@ use crate::meter::processor_time;
 use crate::process::{Workplace, free_address, seat};
 use crate::proxy::{Kind, Proxy};
 
-/// Processor time of the proxy per message, and beside it who else was busy.
-pub(super) fn processor(bench: &Bench, kind: Kind, load: [usize; 3]) -> Result<Reading> {
-    let [connections, size, in_flight] = load;
-    let mut run = Run::start(bench, kind, &steady_args(connections, size, in_flight, 0))?;
+/// Processor time of the proxy per message, and beside it who else was busy; `load` as in
+/// [`steady_args`].
+pub(super) fn processor(bench: &Bench, kind: Kind, load: [usize; 4]) -> Result<Reading> {
+    let mut run = Run::start(bench, kind, &steady_args(load))?;
     let spent = run.window(bench)?;
     let mut reading = Vec::new();
     if kind != Kind::Direct {
@@ -36,9 +36,9 @@ pub(super) fn latency(
     bench: &Bench,
     kind: Kind,
     connections: usize,
-    every_ms: u64,
+    every_ms: usize,
 ) -> Result<Reading> {
-    let mut run = Run::start(bench, kind, &steady_args(connections, 128, 1, every_ms))?;
+    let mut run = Run::start(bench, kind, &steady_args([connections, 128, 1, every_ms]))?;
     seat(&run.proxy.pids(), 0)?;
     seat(&run.load.process().family(), 1)?;
     seat(&run.echo.process().family(), 1)?;
@@ -46,15 +46,13 @@ pub(super) fn latency(
     Ok(Reading(vec![("p50_us", spent.counted.p50_us), ("p99_us", spent.counted.p99_us)]))
 }
 
-fn steady_args(connections: usize, size: usize, in_flight: usize, every_ms: u64) -> Vec<String> {
-    let numbers = [
-        ("--connections", connections.to_string()),
-        ("--size", size.to_string()),
-        ("--in-flight", in_flight.to_string()),
-        ("--every-ms", every_ms.to_string()),
-    ];
+/// The generator's arguments: connections, bytes per message, messages in flight on each, and
+/// milliseconds from one to the next.
+fn steady_args(load: [usize; 4]) -> Vec<String> {
+    let names = ["--connections", "--size", "--in-flight", "--every-ms"];
+    let numbers = names.into_iter().zip(load.map(|number| number.to_string()));
     let mut args = vec![String::from("steady")];
-    args.extend(numbers.into_iter().flat_map(|(name, value)| [String::from(name), value]));
+    args.extend(numbers.flat_map(|(name, value)| [String::from(name), value]));
     args
 }
 

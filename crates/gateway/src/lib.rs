@@ -25,6 +25,6 @@ pub use self::{
     metrics::Metrics,
     pipe::{PersistentPipe, PipeEnd, Running},
     pool::{BackendId, Pool, PoolError},
-    proxy::InterruptibleProxy,
+    proxy::{InterruptibleProxy, Upgrading},
     relay::{End, Tally, Who, Why},
 };

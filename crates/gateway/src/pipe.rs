@@ -126,15 +126,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
     }
 
     /// Moves bytes until both sockets have nothing more to give or take.
+    ///
+    /// Each direction is read dry and written before the other is looked at; only what changes
+    /// which sockets there are, or whether they are read, is a reason to look again.
     fn poll_io(&mut self, cx: &mut Context<'_>, now: Time) {
         loop {
+            let before = (self.relay.client_wish(), self.relay.leg_wish());
             let dialled = self.poll_dial(cx, now);
-            let from_leg = self.read_leg(cx, now);
+            while self.read_leg(cx, now) {
+                self.write_client(cx, now);
+            }
+            while self.read_client(cx, now) {
+                self.write_leg(cx, now);
+            }
             self.write_client(cx, now);
-            let from_client = self.read_client(cx, now);
             self.write_leg(cx, now);
-            self.drop_sockets(cx, now);
-            if !(dialled || from_leg || from_client) {
+            let dropped = self.drop_sockets(cx, now);
+            let after = (self.relay.client_wish(), self.relay.leg_wish());
+            if !dialled && !dropped && before == after {
                 break;
             }
         }
@@ -310,8 +319,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
         }
     }
 
-    /// Shuts, drops or resets sockets as wished.
-    fn drop_sockets(&mut self, cx: &mut Context<'_>, now: Time) {
+    /// Shuts, drops or resets sockets as wished; gives whether the relay has learnt of one.
+    fn drop_sockets(&mut self, cx: &mut Context<'_>, now: Time) -> bool {
         match self.relay.client_wish() {
             SocketWish::Drop | SocketWish::Reset => self.client = None,
             SocketWish::Finish if self.relay.client_output(&mut [&[]]) == 0 => {
@@ -329,8 +338,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
             SocketWish::Reset => {
                 if let Some(leg) = &self.leg {
                     let _ = leg.socket.stream().set_zero_linger();
+                    self.lose_leg(now, false);
+                    return true;
                 }
-                self.lose_leg(now, false);
             }
             SocketWish::Finish if self.relay.leg_output(now, &mut [&[]]) == 0 => {
                 if let Some(leg) = &mut self.leg {
@@ -339,6 +349,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
             }
             SocketWish::Finish | SocketWish::Keep { .. } => {}
         }
+        false
     }
 
     /// Does what is due; ready with the new instant as long as something was.
@@ -350,9 +361,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
         }
         let at = clock::instant_at(at);
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
-        // A deadline that has moved away is noticed when the old one passes: a busy pipe does not
-        // touch the timer at every message.
-        if at < timer.deadline() {
+        // A deadline that has moved away is noticed only shortly before the old one passes: a busy
+        // pipe neither touches the timer at every message nor is woken by it for nothing.
+        let armed = timer.deadline();
+        if at < armed || (armed < at && armed <= clock::instant_at(now + TIMER_SLACK)) {
             timer.as_mut().reset(at);
         }
         ready!(timer.as_mut().poll(cx));
@@ -454,5 +466,7 @@ impl<S> Drop for PersistentPipe<S> {
     }
 }
 
+/// A timer that would fire this soon, too early, is set anew.
+const TIMER_SLACK: Duration = Duration::from_millis(10);
 /// Memory that a pipe may use however much the process holds, in bytes.
 const BUFFERED_ALWAYS: usize = 16 * 1024;

@@ -16,7 +16,10 @@ use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
 use tower_service::Service;
 
-use crate::manager::{ClientInfo, Opened, PipeManager};
+use crate::{
+    manager::{ClientInfo, Opened, PipeManager},
+    pipe::PipeEnd,
+};
 
 /// A tower service that answers WebSocket handshakes with uninterrupted pipes.
 ///
@@ -50,39 +53,61 @@ impl InterruptibleProxy {
     }
 
     /// Answers one request: 101 and a running pipe, or the reason why not.
-    pub async fn handle<B>(&self, mut request: Request<B>) -> Response<Full<Bytes>> {
-        let upgrade = hyper::upgrade::on(&mut request);
-        let (parts, _) = request.into_parts();
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<Full<Bytes>> {
+        let (parts, body) = request.into_parts();
         let address = (self.client)(&parts);
+        let request = Request::from_parts(parts, body);
         let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         let client = ClientInfo { address: address.unwrap_or(unknown), scheme: Scheme::Http };
-        match self.open(&parts, client).await {
+        let (response, pipe) = self.manager.answer(request, client).await;
+        if let Some(pipe) = pipe {
+            let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            while running.try_join_next().is_some() {}
+            running.spawn(async move {
+                pipe.await;
+            });
+        }
+        response
+    }
+}
+
+/// A pipe that begins once the server has handed over the client's connection; see
+/// [`PipeManager::answer`].
+pub type Upgrading = Pin<Box<dyn Future<Output = Option<PipeEnd>> + Send>>;
+
+impl PipeManager {
+    /// Answers a request that a hyper server has received. The response goes to the client; the
+    /// pipe, where there is one, is to be run in a task of its own.
+    pub async fn answer<B>(
+        &self,
+        mut request: Request<B>,
+        client: ClientInfo,
+    ) -> (Response<Full<Bytes>>, Option<Upgrading>) {
+        let upgrade = hyper::upgrade::on(&mut request);
+        let opened = match judged(&request) {
+            Ok(request) => self.open(request, client).await,
+            Err(refusal) => Err(refusal),
+        };
+        match opened {
             Ok(opened) => {
                 let response = switching(&opened);
-                self.run(upgrade, opened);
-                response
+                let pipe: Upgrading = Box::pin(async move {
+                    let upgraded = upgrade.await.ok()?;
+                    Some(opened.into_pipe(TokioIo::new(upgraded), &[]).run().await)
+                });
+                (response, Some(pipe))
             }
-            Err(refusal) => refused(refusal),
+            Err(refusal) => (refused(refusal), None),
         }
     }
+}
 
-    async fn open(&self, parts: &Parts, client: ClientInfo) -> Result<Opened, Refusal> {
-        let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-        let version = format!("{:?}", parts.version);
-        let headers = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-        let request = UpgradeRequest::from_parts(parts.method.as_str(), target, &version, headers)?;
-        self.manager.open(request, client).await
-    }
-
-    fn run(&self, upgrade: hyper::upgrade::OnUpgrade, opened: Opened) {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        while running.try_join_next().is_some() {}
-        running.spawn(async move {
-            if let Ok(upgraded) = upgrade.await {
-                opened.into_pipe(TokioIo::new(upgraded), &[]).run().await;
-            }
-        });
-    }
+/// The judgement of a request that an HTTP library has taken apart.
+fn judged<B>(request: &Request<B>) -> Result<UpgradeRequest, Refusal> {
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    let version = format!("{:?}", request.version());
+    let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    UpgradeRequest::from_parts(request.method().as_str(), target, &version, headers)
 }
 
 impl<B: Send + 'static> Service<Request<B>> for InterruptibleProxy {

@@ -6,9 +6,9 @@
 //! ([`Relay::dial_wish`]), and when to come back ([`Relay::poll_timeout`]). The answers follow from
 //! the state alone, so a pipe that was written down goes on where it stood.
 //!
-//! A message's way: the client's frames are judged by [`uplink`], numbered and kept; they are
-//! written to the leg and stay until confirmed. The leg's frames go through [`downlink`] and are
-//! gone once written. When the leg is lost, [`Leg::Wanted`] asks for another, which gets the
+//! A message's way: the client's frames are judged by `uplink`, numbered and kept; they are
+//! written to the leg and stay until confirmed. The leg's frames go through `downlink` and are
+//! gone once written. When the leg is lost, `Leg::Wanted` asks for another, which gets the
 //! unconfirmed messages first.
 
 mod client;
@@ -20,9 +20,11 @@ mod heartbeat;
 mod leg;
 mod legs;
 mod prelude;
+mod report;
 mod strikes;
 mod timing;
 mod uplink;
+mod wish;
 
 use std::{sync::Arc, time::Duration};
 
@@ -47,6 +49,8 @@ use self::{
 pub use self::{
     end::{End, Who, Why},
     leg::Loss,
+    report::{Note, Tally},
+    wish::{DialWish, SocketWish},
 };
 use crate::config::{Delivery, OnFull, RouteConfig};
 
@@ -74,44 +78,6 @@ pub struct Relay {
     notes: Vec<Note>,
 }
 
-/// What has gone through a pipe.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tally {
-    /// Legs so far.
-    pub legs: u32,
-    /// Complete messages from the client.
-    pub up_messages: u64,
-    /// Bytes from the client.
-    pub up_bytes: u64,
-    /// Complete messages from backends.
-    pub down_messages: u64,
-    /// Bytes from backends.
-    pub down_bytes: u64,
-    /// Messages written to a leg although they had been written to an earlier one.
-    pub replayed: u64,
-}
-
-/// Something that a person or a counter wants to know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Note {
-    /// A leg was lost.
-    LegLost {
-        /// How.
-        loss: Loss,
-        /// The backend's close code, 1006 where it sent none.
-        code: u16,
-        /// Messages that are unconfirmed and go to the next backend.
-        unconfirmed: u64,
-    },
-    /// The backend broke the WebSocket protocol.
-    BackendBrokeRules {
-        /// How.
-        reason: String,
-    },
-    /// The backend's stack answers no Ping: on this leg what is written counts as confirmed.
-    Unconfirmable,
-}
-
 /// A leg that has been dialled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LegUp {
@@ -128,29 +94,6 @@ pub enum DialFailure {
     Mismatch(String),
 }
 
-/// What to do with a socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SocketWish {
-    /// There is none, or it is to be dropped.
-    Drop,
-    /// Reset it: nothing sent to it, and nothing in it, counts any more.
-    Reset,
-    /// Keep it, and read from it if asked to.
-    Keep {
-        /// Whether to read.
-        read: bool,
-    },
-    /// End our half once everything is written, and read on.
-    Finish,
-}
-
-/// How to dial.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DialWish {
-    /// The pipe's oldest message is suspected of ending backends: one such pipe at a time.
-    pub alone: bool,
-}
-
 impl Relay {
     /// A pipe whose first leg has just been accepted.
     pub fn new(
@@ -161,7 +104,7 @@ impl Relay {
         mask_seed: u64,
     ) -> Self {
         let limits = Limits {
-            held_max: (config.buffer_max / 2) as u64,
+            held_max: (config.buffer_max / HELD_SHARE) as u64,
             message_max: config.message_max.min(u64::from(u32::MAX)),
         };
         let mut relay = Self {
@@ -238,7 +181,7 @@ impl Relay {
             match self.down.next(&mut bytes, &self.limits) {
                 Ok(Some(event)) => self.handle_leg_event(now, event),
                 Ok(None) => {}
-                Err(violation) => self.backend_broke_rules(violation),
+                Err(violation) => self.backend_broke_rules(now, violation),
             }
         }
         self.settle(now);
@@ -249,7 +192,8 @@ impl Relay {
             Event::Message => {
                 self.tally.down_messages += 1;
                 if let Leg::Live(live) = &mut self.leg {
-                    live.heard_data = now;
+                    live.heard_data = Some(now);
+                    live.stirred = now;
                 }
                 self.notice_unconfirmable(now);
             }
@@ -328,7 +272,7 @@ impl Relay {
 
     /// The client took `count` of those bytes, and takes `more` only later.
     pub fn handle_client_wrote(&mut self, now: Time, count: usize, blocked: bool) {
-        self.client.heartbeat.took(now, blocked);
+        self.client.heartbeat.took(now, count, blocked);
         self.down.wrote(count);
         let Self { client, down, .. } = self;
         client.pongs.flush(&mut down.output, &down.outbox, || None);
@@ -344,7 +288,10 @@ impl Relay {
     /// The leg took `count` of those bytes; `blocked` says that it takes more only later.
     pub fn handle_leg_wrote(&mut self, now: Time, count: usize, blocked: bool) {
         if let Leg::Live(live) = &mut self.leg {
-            live.heartbeat.took(now, blocked);
+            live.heartbeat.took(now, count, blocked);
+            if count > 0 {
+                live.stirred = now;
+            }
         }
         self.up.wrote(count);
         let Self { leg_pongs, up, .. } = self;
@@ -442,11 +389,18 @@ impl Relay {
     }
 
     fn may_read_client(&self) -> bool {
-        !self.paused && self.up.charged() < self.config.buffer_max
+        !self.paused && !self.is_full()
+    }
+
+    /// Whether no more may be taken from the client for now.
+    fn is_full(&self) -> bool {
+        self.up.is_full(self.config.buffer_max)
     }
 
     fn may_read_leg(&self) -> bool {
-        !self.client.is_present() || (!self.paused && self.down.charged() < self.config.buffer_max)
+        // What comes after the end, or after the client has gone, is not kept.
+        let kept = self.end.is_none() && self.client.is_present();
+        !kept || (!self.paused && !self.down.is_full(self.config.buffer_max))
     }
 
     const fn is_client_lost(&self) -> bool {
@@ -456,6 +410,7 @@ impl Relay {
     /// Draws the conclusions from whatever has just happened.
     fn settle(&mut self, now: Time) {
         self.settle_hold();
+        self.settle_streams();
         self.settle_departure(now);
         self.settle_move(now);
         self.settle_full(now);
@@ -466,9 +421,11 @@ impl Relay {
     fn settle_listening(&mut self, now: Time) {
         let client = !matches!(self.client.state, State::Open) || self.may_read_client();
         let leg = self.may_read_leg();
-        self.client.heartbeat.listen(now, client);
-        if let Leg::Live(live) = &mut self.leg {
-            live.heartbeat.listen(now, leg);
+        self.client.listen(now, client);
+        match &mut self.leg {
+            Leg::Live(live) => live.heartbeat.listen(now, leg),
+            Leg::Leaving(leaving) => leaving.listen(now, leg),
+            Leg::None | Leg::Wanted | Leg::Cut(_) => {}
         }
     }
 
@@ -483,18 +440,26 @@ impl Relay {
         } else {
             self.up.output.resume();
         }
-        self.up.expose_if_full(self.config.buffer_max);
-        self.down.expose_if_full(self.config.buffer_max);
+    }
+
+    /// Lets a message that alone fills a buffer stream through it.
+    fn settle_streams(&mut self) {
+        if matches!(self.leg, Leg::Live(_)) {
+            self.up.expose_if_full(self.config.buffer_max);
+        }
+        if matches!(self.leg, Leg::Live(_) | Leg::Leaving(_)) {
+            self.down.expose_if_full(self.config.buffer_max);
+        }
     }
 
     fn settle_full(&mut self, now: Time) {
-        let full = self.up.charged() >= self.config.buffer_max;
         self.full = match self.leg {
-            Leg::Wanted if full => self.full.or(Some(now)),
+            Leg::Wanted if self.is_full() => self.full.or(Some(now)),
             _ => None,
         };
+        let patience = self.confirmation_patience();
         if let Leg::Live(live) = &mut self.leg
-            && !full
+            && patience.is_none()
         {
             live.acknowledged = now;
         }
@@ -516,6 +481,9 @@ fn write_close(to: &mut Vec<u8>, mask: Option<Mask>, close: &Close) {
     write_frame(to, Opcode::Close, mask, &close.payload());
 }
 
+/// A message may be held whole up to this part of the buffer: with the memory that its growth
+/// leaves unused, it never fills the buffer before it is complete.
+const HELD_SHARE: usize = 4;
 /// How long a peer has to answer our Close, and a socket to end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a peer that broke the rules, or has said goodbye, has to end its socket.

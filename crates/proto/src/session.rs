@@ -7,4 +7,5 @@
 
 pub mod bytes;
 pub mod inbox;
+mod lengths;
 pub mod outbox;

@@ -1,15 +1,15 @@
 //! Draining one backend and readying the other, every second, while Autobahn runs.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use crate::conformance::through::{EVERWIRE, POOL};
+use crate::conformance::through::POOL;
 use crate::process::{self, QUICK_MAX};
-use crate::root;
 
 /// Time between two replacements.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -25,16 +25,17 @@ pub(super) struct Rolling {
 
 impl Rolling {
     /// Begins to replace the first server by the second, then the other way round, and so on.
-    pub(super) fn start(admin: SocketAddr, servers: &[SocketAddr]) -> Self {
+    pub(super) fn start(binary: &Path, admin: SocketAddr, servers: &[SocketAddr]) -> Self {
         let (over, ended) = mpsc::channel();
+        let binary = binary.to_owned();
         let urls: Vec<String> = servers.iter().map(|server| format!("ws://{server}")).collect();
         let thread = thread::spawn(move || {
             let mut rounds = 0;
             while ended.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
                 let old = rounds as usize % urls.len();
                 let new = (old + 1) % urls.len();
-                order(admin, "ready", &urls[new])?;
-                order(admin, "drain", &urls[old])?;
+                order(&binary, admin, "ready", &urls[new])?;
+                order(&binary, admin, "drain", &urls[old])?;
                 rounds += 1;
             }
             Ok(rounds)
@@ -52,10 +53,10 @@ impl Rolling {
     }
 }
 
-fn order(admin: SocketAddr, verb: &str, url: &str) -> Result<()> {
+fn order(binary: &Path, admin: SocketAddr, verb: &str, url: &str) -> Result<()> {
     let admin = format!("http://{admin}");
     let arguments = ["pool", verb, POOL, url, "--admin", &admin];
-    let mut everwire = process::command(root::path(EVERWIRE), &arguments);
+    let mut everwire = process::command(binary, &arguments);
     let (done, said) = process::read(&mut everwire, QUICK_MAX)?;
     ensure!(done, "`everwire {}` failed: {said}", arguments.join(" "));
     Ok(())

@@ -7,12 +7,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
-use crate::conformance::Leg;
+use crate::conformance::{Job, Leg};
 use crate::process::{self, Peer};
-use crate::root;
-
-/// The binary under test.
-pub(super) const EVERWIRE: &str = "target/debug/everwire";
 
 /// The pool that holds the servers behind the proxy.
 pub(super) const POOL: &str = "echo";
@@ -54,7 +50,7 @@ impl Through {
     pub(super) fn start(
         self,
         folder: &Path,
-        leg: Leg,
+        job: &Job,
         listen: SocketAddr,
         servers: &[SocketAddr],
     ) -> Result<Proxy> {
@@ -69,10 +65,10 @@ impl Through {
             _ => None,
         };
         let config = folder.join(format!("{}.conf", self.name()));
-        fs::write(&config, self.config(folder, leg, listen, servers, admin))?;
+        fs::write(&config, self.config(folder, job.leg, listen, servers, admin))?;
         let config = config.display().to_string();
         let mut command = match self {
-            Self::Everwire => process::command(root::path(EVERWIRE), &["serve", "-c", &config]),
+            Self::Everwire => process::command(&job.binary, &["serve", "-c", &config]),
             Self::Haproxy => process::command(program("haproxy")?, &["-f", &config]),
             Self::Nginx | Self::Nothing => process::command(program("nginx")?, &["-c", &config]),
         };
@@ -122,10 +118,11 @@ fn everwire(
 ) -> String {
     let admin = admin.map_or_else(String::new, |admin| format!("[admin]\nlisten = \"{admin}\"\n"));
     let backends: Vec<_> = servers.iter().map(|server| format!("\"ws://{server}\"")).collect();
-    let restart = if leg == Leg::Backend { "restart_codes = []\n" } else { "" };
+    let goodbyes =
+        if leg == Leg::Backend { "restart_codes = []\noutage_max = \"0s\"\n" } else { "" };
     format!(
         "listen = \"{listen}\"\n{admin}[pools.{POOL}]\nbackends = [{backends}]\n\
-         [[routes]]\npath = \"/\"\npool = \"{POOL}\"\n{restart}",
+         [[routes]]\npath = \"/\"\npool = \"{POOL}\"\n{goodbyes}",
         backends = backends.join(", "),
     )
 }

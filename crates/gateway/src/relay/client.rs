@@ -43,6 +43,23 @@ impl Client {
         }
     }
 
+    /// Whether we read from the client; its clocks begin anew when we do again.
+    pub(super) fn listen(&mut self, now: Time, listening: bool) {
+        let resumed = listening && self.heartbeat.listening_since().is_none();
+        if let Some((_, since)) = &mut self.open
+            && resumed
+        {
+            *since = now;
+        }
+        self.heartbeat.listen(now, listening);
+    }
+
+    /// Since when a message has been coming in, if we read it.
+    pub(super) fn open_since(&self) -> Option<Time> {
+        self.heartbeat.listening_since()?;
+        self.open.map(|(_, since)| since)
+    }
+
     /// Whether there is a socket to write to.
     pub(super) const fn is_present(&self) -> bool {
         !matches!(

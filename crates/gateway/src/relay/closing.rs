@@ -1,5 +1,7 @@
 //! Ending a pipe: telling the client, letting its messages arrive, closing both sockets.
 
+use std::time::Duration;
+
 use super::{
     CLOSE_TIMEOUT, CloseCode, End, Leaving, LeavingReason, Leg, PARTING_TIMEOUT, Relay, State,
     Time, Violation, Who, Why, write_close,
@@ -10,12 +12,17 @@ use everwire_proto::{
 };
 
 impl Relay {
-    /// The client did what it must not: it is told at once and its socket ends.
+    /// The client did what the protocol, or a limit, forbids.
     pub(super) fn client_broke_rules(&mut self, now: Time, violation: Violation) {
         let why = match violation.code {
             CloseCode::TOO_LARGE => Why::TooLarge,
             _ => Why::ProtocolError,
         };
+        self.refuse_client(now, why, violation);
+    }
+
+    /// The client is told at once what it may not do, and its socket ends.
+    pub(super) fn refuse_client(&mut self, now: Time, why: Why, violation: Violation) {
         self.up.abandon_open();
         let end = End::new(Who::Client, why, violation.code, violation.reason);
         self.dismiss(&end.close, PARTING_TIMEOUT, true);
@@ -51,16 +58,15 @@ impl Relay {
 
     /// Decides the end: the client is told after what it is still owed, the leg is closed.
     pub(super) fn finish(&mut self, now: Time, end: End) {
-        if self.end.is_some() {
-            return self.stop_dialling();
+        if let Some(end) = self.end.clone() {
+            return self.end_leg_of(now, &end);
         }
         if self.client.is_present() {
             let urgent = matches!(end.why, Why::CutMessage) || self.down.outbox.is_exposed();
             let answers = matches!(self.client.state, State::Closing { .. });
-            self.dismiss(&end.close, CLOSE_TIMEOUT, urgent);
-            if answers {
-                self.client.state = State::Parting { since: now };
-            }
+            // A client that has sent its Close owes nothing more once it has ours.
+            let patience = if answers { Duration::ZERO } else { CLOSE_TIMEOUT };
+            self.dismiss(&end.close, patience, urgent);
         } else {
             self.client.state = State::Gone;
         }
@@ -69,7 +75,7 @@ impl Relay {
     }
 
     /// Queues our Close for the client; `urgent` puts it before messages that wait.
-    fn dismiss(&mut self, close: &Close, patience: std::time::Duration, urgent: bool) {
+    fn dismiss(&mut self, close: &Close, patience: Duration, urgent: bool) {
         let down = &mut self.down;
         down.close_to_client();
         if urgent {
@@ -128,8 +134,7 @@ impl Relay {
     /// A client that has left, or was refused, is followed by its Close once all it sent is
     /// confirmed.
     pub(super) fn settle_departure(&mut self, now: Time) {
-        let refused = self.end.as_ref().is_some_and(|end| end.who == Who::Client);
-        if !(self.client.is_leaving() || refused) {
+        if !self.is_departing() {
             return;
         }
         let delivered = self.up.is_all_confirmed();
@@ -156,6 +161,12 @@ impl Relay {
         }
     }
 
+    /// Whether the client has left or was refused, so that only what it sent before counts.
+    pub(super) fn is_departing(&self) -> bool {
+        let refused = self.end.as_ref().is_some_and(|end| end.who == Who::Client);
+        self.client.is_leaving() || refused
+    }
+
     const fn expect_no_answer(&mut self) {
         if let Leg::Leaving(Leaving { answered, .. }) = &mut self.leg {
             *answered = true;
@@ -167,8 +178,10 @@ impl Relay {
         let idle = || self.down.output.is_idle(&self.down.outbox);
         match &self.client.state {
             State::Dismissed { written: None, patience_millis } if idle() => {
-                let patience_millis = *patience_millis;
-                self.client.state = State::Dismissed { written: Some(now), patience_millis };
+                self.client.state = match *patience_millis {
+                    0 => State::Parting { since: now },
+                    patience_millis => State::Dismissed { written: Some(now), patience_millis },
+                };
             }
             State::Lost { .. } | State::Closing { present: false, .. } if self.end.is_some() => {
                 self.client.state = State::Gone;

@@ -62,7 +62,7 @@ impl Pongs {
             return Ok(());
         }
         self.latest = Some(payload);
-        self.skipped += 1;
+        self.skipped = self.skipped.saturating_add(1);
         if self.skipped > SKIPPED_MAX { Err(PingFlood) } else { Ok(()) }
     }
 

@@ -47,6 +47,12 @@ impl Downlink {
         self.outbox.charged() + self.intake.charged() + self.output.charged() + swallow
     }
 
+    /// Whether no more may be taken from the backend for now; what is held whole is finished.
+    pub(super) fn is_full(&self, buffer_max: usize) -> bool {
+        let last_held = self.outbox.is_empty() && !self.intake.is_mid_runs();
+        !last_held && self.charged() >= buffer_max
+    }
+
     /// Messages accepted for the client so far.
     pub(super) fn accepted(&self) -> u64 {
         self.outbox.last()
@@ -106,7 +112,7 @@ impl Downlink {
     /// Lets the open message stream through where it alone fills the buffer.
     pub(super) fn expose_if_full(&mut self, buffer_max: usize) {
         if self.swallow.is_none()
-            && self.intake.is_mid_message()
+            && self.intake.is_mid_runs()
             && !self.outbox.is_exposed()
             && self.outbox.is_empty()
             && self.charged() >= buffer_max
@@ -126,8 +132,10 @@ impl Downlink {
 
     /// Forgets what has come and what will: there is nobody to take it.
     pub(super) fn discard(&mut self) {
+        self.outbox.abort();
+        self.outbox.release_through(u64::MAX);
+        self.output = Output::new(&self.outbox);
         self.close_to_client();
-        forget(&mut self.outbox);
     }
 }
 

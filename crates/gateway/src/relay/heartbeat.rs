@@ -20,11 +20,12 @@ pub(super) struct Heartbeat {
     /// Since when the peer takes no more bytes although some wait.
     refusing: Option<Time>,
     listening: bool,
+    listening_since: Time,
 }
 
 impl Heartbeat {
     pub(super) const fn new(now: Time) -> Self {
-        Self { sign: now, asked: None, refusing: None, listening: true }
+        Self { sign: now, asked: None, refusing: None, listening: true, listening_since: now }
     }
 
     /// Bytes came from the peer.
@@ -33,12 +34,15 @@ impl Heartbeat {
         self.asked = None;
     }
 
-    /// The peer took bytes; `more` waits for it still.
-    pub(super) fn took(&mut self, now: Time, more: bool) {
-        if self.refusing.is_some() {
-            self.sign = now;
+    /// The peer took `count` bytes; `more` waits for it still.
+    pub(super) fn took(&mut self, now: Time, count: usize, more: bool) {
+        if count > 0 {
+            if self.refusing.is_some() {
+                self.sign = now;
+            }
+            self.refusing = None;
         }
-        self.refusing = more.then_some(now);
+        self.refusing = more.then(|| self.refusing.unwrap_or(now));
     }
 
     /// A Ping has been sent, or stands for one that was sent before.
@@ -46,12 +50,28 @@ impl Heartbeat {
         self.asked.get_or_insert(now);
     }
 
-    /// Whether we read from the peer.
+    /// The peer's stack has turned out to answer no Ping: none is awaited.
+    pub(super) const fn excuse(&mut self) {
+        self.asked = None;
+    }
+
+    /// Whether bytes wait that the peer does not take.
+    pub(super) const fn is_refusing(&self) -> bool {
+        self.refusing.is_some()
+    }
+
+    /// Whether we read from the peer; its clocks begin anew when we do again.
     pub(super) const fn listen(&mut self, now: Time, listening: bool) {
         if listening && !self.listening {
             self.sign = now;
+            self.listening_since = now;
         }
         self.listening = listening;
+    }
+
+    /// Since when we have been reading without a pause; `None` while we do not.
+    pub(super) fn listening_since(&self) -> Option<Time> {
+        self.listening.then_some(self.listening_since)
     }
 
     /// When the next Ping is due.
@@ -98,11 +118,11 @@ mod tests {
     #[test]
     fn a_peer_that_takes_bytes_slowly_is_slow_and_not_hung() {
         let mut heartbeat = Heartbeat::new(at(0));
-        heartbeat.took(at(1), true);
+        heartbeat.took(at(1), 5, true);
         assert_eq!(heartbeat.hung_at(&PING), Some(at(11)));
-        heartbeat.took(at(9), true);
+        heartbeat.took(at(9), 1, true);
         assert_eq!(heartbeat.hung_at(&PING), Some(at(19)));
-        heartbeat.took(at(10), false);
+        heartbeat.took(at(10), 5, false);
         assert_eq!(heartbeat.hung_at(&PING), None);
     }
 
@@ -110,8 +130,16 @@ mod tests {
     fn bytes_taken_without_ado_prove_nothing() {
         let mut heartbeat = Heartbeat::new(at(0));
         heartbeat.asked(at(20));
-        heartbeat.took(at(25), false);
+        heartbeat.took(at(25), 5, false);
         assert_eq!(heartbeat.hung_at(&PING), Some(at(30)));
+    }
+
+    #[test]
+    fn trying_in_vain_to_write_is_no_sign_of_life() {
+        let mut heartbeat = Heartbeat::new(at(0));
+        heartbeat.took(at(1), 0, true);
+        heartbeat.took(at(8), 0, true);
+        assert_eq!(heartbeat.hung_at(&PING), Some(at(11)));
     }
 
     #[test]

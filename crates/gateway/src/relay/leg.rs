@@ -32,9 +32,12 @@ pub(super) struct Live {
     pub(super) ponged: bool,
     /// Whether its stack has shown that it answers none.
     pub(super) unconfirmable: bool,
-    /// When data last came from the backend.
-    pub(super) heard_data: Time,
-    /// When a cooperating backend last acknowledged, or the buffer was last not full.
+    /// When a message last came from the backend.
+    pub(super) heard_data: Option<Time>,
+    /// When something last happened on the leg that an answer may follow: a message came, bytes
+    /// were written, a message was confirmed.
+    pub(super) stirred: Time,
+    /// When the backend last confirmed something, or nobody waited for it to.
     pub(super) acknowledged: Time,
     pub(super) moving: Option<Moving>,
 }
@@ -47,7 +50,8 @@ impl Live {
             greeting,
             ponged: false,
             unconfirmable: false,
-            heard_data: now,
+            heard_data: None,
+            stirred: now,
             acknowledged: now,
             moving: None,
         }
@@ -69,6 +73,18 @@ pub(super) struct Leaving {
     pub(super) answered: bool,
     /// The code of that Close; 1006 without one.
     pub(super) code: u16,
+    /// Whether we read from the leg; while we do not, its clock stands.
+    pub(super) listening: bool,
+}
+
+impl Leaving {
+    /// Whether we read from the leg.
+    pub(super) const fn listen(&mut self, now: Time, listening: bool) {
+        if listening && !self.listening {
+            self.since = now;
+        }
+        self.listening = listening;
+    }
 }
 
 /// Why a leg is being closed.

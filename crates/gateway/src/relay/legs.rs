@@ -1,5 +1,7 @@
 //! Legs as they come and go: beginning one, confirming on it, moving from it, losing it.
 
+use std::time::Duration;
+
 use super::{
     Close, CloseCode, Delivery, End, Leaving, LeavingReason, Leg, LegUp, Live, Loss, Note, Relay,
     Time, Trust, Violation, Who, Why, leg::Moving, write_close,
@@ -24,14 +26,17 @@ impl Relay {
         }
         let answered = self.config.restore.answers.min(self.accepted_messages());
         let later = self.tally.legs > 1;
-        self.down.begin_leg(if later { answered } else { 0 });
-        if later {
+        self.down.begin_leg(if later && trust != Trust::Acks { answered } else { 0 });
+        // A cooperating backend has its session: it counts what it is sent.
+        if later && trust != Trust::Acks {
             let prelude = self.up.prelude.as_ref().map(|prelude| prelude.before(known).to_vec());
             if let Some(prelude) = prelude.filter(|prelude| !prelude.is_empty()) {
                 self.up.output.push_control(&self.up.outbox, |to| to.extend_from_slice(&prelude));
             }
         }
-        self.leg = Leg::Live(Live::new(now, later));
+        // Where no marker tells whether the stack answers Pings at all, the first Ping does.
+        let greeting = later || trust == Trust::Written;
+        self.leg = Leg::Live(Live::new(now, greeting));
     }
 
     fn accepted_messages(&self) -> u32 {
@@ -60,8 +65,9 @@ impl Relay {
     pub(super) fn handle_pong(&mut self, now: Time, payload: &[u8]) {
         if let Leg::Live(live) = &mut self.leg {
             live.ponged = true;
+            live.stirred = now;
             self.outage = None;
-            self.protocol_errors = 0;
+            self.trust_again();
         }
         if self.up.trust == Trust::Acks {
             self.handle_acknowledgement(now, payload);
@@ -69,7 +75,7 @@ impl Relay {
         if let Some(marker) = self.up.take_marker(payload)
             && self.up.trust == Trust::Markers
         {
-            self.up.confirm(now, marker.number, self.config.confirm_linger);
+            self.confirm(now, marker.number, self.config.confirm_linger);
         }
     }
 
@@ -80,28 +86,61 @@ impl Relay {
             let reason = "backend acknowledges what it was not sent";
             return self.finish(now, End::by_gateway(Why::OutOfStep, CloseCode::RESTART, reason));
         }
-        if let Leg::Live(live) = &mut self.leg {
+        self.confirm(now, number, Duration::ZERO);
+    }
+
+    fn confirm(&mut self, now: Time, number: u64, linger: Duration) {
+        if let Leg::Live(live) = &mut self.leg
+            && number >= self.up.oldest_unconfirmed()
+        {
             live.acknowledged = now;
         }
-        self.up.confirm(now, number, std::time::Duration::ZERO);
+        self.up.confirm(now, number, linger);
     }
 
     /// A stack that sends data and has answered no Ping of this leg will not answer one.
     pub(super) fn notice_unconfirmable(&mut self, now: Time) {
-        let Leg::Live(live) = &mut self.leg else { return };
+        let Leg::Live(live) = &self.leg else { return };
         let Some(marker) = &self.up.marker else { return };
-        if live.ponged || live.unconfirmable || now < marker.sent + self.config.ping.timeout {
-            return;
+        // A Pong may still be on its way behind data that we did not read.
+        let Some(listening) = live.heartbeat.listening_since() else { return };
+        let patience = self.config.ping.timeout;
+        if !live.ponged && !live.unconfirmable && now >= marker.sent.max(listening) + patience {
+            self.give_up_confirming(now);
         }
+    }
+
+    /// Whether the backend has sent data, and no Pong, well after the leg's first Ping.
+    pub(super) fn is_deaf_to_pings(&self) -> bool {
+        let (Leg::Live(live), Some(marker)) = (&self.leg, &self.up.marker) else { return false };
+        let sends = live.heard_data.is_some_and(|heard| heard >= marker.sent + IN_FLIGHT);
+        sends && !live.ponged && !live.unconfirmable && !live.heartbeat.is_refusing()
+    }
+
+    /// On this leg what is written counts as confirmed, and no Ping is sent.
+    pub(super) fn give_up_confirming(&mut self, now: Time) {
+        let Leg::Live(live) = &mut self.leg else { return };
         live.unconfirmable = true;
+        live.heartbeat.excuse();
         self.outage = None;
         self.up.marker = None;
         if self.up.trust == Trust::Markers {
             self.up.trust = Trust::Written;
             let written = self.up.output.written();
-            self.up.confirm(now, written, std::time::Duration::ZERO);
+            self.up.confirm(now, written, Duration::ZERO);
         }
         self.notes.push(Note::Unconfirmable);
+    }
+
+    /// A stack that was only slow to answer its first Ping confirms like any other.
+    fn trust_again(&mut self) {
+        let Leg::Live(live) = &mut self.leg else { return };
+        if std::mem::take(&mut live.unconfirmable)
+            && self.up.trust == Trust::Written
+            && self.config.delivery != Delivery::AtMostOnce
+        {
+            self.up.trust = Trust::Markers;
+        }
     }
 
     pub(super) fn handle_leg_close(&mut self, now: Time, close: Close) {
@@ -124,24 +163,21 @@ impl Relay {
                 leaving.answered = true;
                 leaving.code = code.0;
                 if leaving.reason == LeavingReason::ClientLeft {
-                    self.finish(now, End { who: Who::Client, why: Why::Goodbye, close });
+                    let end = End { close, ..End::of_client(&self.client.state) };
+                    self.finish(now, end);
                 }
             }
             Leg::None | Leg::Wanted | Leg::Cut(_) => {}
         }
     }
 
-    pub(super) fn backend_broke_rules(&mut self, violation: Violation) {
+    pub(super) fn backend_broke_rules(&mut self, now: Time, violation: Violation) {
         self.notes.push(Note::BackendBrokeRules { reason: violation.reason.to_owned() });
-        match &self.leg {
-            Leg::Leaving(Leaving { reason: LeavingReason::PipeEnds, .. }) => {
-                self.leg = Leg::Cut(Loss::ProtocolError);
-            }
-            Leg::Live(_) | Leg::Leaving(_) => {
-                self.protocol_errors += 1;
-                self.leg = Leg::Cut(Loss::ProtocolError);
-            }
-            Leg::None | Leg::Wanted | Leg::Cut(_) => {}
+        if let Leg::Leaving(Leaving { reason: LeavingReason::ClientLeft, .. }) = &self.leg {
+            self.finish(now, End::of_client(&self.client.state));
+        }
+        if matches!(self.leg, Leg::Live(_) | Leg::Leaving(_)) {
+            self.leg = Leg::Cut(Loss::ProtocolError);
         }
     }
 
@@ -157,10 +193,14 @@ impl Relay {
         let Leg::Live(live) = &self.leg else { return None };
         let since = live.moving?.since;
         let latest = since + self.config.drain_max;
-        let quiet = self.up.output.is_held()
+        // While we do not read, silence says nothing.
+        let listening = live.heartbeat.listening_since();
+        let quiet = listening.is_some()
+            && self.up.output.is_held()
             && self.up.is_written_confirmed()
             && !self.down.intake.is_mid_message();
-        let earliest = live.heard_data.max(since) + self.config.drain_quiet;
+        let stirred = live.stirred.max(since).max(listening.unwrap_or(since));
+        let earliest = stirred + self.config.drain_quiet;
         Some(if quiet { earliest.min(latest) } else { latest })
     }
 
@@ -168,7 +208,7 @@ impl Relay {
         if self.move_ready_at().is_none_or(|at| now < at) {
             return;
         }
-        let unfinished = self.down.intake.is_mid_message()
+        let unfinished = (self.client.is_present() && self.down.intake.is_mid_message())
             || (self.up.output.is_mid_message() && self.up.outbox.is_exposed());
         if unfinished {
             let reason = "session could not be moved: a message was not finished in time";
@@ -184,7 +224,9 @@ impl Relay {
             let mask = Some(self.up.masks.next());
             self.up.output.push_close(&self.up.outbox, |to| write_close(to, mask, close));
         }
-        self.leg = Leg::Leaving(Leaving { since: now, reason, answered: false, code: 1006 });
+        let listening = self.may_read_leg();
+        self.leg =
+            Leg::Leaving(Leaving { since: now, reason, answered: false, code: 1006, listening });
     }
 
     /// The leg's socket is gone.
@@ -209,10 +251,14 @@ impl Relay {
         };
         // Both Closes have passed and the stream ended in order: the backend has read everything
         // before ours. A stack that queues may still drop it, hence the linger.
-        let read_all = clean && leaving.answered && self.config.confirm_linger.is_zero();
-        if read_all && self.up.trust == Trust::Markers {
+        let closed = leaving.answered && self.up.output.is_idle(&self.up.outbox);
+        if clean
+            && closed
+            && self.config.confirm_linger.is_zero()
+            && self.up.trust == Trust::Markers
+        {
             let written = self.up.output.written();
-            self.up.confirm(now, written, std::time::Duration::ZERO);
+            self.up.confirm(now, written, Duration::ZERO);
         }
         self.lose_leg(now, loss, leaving.code);
     }
@@ -222,6 +268,10 @@ impl Relay {
         let cut_up = self.up.end_leg(strikes);
         let cut_down = self.down.end_leg();
         self.leg_pongs = super::Pongs::default();
+        self.protocol_errors = match loss {
+            Loss::ProtocolError => self.protocol_errors + 1,
+            _ => 0,
+        };
         if self.end.is_some() {
             return;
         }
@@ -274,5 +324,7 @@ impl Relay {
     }
 }
 
+/// What comes so soon after a Ping may have been sent before the Ping was read.
+const IN_FLIGHT: Duration = Duration::from_secs(1);
 /// Legs in a row that may end because the backend broke the protocol.
 const PROTOCOL_ERRORS_MAX: u8 = 3;

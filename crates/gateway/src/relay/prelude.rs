@@ -32,13 +32,18 @@ impl Prelude {
         number <= u64::from(self.first)
     }
 
-    /// Keeps the outbox's last message.
+    /// The largest message that can be kept still, in bytes.
+    pub(super) const fn room(&self) -> u64 {
+        PRELUDE_MAX.saturating_sub(self.bytes.len() as u64)
+    }
+
+    /// Keeps the outbox's last message, for which there was room.
     ///
     /// # Errors
-    /// 1009 where the first messages are larger than [`PRELUDE_MAX`] together.
+    /// 1009 where its beginning has gone already, because it alone filled the buffer.
     pub(super) fn keep(&mut self, outbox: &Outbox, cut: bool) -> Result<(), Violation> {
         let length = outbox.length(outbox.last()).unwrap_or(0);
-        if cut || self.bytes.len() as u64 + length > PRELUDE_MAX {
+        if cut {
             let reason = "first messages too large to be restored";
             return Err(Violation { code: CloseCode::TOO_LARGE, reason });
         }

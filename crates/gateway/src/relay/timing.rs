@@ -40,7 +40,7 @@ impl Relay {
             State::Open => [
                 hung,
                 self.client.heartbeat.ask_at(&self.config.ping),
-                self.client.open.map(|(_, since)| since + MESSAGE_TIMEOUT),
+                self.client.open_since().map(|since| since + MESSAGE_TIMEOUT),
             ]
             .into_iter()
             .flatten()
@@ -66,9 +66,10 @@ impl Relay {
             _ if self.client.heartbeat.hung_at(&self.config.ping).is_some_and(|at| at <= now) => {
                 self.client_lost(Why::Hung);
             }
-            _ if self.client.open.is_some_and(|(_, since)| since + MESSAGE_TIMEOUT <= now) => {
+            _ if self.client.open_since().is_some_and(|since| since + MESSAGE_TIMEOUT <= now) => {
                 let reason = "message not finished in time";
-                self.client_broke_rules(now, Violation { code: CloseCode::POLICY, reason });
+                let violation = Violation { code: CloseCode::POLICY, reason };
+                self.refuse_client(now, Why::Unfinished, violation);
             }
             State::Open => self.ask_client(now),
             _ => {}
@@ -93,15 +94,28 @@ impl Relay {
                     .flatten()
                     .min()
             }
-            Leg::Leaving(leaving) => Some(leaving.since + CLOSE_TIMEOUT),
+            Leg::Leaving(leaving) => leaving.listening.then(|| leaving.since + CLOSE_TIMEOUT),
             Leg::None | Leg::Wanted | Leg::Cut(_) => None,
         }
     }
 
-    /// When a cooperating backend has acknowledged nothing for too long, with a full buffer.
+    /// When the backend has confirmed nothing for too long although somebody waits for it.
     fn acknowledged_deadline(&self, since: Time) -> Option<Time> {
-        let full = self.up.charged() >= self.config.buffer_max;
-        (full && self.up.trust == Trust::Acks).then(|| since + ACKNOWLEDGE_TIMEOUT)
+        self.confirmation_patience().map(|patience| since + patience)
+    }
+
+    /// How long the backend may confirm nothing: while the buffer is full of what a cooperating
+    /// one has to acknowledge, and while a client's Close waits behind what has been written.
+    pub(super) fn confirmation_patience(&self) -> Option<Duration> {
+        let full = self.up.trust == Trust::Acks && self.is_full();
+        let leaving = self.is_departing()
+            && !self.up.is_all_confirmed()
+            && self.up.output.waiting(&self.up.outbox) == 0;
+        match (full, leaving) {
+            (true, _) => Some(ACKNOWLEDGE_TIMEOUT),
+            (false, true) => Some(ACKNOWLEDGE_TIMEOUT.max(self.config.outage_max)),
+            (false, false) => None,
+        }
     }
 
     fn leg_timeout(&mut self, now: Time) {
@@ -113,7 +127,11 @@ impl Relay {
         };
         let ping = &self.config.ping;
         if live.heartbeat.hung_at(ping).is_some_and(|at| at <= now) {
-            self.leg = Leg::Cut(Loss::Hung);
+            if self.is_deaf_to_pings() {
+                self.give_up_confirming(now);
+            } else {
+                self.leg = Leg::Cut(Loss::Hung);
+            }
         } else if self.down.is_swallowing() && live.since + RESTORE_TIMEOUT <= now {
             self.leg = Leg::Cut(Loss::NotRestored);
         } else if self.acknowledged_deadline(live.acknowledged).is_some_and(|at| at <= now) {
@@ -188,7 +206,7 @@ impl Relay {
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long a backend may take to answer the messages that restore its session.
 const RESTORE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a cooperating backend may acknowledge nothing while the buffer is full.
+/// How long a backend may confirm nothing while somebody waits for it.
 const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a full buffer waits for a backend: long enough to pass from one to the next.
 const FULL_TIMEOUT: Duration = Duration::from_secs(1);

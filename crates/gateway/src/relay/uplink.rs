@@ -91,11 +91,24 @@ impl Uplink {
 
     /// Memory held for messages, in bytes.
     pub(super) fn charged(&self) -> usize {
+        self.waiting() + self.prelude.as_ref().map_or(0, |prelude| prelude.charged())
+    }
+
+    /// Memory held for messages that will go, in bytes: what is kept for life fills no buffer.
+    pub(super) fn waiting(&self) -> usize {
         self.outbox.charged()
             + self.intake.charged()
             + self.output.charged()
-            + self.prelude.as_ref().map_or(0, |prelude| prelude.charged())
             + self.lingering.capacity() * size_of::<(Time, u64)>()
+    }
+
+    /// Whether no more may be taken from the client for now.
+    ///
+    /// A message that is held whole is always read to its end: it is small against the buffer,
+    /// and nothing of it can go before it is complete.
+    pub(super) fn is_full(&self, buffer_max: usize) -> bool {
+        let last_held = self.outbox.is_empty() && !self.intake.is_mid_runs();
+        !last_held && self.waiting() >= buffer_max
     }
 
     /// Reads on from what the client sent.
@@ -104,12 +117,15 @@ impl Uplink {
         input: &mut &[u8],
         limits: &Limits,
     ) -> Result<Option<Event>, everwire_proto::ws::frame::Violation> {
-        let event = self.intake.next(input, &mut self.outbox, limits)?;
-        if event == Some(Event::Message)
-            && let Some(prelude) = &mut self.prelude
-            && prelude.wants(self.outbox.last())
-        {
-            prelude.keep(&self.outbox, self.streamed == Some(self.outbox.last()))?;
+        let number = self.outbox.last() + 1;
+        let Some(prelude) = self.prelude.as_mut().filter(|prelude| prelude.wants(number)) else {
+            return self.intake.next(input, &mut self.outbox, limits);
+        };
+        let message_max = limits.message_max.min(prelude.room());
+        let event =
+            self.intake.next(input, &mut self.outbox, &Limits { message_max, ..*limits })?;
+        if event == Some(Event::Message) {
+            prelude.keep(&self.outbox, self.streamed == Some(number))?;
         }
         Ok(event)
     }
@@ -128,6 +144,8 @@ impl Uplink {
         trust: Trust,
         received: Option<u64>,
     ) -> Result<(), OutOfStep> {
+        self.marker = None;
+        self.output = Output::new(&self.outbox);
         if let Some(received) = received {
             if received > self.written_max || received + 1 < self.outbox.first() {
                 return Err(OutOfStep);
@@ -136,7 +154,6 @@ impl Uplink {
         }
         self.trust = trust;
         self.output = Output::new(&self.outbox);
-        self.marker = None;
         self.marked = self.outbox.first() - 1;
         self.marked_at = Time::default();
         self.unmarked = 0;
@@ -203,17 +220,18 @@ impl Uplink {
     }
 
     /// When the next message has lingered long enough.
+    ///
+    /// What this leg gets again stays until it has been written.
     pub(super) fn lingers_until(&self) -> Option<Time> {
-        self.lingering.first().map(|(until, _)| *until)
+        let written = self.output.written();
+        self.lingering.first().filter(|(_, number)| *number <= written).map(|(until, _)| *until)
     }
 
     /// Releases what has lingered long enough.
     pub(super) fn release_lingering(&mut self, now: Time) {
-        while let Some((until, number)) = self.lingering.first().copied()
-            && until <= now
-        {
+        while self.lingers_until().is_some_and(|until| until <= now) {
+            let (_, number) = self.lingering.remove(0);
             self.outbox.release_through(number);
-            self.lingering.remove(0);
         }
         if self.lingering.is_empty() {
             self.lingering = Vec::new();
@@ -223,15 +241,17 @@ impl Uplink {
     /// A Pong came with the payload of the marker that waits; gives the number it confirms.
     pub(super) fn take_marker(&mut self, payload: &[u8]) -> Option<Marker> {
         let marker = self.marker.as_ref()?;
-        (payload == marker.number.to_be_bytes()).then(|| self.marker.take())?
+        let answered = payload == marker.number.to_be_bytes();
+        // A Pong that comes before its Ping was written is made up.
+        (answered && marker.number <= self.output.written()).then(|| self.marker.take())?
     }
 
     /// Lets the open message stream through where it alone fills the buffer.
     pub(super) fn expose_if_full(&mut self, buffer_max: usize) {
-        if self.intake.is_mid_message()
+        if self.intake.is_mid_runs()
             && !self.outbox.is_exposed()
             && self.outbox.is_empty()
-            && self.charged() >= buffer_max
+            && self.waiting() >= buffer_max
         {
             self.streamed = Some(self.outbox.last() + 1);
             self.outbox.expose();
@@ -245,7 +265,7 @@ impl Uplink {
     pub(super) fn marker_due(&self, urgent: bool) -> Option<Time> {
         if self.trust != Trust::Markers
             || self.marker.is_some()
-            || self.output.reach(&self.outbox) <= self.marked
+            || self.output.reach(&self.outbox) <= self.marked.max(self.confirmed)
             || self.output.control_waiting() > 0
             || self.output.is_closed()
         {

@@ -4,18 +4,16 @@
 //! when it is committed, and leaves when it is released. How much may be kept is the caller's
 //! decision: [`Outbox::charged`] says what is held, and whoever fills the outbox stops in time.
 
-use std::collections::VecDeque;
-
 use serde::{Deserialize, Serialize};
 
-use super::bytes::ByteQueue;
+use super::{bytes::ByteQueue, lengths::Lengths};
 
 /// Messages 1, 2, 3 … in order, from the first unconfirmed one on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Outbox {
     bytes: ByteQueue,
     /// Length of each committed message that is kept, oldest first.
-    lengths: VecDeque<u32>,
+    lengths: Lengths,
     /// Number of the oldest message kept, committed or open.
     first: u64,
     /// Position at which the last committed message ends.
@@ -45,7 +43,7 @@ impl Default for Outbox {
     fn default() -> Self {
         Self {
             bytes: ByteQueue::default(),
-            lengths: VecDeque::new(),
+            lengths: Lengths::default(),
             first: 1,
             committed: 0,
             exposed: false,
@@ -76,7 +74,7 @@ impl Outbox {
 
     /// Memory held, in bytes.
     pub fn charged(&self) -> usize {
-        self.bytes.charged() + self.lengths.capacity() * size_of::<u32>()
+        self.bytes.charged() + self.lengths.charged()
     }
 
     /// Position of the first byte kept.
@@ -92,7 +90,7 @@ impl Outbox {
     /// Length in bytes of a committed message that is kept.
     pub fn length(&self, number: u64) -> Option<u64> {
         let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
-        self.lengths.get(index).map(|length| u64::from(*length))
+        self.lengths.get(index).map(u64::from)
     }
 
     /// Kept bytes between two positions.
@@ -114,7 +112,7 @@ impl Outbox {
     pub fn commit(&mut self) -> u64 {
         let begin = self.committed.max(self.bytes.start());
         let length = self.bytes.end() - begin;
-        self.lengths.push_back(u32::try_from(length).unwrap_or(u32::MAX));
+        self.lengths.push(u32::try_from(length).unwrap_or(u32::MAX));
         self.committed = self.bytes.end();
         self.exposed = false;
         self.last()
@@ -147,14 +145,11 @@ impl Outbox {
     pub fn release_through(&mut self, number: u64) {
         let mut position = self.bytes.start();
         while self.first <= number {
-            let Some(length) = self.lengths.pop_front() else { break };
+            let Some(length) = self.lengths.pop() else { break };
             position += u64::from(length);
             self.first += 1;
         }
         self.bytes.release(position);
-        if self.lengths.is_empty() {
-            self.lengths = VecDeque::new();
-        }
     }
 
     /// Forgets bytes of an exposed message, all of whose predecessors are released already.

@@ -113,6 +113,11 @@ impl Intake {
         self.open.is_some() || matches!(self.at, At::Whole { .. })
     }
 
+    /// Whether the message that is coming in is laid down run by run.
+    pub const fn is_mid_runs(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// Whether part of a frame has come and its end has not.
     pub const fn is_mid_frame(&self) -> bool {
         self.head.used > 0 || !matches!(self.at, At::Header | At::End)
@@ -259,13 +264,19 @@ impl Intake {
             to.commit();
             return Ok(true);
         }
-        self.begin_piece(header, size)?;
+        self.begin_piece(header, size, limits)?;
         Ok(false)
     }
 
-    fn begin_piece(&mut self, header: &Header, size: u64) -> Result<(), Violation> {
+    fn begin_piece(
+        &mut self,
+        header: &Header,
+        size: u64,
+        limits: &Limits,
+    ) -> Result<(), Violation> {
         let open = self.open.get_or_insert_with(|| {
-            Box::new(Open { runs: Runs::begin(header), size: 0, empty_fragments: 0 })
+            let runs = Runs::begin(header, limits.held_max / 2);
+            Box::new(Open { runs, size: 0, empty_fragments: 0 })
         });
         open.size = size;
         if header.length == 0 && !header.fin {

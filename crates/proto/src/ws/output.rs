@@ -68,8 +68,10 @@ impl Output {
         let begun = if self.begun { self.next } else { self.written() };
         self.through = number.max(begun);
         let control_at = self.control.as_ref().map_or(0, |control| control.at);
-        while control_at > self.end(outbox) && self.through < outbox.last() {
+        let mut end = self.end(outbox);
+        while control_at > end && self.through < outbox.last() {
             self.through += 1;
+            end += outbox.length(self.through).unwrap_or(0);
         }
     }
 
@@ -115,12 +117,14 @@ impl Output {
         if self.ends_at.is_some() {
             return;
         }
-        let (begin, position) = (self.begin, self.position);
-        let control = self.control.get_or_insert_with(|| {
-            let boundary = boundaries(outbox, begin).find(|at| *at >= position);
-            Control::boxed(boundary.unwrap_or(position))
-        });
-        write(&mut control.frames);
+        let at = self.next_boundary(outbox);
+        write(&mut self.control.get_or_insert_with(|| Control::boxed(at)).frames);
+    }
+
+    /// Where the frame ends that is being written; here, where none is.
+    fn next_boundary(&self, outbox: &Outbox) -> u64 {
+        let at = boundaries(outbox, self.begin).find(|at| *at >= self.position);
+        at.unwrap_or(self.position)
     }
 
     /// Queues a Close frame at the next frame boundary; nothing is written after it.
@@ -128,6 +132,9 @@ impl Output {
         if self.ends_at.is_some() {
             return;
         }
+        // What waits further ahead would hold up the Close, and means nothing after it.
+        let at = self.next_boundary(outbox);
+        self.control.take_if(|control| control.sent == 0 && control.at > at);
         self.push_control(outbox, write);
         self.ends_at = self.control.as_ref().map(|control| control.at);
         self.last = None;

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::frame::{HEADER_MAX, Header, Mask, Opcode, apply_mask, rotated};
 use crate::session::outbox::Outbox;
 
-/// Payload of a run, in bytes; a multiple of four, so that a masking key continues over runs.
+/// Payload of a run at most, in bytes; a multiple of four, so that a masking key continues over
+/// runs.
 pub const RUN_MAX: usize = 64 * 1024;
 
 /// One message on its way from many frames into few.
@@ -21,14 +22,18 @@ pub struct Runs {
     rsv1: bool,
     /// The key under which all runs are masked: that of the message's first frame.
     mask: Option<Mask>,
+    /// Payload of a run, in bytes; a multiple of four.
+    size: u32,
     /// Payload of the run being filled, masked from its first byte on.
     staged: Vec<u8>,
 }
 
 impl Runs {
-    /// Begins a message with the header of its first frame.
-    pub const fn begin(first: &Header) -> Self {
-        Self { opcode: first.opcode, rsv1: first.rsv1, mask: first.mask, staged: Vec::new() }
+    /// Begins a message with the header of its first frame; its runs hold `size` bytes, rounded
+    /// down to a multiple of four, but no more than [`RUN_MAX`].
+    pub fn begin(first: &Header, size: u64) -> Self {
+        let size = (size.min(RUN_MAX as u64) as u32 / 4).max(1) * 4;
+        Self { opcode: first.opcode, rsv1: first.rsv1, mask: first.mask, size, staged: Vec::new() }
     }
 
     /// Memory held, in bytes.
@@ -45,10 +50,12 @@ impl Runs {
         to: &mut Outbox,
     ) {
         while !payload.is_empty() {
-            if self.staged.len() == RUN_MAX {
+            let room = self.size as usize - self.staged.len();
+            if room == 0 {
                 self.write_run(false, to);
+                continue;
             }
-            let (now, later) = payload.split_at(payload.len().min(RUN_MAX - self.staged.len()));
+            let (now, later) = payload.split_at(payload.len().min(room));
             self.stage(now, mask, offset);
             offset += now.len() as u64;
             payload = later;

@@ -87,6 +87,59 @@ async fn the_operator_closes_a_session_with_1008() {
 }
 
 #[tokio::test]
+async fn every_close_is_attributed_in_the_metrics_and_the_log() {
+    let service = Service::start("attributed");
+    let node = Node::with_backends(&[&service.url()]);
+    let mut client = connect(&node).await;
+    ask(&mut client, "hello").await;
+    client.close(None).await.expect("the client can close");
+    while client.next().await.is_some() {}
+    drop(client);
+    let told = "everwire_pipes_closed_total{who=\"client\",why=\"goodbye\"";
+    let page = || http(node.admin, "GET /metrics", &[], "");
+    assert!((0..1000).any(|_| page().contains(told)), "{}", page());
+    node.signal("INT");
+    let log = tokio::task::spawn_blocking(|| node.ended()).await.expect("it ends").err;
+    let line = log.lines().find(|line| line.contains("pipe closed")).unwrap_or_default();
+    assert!(line.contains("client") && line.contains("goodbye"), "{log}");
+    assert!(!log.contains("secret"), "{log}");
+}
+
+#[tokio::test]
+async fn attack_r1_without_descriptors_sessions_go_on_and_clients_are_let_in_again() {
+    let service = Service::start("descriptors");
+    let node = Node::with_backends(&[&service.url()]);
+    let mut live = connect(&node).await;
+    ask(&mut live, "before").await;
+    let folder = format!("/proc/{}/fd", node.child.id());
+    let open = || std::fs::read_dir(&folder).expect("a live process has descriptors").count();
+    limit_descriptors(&node, open() + 4);
+    let mut crowd = Vec::new();
+    for _ in 0..50 {
+        crowd.push(TcpStream::connect(node.gateway).await.expect("the backlog takes it"));
+    }
+    assert!(ask(&mut live, "meanwhile").await.ends_with(" meanwhile"));
+    drop(crowd);
+    let again = timeout(Duration::from_secs(2), connect(&node));
+    assert!(ask(&mut again.await.expect("soon"), "again").await.ends_with(" again"));
+    assert!(http(node.admin, "GET /metrics", &[], "").contains("everwire_accept_errors_total "));
+    node.signal("INT");
+    let log = tokio::task::spawn_blocking(|| node.ended()).await.expect("it ends").err;
+    let told = log.lines().filter(|line| line.contains("cannot accept clients")).count();
+    assert!((1..=SHARDS_TOLD_MAX).contains(&told), "{log}");
+}
+
+fn limit_descriptors(node: &Node, count: usize) {
+    let pid = node.child.id().to_string();
+    let limit = format!("--nofile={count}");
+    let set = std::process::Command::new("prlimit").args(["--pid", &pid, &limit]).status();
+    assert!(set.expect("prlimit runs").success());
+}
+
+/// One line per listener and five seconds; the test is over before that.
+const SHARDS_TOLD_MAX: usize = 64;
+
+#[tokio::test]
 async fn pool_rm_returns_when_its_sessions_have_moved() {
     let (first, second) = (Service::start("moved"), Service::start("moved"));
     let node = Node::with_backends(&[&first.url()]);

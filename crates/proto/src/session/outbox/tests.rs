@@ -1,5 +1,7 @@
 //! What the outbox promises about numbers, bytes and memory.
 
+use std::collections::VecDeque;
+
 use proptest::prelude::*;
 
 use super::*;

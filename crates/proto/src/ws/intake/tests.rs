@@ -292,7 +292,7 @@ fn data_after_a_close_is_ignored() {
 fn runs_are_small_enough_to_interrupt() {
     let frame =
         client_frame(Header { mask: MASK, ..Header::new(Opcode::Binary, 0) }, &[3; 200_000]);
-    let limits = Limits { held_max: 1000, ..LIMITS };
+    let limits = Limits { held_max: 2 * RUN_MAX as u64, ..LIMITS };
     let mut to = Outbox::default();
     let mut intake = Intake::new(Sender::Client, false);
     intake.next(&mut &frame[..], &mut to, &limits).expect("allowed");
