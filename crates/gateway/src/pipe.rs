@@ -224,16 +224,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
 
     fn take_leg(&mut self, stream: TcpStream, guard: SessionGuard) {
         self.handle.backend.store(guard.backend().0, Relaxed);
-        self.leg = Some(LegSocket { socket: ByteSocket::new(stream), guard });
         // A backend that began to drain while it was being dialled did not find this pipe.
-        if self.leg.as_ref().is_some_and(|leg| !leg.guard.is_wanted()) {
+        if !guard.is_wanted() {
             self.relay.handle_move(clock::now());
         }
+        self.leg = Some(LegSocket { socket: ByteSocket::new(stream), guard });
     }
 
     fn read_leg(&mut self, cx: &mut Context<'_>, now: Time) -> bool {
-        let wish = self.relay.leg_wish();
-        if !matches!(wish, SocketWish::Keep { read: true } | SocketWish::Finish) {
+        if !self.relay.leg_wish().reads() {
             return false;
         }
         let Some(leg) = &mut self.leg else { return false };
@@ -257,8 +256,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
     }
 
     fn read_client(&mut self, cx: &mut Context<'_>, now: Time) -> bool {
-        let wish = self.relay.client_wish();
-        if !matches!(wish, SocketWish::Keep { read: true } | SocketWish::Finish) {
+        if !self.relay.client_wish().reads() {
             return false;
         }
         let Some(client) = &mut self.client else { return false };

@@ -16,6 +16,13 @@ pub enum SocketWish {
     Finish,
 }
 
+impl SocketWish {
+    /// Whether the socket is read from.
+    pub const fn reads(self) -> bool {
+        matches!(self, Self::Keep { read: true } | Self::Finish)
+    }
+}
+
 /// How to dial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DialWish {

@@ -118,11 +118,6 @@ impl Intake {
         self.open.is_some()
     }
 
-    /// Whether part of a frame has come and its end has not.
-    pub const fn is_mid_frame(&self) -> bool {
-        self.head.used > 0 || !matches!(self.at, At::Header | At::End)
-    }
-
     /// Whether the peer has sent its Close.
     pub const fn is_closed(&self) -> bool {
         matches!(self.at, At::End)
