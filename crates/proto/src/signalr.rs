@@ -1,7 +1,7 @@
 //! The SignalR protocol, for the hub and for the client: the same codec in both roles.
 //!
 //! The story. A client first asks over HTTP how to connect. On the connection it
-//! names the encoding that it speaks, always in JSON, and what follows are hub
+//! names the encoding that it speaks ([`handshake`]), always in JSON, and what follows are hub
 //! messages ([`message`]) in that encoding: JSON objects that end in a record separator, or
 //! MessagePack arrays behind their length. Neither WebSocket frames nor the bodies of requests are
 //! message boundaries, so a [`Reader`] takes bytes as they come. What an application says to
@@ -14,6 +14,7 @@
 //! implementations do, for they are what clients run. Not here: transports, timeouts, who is in
 //! which group, and what a method does.
 
+pub mod handshake;
 mod json;
 pub mod message;
 mod msgpack;
