@@ -1,6 +1,6 @@
 //! The SignalR protocol, for the hub and for the client: the same codec in both roles.
 //!
-//! The story. A client first asks over HTTP how to connect. On the connection it
+//! The story. A client first asks over HTTP how to connect ([`negotiate`]). On the connection it
 //! names the encoding that it speaks ([`handshake`]), always in JSON, and what follows are hub
 //! messages ([`message`]) in that encoding: JSON objects that end in a record separator, or
 //! MessagePack arrays behind their length. Neither WebSocket frames nor the bodies of requests are
@@ -18,6 +18,7 @@ pub mod handshake;
 mod json;
 pub mod message;
 mod msgpack;
+pub mod negotiate;
 pub mod payload;
 mod reader;
 
