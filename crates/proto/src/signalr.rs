@@ -7,7 +7,7 @@
 //! message boundaries, so a [`Reader`] takes bytes as they come. What an application says to
 //! another, arguments, items and results, stays in the encoding that it came in ([`payload`]): it is
 //! judged, never taken apart, passed on untouched, and decoded by whoever knows its type. With
-//! stateful reconnect both ends count messages, so that a session outlives its
+//! stateful reconnect both ends count messages ([`reconnect`]), so that a session outlives its
 //! sockets.
 //!
 //! Where the protocol's text and the official implementations differ, this is what the
@@ -21,6 +21,7 @@ mod msgpack;
 pub mod negotiate;
 pub mod payload;
 mod reader;
+pub mod reconnect;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
