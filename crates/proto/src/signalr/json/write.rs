@@ -3,7 +3,7 @@
 use super::SEPARATOR;
 use crate::signalr::{
     Protocol,
-    message::{Call, Headers, HubMessage, Outcome},
+    message::{Call, Close, Completion, Headers, HubMessage, Outcome, SequenceId},
     payload::{EncodeError, Payload},
 };
 
@@ -27,37 +27,15 @@ pub(in crate::signalr) fn write(message: &HubMessage, to: &mut Vec<u8>) -> Resul
             property("invocationId", item.id.as_str(), to)?;
             write_payload("item", &item.item, to)?;
         }
-        HubMessage::Completion(completion) => {
-            begin(3, &completion.headers, to)?;
-            property("invocationId", completion.id.as_str(), to)?;
-            match &completion.outcome {
-                Outcome::Void => {}
-                Outcome::Result(result) => write_payload("result", result, to)?,
-                Outcome::Error(error) => property("error", error, to)?,
-            }
-        }
+        HubMessage::Completion(completion) => write_completion(completion, to)?,
         HubMessage::CancelInvocation(cancel) => {
             begin(5, &cancel.headers, to)?;
             property("invocationId", cancel.id.as_str(), to)?;
         }
         HubMessage::Ping => to.extend_from_slice(b"{\"type\":6"),
-        HubMessage::Close(close) => {
-            to.extend_from_slice(b"{\"type\":7");
-            if let Some(error) = &close.error {
-                property("error", error, to)?;
-            }
-            if close.allow_reconnect {
-                to.extend_from_slice(b",\"allowReconnect\":true");
-            }
-        }
-        HubMessage::Ack(id) => {
-            to.extend_from_slice(b"{\"type\":8,\"sequenceId\":");
-            serde_json::to_writer(&mut *to, id).map_err(EncodeError::Json)?;
-        }
-        HubMessage::Sequence(id) => {
-            to.extend_from_slice(b"{\"type\":9,\"sequenceId\":");
-            serde_json::to_writer(&mut *to, id).map_err(EncodeError::Json)?;
-        }
+        HubMessage::Close(close) => write_close(close, to)?,
+        HubMessage::Ack(id) => write_sequence(8, *id, to)?,
+        HubMessage::Sequence(id) => write_sequence(9, *id, to)?,
     }
     to.extend_from_slice(&[b'}', SEPARATOR]);
     Ok(())
@@ -76,6 +54,33 @@ fn begin(kind: u8, headers: &Headers, to: &mut Vec<u8>) -> Result<(), EncodeErro
         to.push(b'}');
     }
     Ok(())
+}
+
+fn write_completion(completion: &Completion, to: &mut Vec<u8>) -> Result<(), EncodeError> {
+    begin(3, &completion.headers, to)?;
+    property("invocationId", completion.id.as_str(), to)?;
+    match &completion.outcome {
+        Outcome::Void => Ok(()),
+        Outcome::Result(result) => write_payload("result", result, to),
+        Outcome::Error(error) => property("error", error, to),
+    }
+}
+
+fn write_close(close: &Close, to: &mut Vec<u8>) -> Result<(), EncodeError> {
+    to.extend_from_slice(b"{\"type\":7");
+    if let Some(error) = &close.error {
+        property("error", error, to)?;
+    }
+    if close.allow_reconnect {
+        to.extend_from_slice(b",\"allowReconnect\":true");
+    }
+    Ok(())
+}
+
+fn write_sequence(kind: u8, id: SequenceId, to: &mut Vec<u8>) -> Result<(), EncodeError> {
+    begin(kind, &Headers::default(), to)?;
+    write_name("sequenceId", to);
+    serde_json::to_writer(to, &id).map_err(EncodeError::Json)
 }
 
 fn write_call(call: &Call, to: &mut Vec<u8>) -> Result<(), EncodeError> {

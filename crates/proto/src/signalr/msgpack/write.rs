@@ -2,7 +2,7 @@
 
 use crate::signalr::{
     Protocol,
-    message::{Call, Headers, HubMessage, InvocationId, Outcome},
+    message::{Call, Close, Completion, Headers, HubMessage, Outcome, SequenceId},
     payload::{EncodeError, Payload},
 };
 
@@ -51,30 +51,15 @@ fn write_body(message: &HubMessage, to: &mut Vec<u8>) -> Result<(), EncodeError>
             write_text(item.id.as_str(), to);
             write_payload(&item.item, to)?;
         }
-        HubMessage::Completion(completion) => {
-            write_completion(&completion.headers, &completion.id, &completion.outcome, to)?;
-        }
+        HubMessage::Completion(completion) => write_completion(completion, to)?,
         HubMessage::CancelInvocation(cancel) => {
             begin(3, 5, &cancel.headers, to);
             write_text(cancel.id.as_str(), to);
         }
         HubMessage::Ping => to.extend_from_slice(&[0x91, 6]),
-        HubMessage::Close(close) => {
-            to.extend_from_slice(&[0x93, 7]);
-            match &close.error {
-                Some(error) => write_text(error, to),
-                None => to.push(NIL),
-            }
-            to.push(if close.allow_reconnect { TRUE } else { FALSE });
-        }
-        HubMessage::Ack(id) => {
-            to.extend_from_slice(&[0x92, 8]);
-            write_number(id.0, to);
-        }
-        HubMessage::Sequence(id) => {
-            to.extend_from_slice(&[0x92, 9]);
-            write_number(id.0, to);
-        }
+        HubMessage::Close(close) => write_close(close, to),
+        HubMessage::Ack(id) => write_sequence(8, *id, to),
+        HubMessage::Sequence(id) => write_sequence(9, *id, to),
     }
     Ok(())
 }
@@ -89,26 +74,35 @@ fn begin(items: usize, kind: u64, headers: &Headers, to: &mut Vec<u8>) {
     }
 }
 
-fn write_completion(
-    headers: &Headers,
-    id: &InvocationId,
-    outcome: &Outcome,
-    to: &mut Vec<u8>,
-) -> Result<(), EncodeError> {
-    let (items, kind) = match outcome {
+fn write_completion(completion: &Completion, to: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let (items, kind) = match completion.outcome {
         Outcome::Error(_) => (5, 1),
         Outcome::Void => (4, 2),
         Outcome::Result(_) => (5, 3),
     };
-    begin(items, 3, headers, to);
-    write_text(id.as_str(), to);
+    begin(items, 3, &completion.headers, to);
+    write_text(completion.id.as_str(), to);
     to.push(kind);
-    match outcome {
+    match &completion.outcome {
         Outcome::Error(error) => write_text(error, to),
         Outcome::Void => {}
         Outcome::Result(result) => write_payload(result, to)?,
     }
     Ok(())
+}
+
+fn write_close(close: &Close, to: &mut Vec<u8>) {
+    to.extend_from_slice(&[0x93, 7]);
+    match &close.error {
+        Some(error) => write_text(error, to),
+        None => to.push(NIL),
+    }
+    to.push(if close.allow_reconnect { TRUE } else { FALSE });
+}
+
+fn write_sequence(kind: u8, id: SequenceId, to: &mut Vec<u8>) {
+    to.extend_from_slice(&[0x92, kind]);
+    write_number(id.0, to);
 }
 
 fn write_call(call: &Call, to: &mut Vec<u8>) -> Result<(), EncodeError> {
