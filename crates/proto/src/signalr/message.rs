@@ -123,6 +123,7 @@ pub struct SequenceId(pub u64);
 
 /// Names an invocation or an upload stream of one connection: 1 to [`ID_MAX`] bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Box<str>")]
 pub struct InvocationId(Box<str>);
 
 /// Names and values that accompany a message, in the order they were given.
@@ -169,6 +170,14 @@ impl InvocationId {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<Box<str>> for InvocationId {
+    type Error = &'static str;
+
+    fn try_from(name: Box<str>) -> Result<Self, Self::Error> {
+        Self::new(name).ok_or("an id is empty or too long")
     }
 }
 

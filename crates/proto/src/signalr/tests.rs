@@ -141,3 +141,11 @@ fn what_cannot_be_written_leaves_nothing_behind() {
     assert_eq!(bytes, b"before");
     assert!(Protocol::MessagePack.write(&message, &mut bytes).is_ok());
 }
+
+#[test]
+fn an_id_that_is_written_down_is_judged_when_it_is_read() {
+    let id = InvocationId::new("1").unwrap();
+    let written = serde_json::to_string(&id).unwrap();
+    assert_eq!(serde_json::from_str::<InvocationId>(&written).unwrap(), id);
+    assert!(serde_json::from_str::<InvocationId>("\"\"").is_err());
+}
