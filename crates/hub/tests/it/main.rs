@@ -1,0 +1,5 @@
+//! The hub from outside: real sockets on loopback, scripted clients.
+
+mod broadcast;
+mod ends;
+mod peer;
