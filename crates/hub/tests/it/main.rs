@@ -3,3 +3,4 @@
 mod broadcast;
 mod ends;
 mod peer;
+mod requests;
