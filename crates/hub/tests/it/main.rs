@@ -4,3 +4,4 @@ mod broadcast;
 mod ends;
 mod peer;
 mod requests;
+mod stateful;
