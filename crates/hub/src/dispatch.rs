@@ -480,3 +480,6 @@ const fn judge(
     }
     Ok((method, signature))
 }
+
+#[cfg(test)]
+mod tests;

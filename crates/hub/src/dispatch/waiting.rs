@@ -87,6 +87,11 @@ impl Waiting {
         *self = Self::new();
     }
 
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.queue.capacity()
+    }
+
     /// All that waits, with `None` for what is no call.
     fn calls(&self) -> impl Iterator<Item = Option<&Called>> {
         self.queue.iter().map(|waits| match waits {
