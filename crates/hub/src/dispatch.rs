@@ -74,8 +74,8 @@ pub enum Answers {
 pub struct Signature {
     /// How it answers.
     pub answers: Answers,
-    /// How many arguments it takes.
-    pub arguments: usize,
+    /// How many arguments it takes; `None` if any number.
+    pub arguments: Option<usize>,
     /// How many upload streams it takes.
     pub uploads: usize,
 }

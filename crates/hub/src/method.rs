@@ -21,9 +21,9 @@ use std::{fmt, marker::PhantomData, sync::Arc};
 use everwire_proto::signalr::{Protocol, payload::Arguments};
 
 pub use self::{
-    context::{Caller, Claims, Context, Items},
+    context::{Claims, Context, Items},
     handler::{Handler, StreamHandler},
-    parameter::{Binding, Opaque, Parameter, Source},
+    parameter::{Binding, Opaque, Parameter, Source, Untouched},
     reply::Reply,
     stream::{Channel, EncodedItems, Fallible, IntoItems, ItemSender, Later, Plain, produce},
     work::{Answer, ItemStream, Work},
@@ -32,6 +32,7 @@ use self::{name::Folded, work::guarded};
 use crate::{
     dispatch::{Answers, Found, MethodId, Signature},
     error::{ErrorDetail, Failure, HubError},
+    identity::Identity,
     upload::Feeder,
 };
 
@@ -95,7 +96,7 @@ struct Streaming<H, P>(H, PhantomData<fn(P)>);
 
 /// Who may call.
 #[derive(Clone)]
-struct Policy(Arc<dyn Fn(&Caller) -> bool + Send + Sync>);
+struct Policy(Arc<dyn Fn(&Identity) -> bool + Send + Sync>);
 
 impl Methods {
     /// No methods yet.
@@ -109,7 +110,7 @@ impl Methods {
     ///         let quotient = a.checked_div(b).ok_or_else(|| HubError::new("Not by zero."))?;
     ///         Ok(quotient)
     ///     })
-    ///     .authorize("Divide", |caller| caller.claims.has("role", "mathematician"))
+    ///     .authorize("Divide", |client| client.claims.has("role", "mathematician"))
     ///     .build()
     ///     .unwrap();
     /// assert_eq!(methods.names().collect::<Vec<_>>(), ["Add", "Divide"]);
@@ -134,16 +135,16 @@ impl Methods {
         self.detail
     }
 
-    /// Whether the hub lets this caller in at all.
-    pub fn admits(&self, caller: &Caller) -> bool {
-        allowed(&self.hub_policies, caller)
+    /// Whether the hub lets this client in at all.
+    pub fn admits(&self, client: &Identity) -> bool {
+        allowed(&self.hub_policies, client)
     }
 
     /// The method that a client calls `target`, in any case, and whether it may.
-    pub fn find(&self, target: &str, caller: &Caller) -> Found {
+    pub fn find(&self, target: &str, client: &Identity) -> Found {
         let Some(id) = self.named(target) else { return Found::Nothing };
         let method = &self.methods[id.0];
-        if !allowed(&method.policies, caller) {
+        if !allowed(&method.policies, client) {
             return Found::Forbidden;
         }
         Found::Method(id, method.signature)
@@ -204,7 +205,7 @@ impl MethodsBuilder {
     pub fn authorize(
         mut self,
         method: impl Into<Box<str>>,
-        policy: impl Fn(&Caller) -> bool + Send + Sync + 'static,
+        policy: impl Fn(&Identity) -> bool + Send + Sync + 'static,
     ) -> Self {
         self.policies.push((method.into(), Policy(Arc::new(policy))));
         self
@@ -214,7 +215,7 @@ impl MethodsBuilder {
     #[must_use]
     pub fn authorize_hub(
         mut self,
-        policy: impl Fn(&Caller) -> bool + Send + Sync + 'static,
+        policy: impl Fn(&Identity) -> bool + Send + Sync + 'static,
     ) -> Self {
         self.hub_policies.push(Policy(Arc::new(policy)));
         self
@@ -256,8 +257,10 @@ impl MethodsBuilder {
         sources: &[Source],
         begin: Box<dyn Begin>,
     ) -> Self {
-        let uploads = sources.iter().filter(|source| **source == Source::Upload).count();
-        let signature = Signature { answers, arguments: sources.len() - uploads, uploads };
+        let count = |wanted| sources.iter().filter(|source| **source == wanted).count();
+        let is_open = count(Source::Everything) > 0;
+        let arguments = (!is_open).then(|| count(Source::Argument));
+        let signature = Signature { answers, arguments, uploads: count(Source::Upload) };
         self.methods.push(Method { name, signature, policies: Vec::new(), begin });
         self
     }
@@ -294,8 +297,8 @@ impl<H: StreamHandler<P>, P> Begin for Streaming<H, P> {
     }
 }
 
-fn allowed(policies: &[Policy], caller: &Caller) -> bool {
-    policies.iter().all(|policy| policy.0(caller))
+fn allowed(policies: &[Policy], client: &Identity) -> bool {
+    policies.iter().all(|policy| policy.0(client))
 }
 
 impl fmt::Debug for Method {

@@ -78,7 +78,7 @@ fn find(target: &str) -> Found {
         "Secret" => return Found::Forbidden,
         _ => return Found::Nothing,
     };
-    Found::Method(MethodId(uploads), Signature { answers, arguments: 0, uploads })
+    Found::Method(MethodId(uploads), Signature { answers, arguments: None, uploads })
 }
 
 fn messages(json: &str) -> Vec<HubMessage> {

@@ -1,7 +1,4 @@
 //! What a method knows of who calls it.
-//!
-//! The connection fills a [`Caller`] once and a [`Context`] for each call. Everything here is cheap
-//! to clone and may outlive the call.
 
 mod claims;
 mod items;
@@ -11,66 +8,68 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 pub use self::{claims::Claims, items::Items};
-use crate::{ConnectionId, Hub, UserId};
+use crate::{
+    ClientRequest, ConnectionId, Hub, Identity, Recipients, UserId, connection::Connection,
+};
 
-/// Who is at the other end of a connection, for as long as the connection lasts.
-#[derive(Debug)]
-pub struct Caller {
-    /// The connection.
-    pub connection: ConnectionId,
-    /// The user, if there is one.
-    pub user: Option<UserId>,
-    /// What is known of the user.
-    pub claims: Claims,
-    /// What the application keeps for the connection.
-    pub items: Items,
-}
-
-/// One call of a method: who calls, in which hub, and whether the answer is still wanted.
+/// One call of a method: who calls, in which hub, and whether the answer is still wanted. Cheap to
+/// clone; it may outlive the call.
 #[derive(Debug, Clone)]
 pub struct Context {
-    caller: Arc<Caller>,
     hub: Hub,
+    connection: Arc<Connection>,
     canceled: CancellationToken,
 }
 
-impl Caller {
-    /// A connection of nobody in particular.
-    pub fn anonymous(connection: ConnectionId) -> Self {
-        Self { connection, user: None, claims: Claims::default(), items: Items::default() }
-    }
-}
-
 impl Context {
-    /// A call by `caller`. `canceled` is canceled when the client wants no more of this call or is
-    /// gone.
-    pub const fn new(caller: Arc<Caller>, hub: Hub, canceled: CancellationToken) -> Self {
-        Self { caller, hub, canceled }
+    /// A call by the client of `connection`. `canceled` is canceled when the client wants no more
+    /// of this call or is gone.
+    pub(crate) const fn new(
+        hub: Hub,
+        connection: Arc<Connection>,
+        canceled: CancellationToken,
+    ) -> Self {
+        Self { hub, connection, canceled }
+    }
+
+    /// The hub, to reach everybody.
+    pub const fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// The client that calls.
+    pub fn caller(&self) -> Recipients {
+        self.hub.connection(self.connection_id())
+    }
+
+    /// All clients but the one that calls.
+    pub fn others(&self) -> Recipients {
+        self.hub.all().except([self.connection_id()])
     }
 
     /// The connection that calls.
     pub fn connection_id(&self) -> ConnectionId {
-        self.caller.connection
+        self.connection.id()
     }
 
     /// The user that calls, if the connection has one.
     pub fn user_id(&self) -> Option<&UserId> {
-        self.caller.user.as_ref()
+        self.identity().user.as_ref()
     }
 
-    /// What is known of the user.
-    pub fn claims(&self) -> &Claims {
-        &self.caller.claims
+    /// Who calls.
+    pub fn identity(&self) -> &Identity {
+        &self.connection.identity
+    }
+
+    /// The request that the connection began with.
+    pub fn request(&self) -> &ClientRequest {
+        &self.connection.request
     }
 
     /// What the application keeps for this connection, from one call to the next.
     pub fn items(&self) -> &Items {
-        &self.caller.items
-    }
-
-    /// The hub, to reach everybody else.
-    pub const fn hub(&self) -> &Hub {
-        &self.hub
+        &self.connection.items
     }
 
     /// Whether the client wants no more of this call, or is gone.

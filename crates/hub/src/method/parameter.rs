@@ -15,7 +15,8 @@ use crate::{
 };
 
 /// What a method may have for a parameter: any type that can be deserialised, for an argument;
-/// [`Upload`], for a stream; [`Opaque`], for an argument that is not looked at.
+/// [`Upload`], for a stream; [`Opaque`], for an argument that is not looked at; [`Untouched`], for all of
+/// them at once.
 pub trait Parameter: Sized {
     /// What the parameter takes of a call.
     const SOURCE: Source;
@@ -34,6 +35,8 @@ pub enum Source {
     Argument,
     /// The next upload stream.
     Upload,
+    /// All arguments, however many.
+    Everything,
 }
 
 /// An argument or a result that nobody here needs to understand: it stays in the encoding that it
@@ -41,8 +44,14 @@ pub enum Source {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opaque(pub Payload);
 
+/// All arguments of a call in the encoding that they came in, however many: for methods that pass
+/// them on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Untouched(pub Arguments);
+
 /// What a call brings, on its way into the parameters of its method.
 pub struct Binding {
+    everything: Arguments,
     arguments: std::vec::IntoIter<Payload>,
     uploads: std::vec::IntoIter<Opened>,
     protocol: Protocol,
@@ -58,9 +67,12 @@ impl Binding {
         protocol: Protocol,
         detail: ErrorDetail,
     ) -> Result<(Self, Vec<Feeder>), HubError> {
+        let everything = arguments.clone();
         let arguments = arguments.iter().collect::<Vec<_>>();
-        let (count, wanted) = (arguments.len(), signature.arguments);
-        if count != wanted {
+        let count = arguments.len();
+        if let Some(wanted) = signature.arguments
+            && count != wanted
+        {
             return Err(HubError::binding(format!(
                 "Invocation provides {count} argument(s) but target expects {wanted}."
             )));
@@ -68,7 +80,7 @@ impl Binding {
         let uploads = (0..signature.uploads).map(|_| upload::open());
         let (feeders, opened): (Vec<_>, Vec<_>) = uploads.unzip();
         let (arguments, uploads) = (arguments.into_iter(), opened.into_iter());
-        Ok((Self { arguments, uploads, protocol, detail }, feeders))
+        Ok((Self { everything, arguments, uploads, protocol, detail }, feeders))
     }
 
     /// What the client reads.
@@ -100,6 +112,14 @@ impl Parameter for Opaque {
 
     fn bind(binding: &mut Binding) -> Result<Self, HubError> {
         binding.argument().map(Self)
+    }
+}
+
+impl Parameter for Untouched {
+    const SOURCE: Source = Source::Everything;
+
+    fn bind(binding: &mut Binding) -> Result<Self, HubError> {
+        Ok(Self(binding.everything.clone()))
     }
 }
 

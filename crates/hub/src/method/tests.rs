@@ -7,14 +7,15 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::{Hub, upload::Upload};
+use crate::{Hub, Identity, connection::Connection, upload::Upload};
 
-fn anyone() -> Caller {
-    Caller::anonymous("AAAAAAAAAAAAAAAAAAAAAA".parse().unwrap())
+fn anyone() -> Identity {
+    Identity::default()
 }
 
-fn context() -> Context {
-    Context::new(Arc::new(anyone()), Hub::default(), CancellationToken::new())
+fn context(canceled: &CancellationToken) -> Context {
+    let hub = Hub::builder().build().unwrap();
+    Context::new(hub, Arc::new(Connection::unconnected()), canceled.clone())
 }
 
 fn arguments(json: &'static str) -> Arguments {
@@ -36,7 +37,8 @@ fn text(payload: &Payload) -> String {
 async fn call(methods: &Methods, target: &str, json: &'static str) -> Vec<String> {
     let detail = methods.detail();
     let id = found(methods, target);
-    let begun = methods.begin(id, &arguments(json), context(), Protocol::Json);
+    let begun =
+        methods.begin(id, &arguments(json), context(&CancellationToken::new()), Protocol::Json);
     let mut seen = Vec::new();
     match begun.map(|begun| begun.work) {
         Ok(Work::Answer(answer)) => match answer.await {
@@ -83,6 +85,7 @@ async fn a_method_may_return_a_result_or_what_cannot_fail() {
                 Ok(number)
             })
             .method("Opaque", |_: Context, it: Opaque| async move { it })
+            .method("Count", |_: Context, all: Untouched| async move { all.0.count() })
     };
     check(methods(), "nothing", "[]", &["null"]).await;
     check(methods(), "fine", "[]", &["null"]).await;
@@ -90,6 +93,7 @@ async fn a_method_may_return_a_result_or_what_cannot_fail() {
     check(methods(), "Mirror", r#"[{"x":1,"y":2}]"#, &[r#"{"x":2,"y":1}"#]).await;
     check(methods(), "Parse", r#"["7"]"#, &["7"]).await;
     check(methods(), "Opaque", "[[1.50, null]]", &["[1.50, null]"]).await;
+    check(methods(), "Count", "[1,[2],3]", &["3"]).await;
     let failed = "An unexpected error occurred invoking 'Parse' on the server.";
     check(methods(), "Parse", r#"["300"]"#, &[failed]).await;
     let told = format!("{failed} HubException: Not zero.");
@@ -188,9 +192,10 @@ async fn uploads_and_arguments_may_be_mixed() {
     };
     let methods = Methods::builder().method("Concat", concat).build().unwrap();
     let Found::Method(id, signature) = methods.find("concat", &anyone()) else { panic!() };
-    assert_eq!(signature, Signature { answers: Answers::Once, arguments: 2, uploads: 2 });
+    assert_eq!(signature, Signature { answers: Answers::Once, arguments: Some(2), uploads: 2 });
     let arguments = arguments(r#"["<","|"]"#);
-    let Begun { work, feeders } = methods.begin(id, &arguments, context(), Protocol::Json).unwrap();
+    let Begun { work, feeders } =
+        methods.begin(id, &arguments, context(&CancellationToken::new()), Protocol::Json).unwrap();
     feeders[1].feed(Payload::encode(Protocol::Json, &7).unwrap());
     feeders[0].feed(Payload::encode(Protocol::Json, "a").unwrap());
     feeders[0].feed(Payload::encode(Protocol::MessagePack, "b").unwrap());
@@ -245,7 +250,7 @@ async fn a_canceled_stream_ends_and_drops_what_it_was() {
         .build()
         .unwrap();
     let canceled = CancellationToken::new();
-    let context = Context::new(Arc::new(anyone()), Hub::default(), canceled.clone());
+    let context = context(&canceled);
     let id = found(&methods, "Endless");
     let begun = methods.begin(id, &arguments("[]"), context, Protocol::Json).unwrap();
     let Work::Stream(mut items) = begun.work else { panic!() };
@@ -264,7 +269,7 @@ async fn a_method_is_told_that_it_is_canceled_and_ends_as_it_likes() {
         .build()
         .unwrap();
     let canceled = CancellationToken::new();
-    let context = Context::new(Arc::new(anyone()), Hub::default(), canceled.clone());
+    let context = context(&canceled);
     let id = found(&methods, "Wait");
     let begun = methods.begin(id, &arguments("[]"), context, Protocol::Json).unwrap();
     let Work::Answer(answer) = begun.work else { panic!() };
@@ -293,20 +298,20 @@ fn a_method_goes_by_its_names_in_any_case() {
 fn a_method_is_for_those_whom_all_its_policies_allow() {
     let methods = Methods::builder()
         .method("Ban", |_: Context| async {})
-        .authorize("ban", |caller| caller.claims.has("role", "admin"))
-        .authorize("Ban", |caller| caller.user.is_some())
-        .authorize_hub(|caller| caller.claims.first("blocked").is_none())
+        .authorize("ban", |client| client.claims.has("role", "admin"))
+        .authorize("Ban", |client| client.user.is_some())
+        .authorize_hub(|client| client.claims.first("blocked").is_none())
         .build()
         .unwrap();
-    let mut caller = anyone();
-    assert!(methods.admits(&caller));
-    assert_eq!(methods.find("Ban", &caller), Found::Forbidden);
-    caller.claims.add("role", "admin");
-    assert_eq!(methods.find("Ban", &caller), Found::Forbidden);
-    caller.user = Some("anna".into());
-    assert!(matches!(methods.find("Ban", &caller), Found::Method(..)));
-    caller.claims.add("blocked", "");
-    assert!(!methods.admits(&caller));
+    let mut client = anyone();
+    assert!(methods.admits(&client));
+    assert_eq!(methods.find("Ban", &client), Found::Forbidden);
+    client.claims.add("role", "admin");
+    assert_eq!(methods.find("Ban", &client), Found::Forbidden);
+    client.user = Some("anna".into());
+    assert!(matches!(methods.find("Ban", &client), Found::Method(..)));
+    client.claims.add("blocked", "");
+    assert!(!methods.admits(&client));
 }
 
 #[test]
