@@ -166,6 +166,16 @@ impl Connection {
         self.wire.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes all that waits, for who carries it away.
+    pub(crate) fn carry(&self, now: Time) -> Option<Bytes> {
+        let mut wire = self.wire();
+        let taken = wire.outgoing.take_all()?;
+        wire.pulse.sent(now, false);
+        drop(wire);
+        self.waker.wake();
+        Some(taken)
+    }
+
     /// Wakes the task, and whoever carries away what waits.
     pub(crate) fn wake(&self) {
         self.waker.wake();

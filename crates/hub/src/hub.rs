@@ -47,7 +47,7 @@ pub struct HubBuilder {
 struct Inner {
     config: Arc<HubConfig>,
     shards: Box<[Arc<ShardHandle>]>,
-    directory: Directory,
+    directory: Arc<Directory>,
     methods: Methods,
     authenticate: Option<Authenticate>,
     disconnected: Option<Box<Disconnected>>,
@@ -65,8 +65,8 @@ enum Running {
     NotYet,
     /// They were given away.
     Given,
-    /// The hub does.
-    Own(JoinSet<()>),
+    /// The hub does, and they end with it.
+    Own { _tasks: JoinSet<()> },
 }
 
 impl Hub {
@@ -136,7 +136,7 @@ impl Hub {
             return Vec::new();
         }
         *running = Running::Given;
-        self.0.shards.iter().map(|handle| self.shard(handle)).collect()
+        self.all_shards().collect()
     }
 
     /// Answers requests below the path that the hub is mounted at.
@@ -181,8 +181,7 @@ impl Hub {
     pub(crate) fn pick_shard(&self) -> Arc<ShardHandle> {
         let mut running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(*running, Running::NotYet) {
-            let shards = self.0.shards.iter().map(|handle| self.shard(handle).run());
-            *running = Running::Own(shards.collect());
+            *running = Running::Own { _tasks: self.all_shards().map(Shard::run).collect() };
         }
         drop(running);
         let next = self.0.next_shard.fetch_add(1, Relaxed) % self.0.shards.len();
@@ -227,12 +226,13 @@ impl Hub {
         Recipients::new(self.clone(), whom)
     }
 
-    fn shard(&self, handle: &Arc<ShardHandle>) -> Shard {
-        Shard {
+    fn all_shards(&self) -> impl Iterator<Item = Shard> {
+        self.0.shards.iter().enumerate().map(|(index, handle)| Shard {
             handle: Arc::clone(handle),
             config: Arc::clone(&self.0.config),
             stop: self.0.stop.clone(),
-        }
+            tidies: (index == 0).then(|| Arc::clone(&self.0.directory)),
+        })
     }
 }
 
@@ -338,7 +338,7 @@ impl HubBuilder {
         Ok(Hub(Arc::new(Inner {
             config: Arc::new(config),
             shards: (0..shards).map(|_| Arc::default()).collect(),
-            directory: Directory::default(),
+            directory: Arc::default(),
             methods,
             authenticate,
             disconnected,

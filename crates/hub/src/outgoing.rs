@@ -111,11 +111,20 @@ impl Outgoing {
         self.release();
     }
 
-    /// Takes everything, in order, for who carries it away whole.
-    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Bytes> {
-        self.bytes = 0;
-        self.begun = false;
-        std::mem::take(&mut self.queue).into_iter().map(|waiting| waiting.frame)
+    /// Takes everything, in order and in one piece, for who carries it away; `None` if there is
+    /// nothing.
+    pub(crate) fn take_all(&mut self) -> Option<Bytes> {
+        let taken = std::mem::take(self);
+        let mut frames = taken.queue.into_iter().map(|waiting| waiting.frame);
+        let first = frames.next()?;
+        let mut rest = frames.peekable();
+        if rest.peek().is_none() {
+            return Some(first);
+        }
+        let mut whole = Vec::with_capacity(taken.bytes);
+        whole.extend_from_slice(&first);
+        rest.for_each(|frame| whole.extend_from_slice(&frame));
+        Some(whole.into())
     }
 
     /// Drops everything that waits, and what has been begun.

@@ -14,6 +14,8 @@ pub(crate) struct Pulse {
     watch: Watch,
     /// Since when the client takes nothing of what waits for it.
     stuck: Option<Time>,
+    /// Since when nobody comes for what is to be sent, with a transport where somebody should.
+    alone: Option<Time>,
 }
 
 /// What is expected of a client.
@@ -39,7 +41,7 @@ pub(crate) enum Due {
 
 impl Pulse {
     pub(crate) const fn new(now: Time) -> Self {
-        Self { sent: now, received: now, watch: Watch::Handshake, stuck: None }
+        Self { sent: now, received: now, watch: Watch::Handshake, stuck: None, alone: None }
     }
 
     pub(crate) const fn watch(&mut self, watch: Watch, now: Time) {
@@ -66,12 +68,31 @@ impl Pulse {
 
     /// Something waits for the client to take it.
     pub(crate) fn waits(&mut self, now: Time) {
-        self.stuck.get_or_insert(now);
+        // Between two visits nothing can be taken.
+        if self.alone.is_none() {
+            self.stuck.get_or_insert(now);
+        }
+    }
+
+    /// Somebody comes for what is to be sent.
+    pub(crate) const fn visited(&mut self) {
+        self.alone = None;
+        self.stuck = None;
+    }
+
+    /// Nobody comes any more, until somebody does.
+    pub(crate) const fn left_alone(&mut self, now: Time) {
+        self.alone = Some(now);
+        self.stuck = None;
     }
 
     pub(crate) fn due(&self, now: Time, config: &HubConfig) -> Due {
         if self.stuck.is_some_and(|since| now.saturating_since(since) >= config.send_timeout) {
             return Due::End(End::Slow);
+        }
+        if self.alone.is_some_and(|since| now.saturating_since(since) >= config.disconnect_timeout)
+        {
+            return Due::End(End::Vanished);
         }
         let silent = now.saturating_since(self.received);
         match self.watch {
@@ -121,6 +142,18 @@ mod tests {
         pulse.sent(at(1029), false);
         assert_eq!(due(&pulse, 1029), Due::Nothing);
         assert_eq!(due(&pulse, 1030), Due::End(End::Silent));
+    }
+
+    #[test]
+    fn a_connection_that_nobody_comes_for_ends() {
+        let mut pulse = Pulse::new(at(0));
+        pulse.watch(Watch::Nothing, at(0));
+        pulse.left_alone(at(1));
+        pulse.waits(at(2));
+        assert_eq!(due(&pulse, 14), Due::Nothing);
+        assert_eq!(due(&pulse, 16), Due::End(End::Vanished));
+        pulse.visited();
+        assert_ne!(due(&pulse, 16), Due::End(End::Vanished));
     }
 
     #[test]

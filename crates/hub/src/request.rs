@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use http::request::Parts;
+use http::Request;
 
 use everwire_proto::signalr::negotiate::parameters;
 
@@ -10,6 +10,7 @@ use everwire_proto::signalr::negotiate::parameters;
 /// long as the connection lasts.
 ///
 /// Its query string and its headers hold secrets; neither is shown by `Debug`.
+#[derive(Clone)]
 pub struct ClientRequest {
     /// `target` and then name, colon, value; each ended by a line end, which neither can contain.
     text: Box<[u8]>,
@@ -17,9 +18,9 @@ pub struct ClientRequest {
 }
 
 impl ClientRequest {
-    pub(crate) fn new(parts: &Parts) -> Self {
-        let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-        let headers = parts.headers.iter();
+    pub(crate) fn new<B>(request: &Request<B>) -> Self {
+        let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+        let headers = request.headers().iter();
         Self::from_fields(target, headers.map(|(name, value)| (name.as_str(), value.as_bytes())))
     }
 

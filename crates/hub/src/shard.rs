@@ -23,6 +23,7 @@ use crate::{
     audience::Audience,
     config::HubConfig,
     connection::{Connection, Delivered},
+    directory::Directory,
     end::End,
     frames::Frames,
     id::{ConnectionId, GroupName},
@@ -34,6 +35,8 @@ pub struct Shard {
     pub(crate) handle: Arc<ShardHandle>,
     pub(crate) config: Arc<HubConfig>,
     pub(crate) stop: CancellationToken,
+    /// What the shard keeps tidy; one does for all.
+    pub(crate) tidies: Option<Arc<Directory>>,
 }
 
 /// The outside of a shard.
@@ -87,7 +90,7 @@ impl Shard {
     ///
     /// The runtime that polls this is the one that the shard's connections are to be served on.
     pub fn run(self) -> impl Future<Output = ()> + Send {
-        Writer::new(self.handle, self.config).run(self.stop)
+        Writer::new(self.handle, self.config, self.tidies).run(self.stop)
     }
 }
 

@@ -335,7 +335,13 @@ impl Task {
         match wire.link {
             Link::Gone => true,
             Link::Tcp(_) | Link::Carried => {
-                let is_heard = ending.client_closed || matches!(self.input, Input::Mail);
+                let is_heard = match &self.connection.mail {
+                    Some(mail) if self.connection.transport == Transport::LongPolling => {
+                        mail.is_end_told()
+                    }
+                    Some(_) => true,
+                    None => ending.client_closed,
+                };
                 is_heard && wire.outgoing.is_empty()
             }
         }
@@ -355,6 +361,10 @@ impl Drop for Task {
     fn drop(&mut self) {
         self.connection.wire().retire();
         self.talk.calls.disconnect(&self.hub, &self.connection);
+        if let Some(mail) = &self.connection.mail {
+            mail.close();
+            mail.carrier().wake();
+        }
         let end = self.ending.take().map_or(End::Vanished, |ending| ending.end);
         self.connection.shard.leave(self.connection.id());
         self.hub.forget(&self.connection, end);

@@ -14,6 +14,7 @@ use crate::{
     clock,
     config::HubConfig,
     connection::{Connection, Delivered, batch::Batch},
+    directory::Directory,
     end::End,
     frames::Frames,
     registry::{Registry, Seat},
@@ -23,6 +24,7 @@ use crate::{
 pub(super) struct Writer {
     handle: Arc<ShardHandle>,
     config: Arc<HubConfig>,
+    tidies: Option<Arc<Directory>>,
     registry: Registry<Arc<Connection>>,
     /// Memory that is used again for every batch.
     posts: Vec<Post>,
@@ -33,10 +35,15 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(handle: Arc<ShardHandle>, config: Arc<HubConfig>) -> Self {
+    pub(super) fn new(
+        handle: Arc<ShardHandle>,
+        config: Arc<HubConfig>,
+        tidies: Option<Arc<Directory>>,
+    ) -> Self {
         Self {
             handle,
             config,
+            tidies,
             registry: Registry::new(),
             posts: Vec::new(),
             seats: Vec::new(),
@@ -123,6 +130,9 @@ impl Writer {
         let now = clock::now();
         for connection in self.registry.members() {
             connection.tick(now, &self.config);
+        }
+        if let Some(directory) = &self.tidies {
+            directory.sweep(now, self.config.disconnect_timeout);
         }
     }
 

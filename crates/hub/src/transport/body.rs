@@ -10,6 +10,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 
+use super::events::Events;
+
 /// The body of an answer of a hub.
 #[derive(Debug, Default)]
 pub struct HubBody(Kind);
@@ -17,11 +19,16 @@ pub struct HubBody(Kind);
 #[derive(Debug)]
 enum Kind {
     Whole(Full<Bytes>),
+    Events(Events),
 }
 
 impl HubBody {
     pub(super) fn whole(body: Bytes) -> Self {
         Self(Kind::Whole(Full::new(body)))
+    }
+
+    pub(super) const fn events(events: Events) -> Self {
+        Self(Kind::Events(events))
     }
 }
 
@@ -41,18 +48,23 @@ impl Body for HubBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut self.0 {
             Kind::Whole(body) => Pin::new(body).poll_frame(cx),
+            Kind::Events(events) => {
+                events.poll_next(cx).map(|next| next.map(|bytes| Ok(Frame::data(bytes))))
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Whole(body) => body.is_end_stream(),
+            Kind::Events(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Whole(body) => body.size_hint(),
+            Kind::Events(_) => SizeHint::default(),
         }
     }
 }

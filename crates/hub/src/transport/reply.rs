@@ -19,7 +19,12 @@ pub(super) fn text(status: StatusCode, text: &'static str) -> Response<HubBody> 
 
 /// An answer with a body.
 pub(super) fn whole(status: StatusCode, kind: &'static str, body: Bytes) -> Response<HubBody> {
-    let mut response = Response::new(HubBody::whole(body));
+    of(status, kind, HubBody::whole(body))
+}
+
+/// An answer with any body.
+pub(super) fn of(status: StatusCode, kind: &'static str, body: HubBody) -> Response<HubBody> {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response

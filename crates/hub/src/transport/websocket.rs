@@ -4,7 +4,7 @@ use std::{any::Any, sync::Arc};
 
 use bytes::Bytes;
 use everwire_proto::{
-    signalr::negotiate::{StatefulReconnect, Transport},
+    signalr::negotiate::Transport,
     ws::upgrade::{Refusal, UpgradeRequest},
 };
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -12,29 +12,26 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::{rt::TokioIo, server::conn::auto::upgrade::downcast};
 use tokio::net::TcpStream;
 
-use super::{body::HubBody, carried::Carried, reply};
+use super::{
+    attach::{Attached, Detached, Visitor},
+    body::HubBody,
+    carried::Carried,
+    reply,
+};
 use crate::{
     clock,
     connection::{
         Connection, Link, Wire,
         task::{Input, Task},
     },
-    directory::Found,
-    hub::Hub,
-    id::{ConnectionId, Token},
-    identity::Identity,
+    id::Token,
     outgoing::Outgoing,
-    request::ClientRequest,
-    shard::ShardHandle,
 };
 
 /// A WebSocket that is to be opened: its request is good, and its client may come in.
 #[derive(Debug)]
 pub struct Opening {
-    hub: Hub,
-    shard: Arc<ShardHandle>,
-    client: ClientRequest,
-    identity: Identity,
+    visitor: Visitor,
     token: Token,
     accept: [u8; 28],
 }
@@ -46,58 +43,28 @@ enum Stream {
 }
 
 /// Answers a request to open a WebSocket; the connection begins once the server hands it over.
-pub(super) fn answer<B>(
-    hub: &Hub,
-    shard: Arc<ShardHandle>,
-    mut request: Request<B>,
-    identity: Identity,
-) -> Response<HubBody> {
+pub(super) fn answer<B>(visitor: Visitor, mut request: Request<B>) -> Response<HubBody> {
     let upgrade = hyper::upgrade::on(&mut request);
-    let (parts, _) = request.into_parts();
-    let client = ClientRequest::new(&parts);
-    let judged = match judged(&parts) {
+    let judged = match judged(&request) {
         Ok(judged) => judged,
         Err(refusal) => return refused(refusal),
     };
-    match open(hub, shard, client, identity, &judged) {
+    match open(visitor, &judged) {
         Ok(opening) => {
             let response = switching(&opening.accept);
-            let tasks = opening.shard.tasks.clone();
+            let tasks = opening.visitor.shard.tasks.clone();
             tasks.spawn(begin(opening, upgrade));
             response
         }
-        Err((status, why)) => reply::text(status, why),
+        Err(detached) => detached.answer(),
     }
 }
 
 /// Attaches a request to its connection, or makes a new one where it names none.
-pub(crate) fn open(
-    hub: &Hub,
-    shard: Arc<ShardHandle>,
-    client: ClientRequest,
-    identity: Identity,
-    request: &UpgradeRequest,
-) -> Result<Opening, (StatusCode, &'static str)> {
-    if !hub.config().transports.contains(&Transport::WebSockets) {
-        return Err((StatusCode::NOT_FOUND, "WebSockets are disabled."));
-    }
-    let token = match client.parameter("id") {
-        None => Token { id: ConnectionId::random(), secret: Some(rand::random()) },
-        Some(id) => claim(hub, &id)?.0,
-    };
-    let accept = *request.accept();
-    Ok(Opening { hub: hub.clone(), shard, client, identity, token, accept })
-}
-
-fn claim(hub: &Hub, id: &str) -> Result<(Token, StatefulReconnect), (StatusCode, &'static str)> {
-    let token = Token::parse(id).ok_or(UNKNOWN)?;
-    match hub.directory().claim(&token) {
-        Found::Nothing => Err(UNKNOWN),
-        Found::Pending(pending) => Ok((pending.token, pending.stateful_reconnect)),
-        Found::Live(there) if there.transport != Transport::WebSockets => {
-            Err((StatusCode::BAD_REQUEST, "Cannot change transports mid-connection"))
-        }
-        Found::Live(_) => Err((StatusCode::CONFLICT, "")),
+pub(crate) fn open(visitor: Visitor, request: &UpgradeRequest) -> Result<Opening, Detached> {
+    match visitor.attach(Transport::WebSockets)? {
+        Attached::New(token, _) => Ok(Opening { visitor, token, accept: *request.accept() }),
+        Attached::There(_) => Err(Detached::Active),
     }
 }
 
@@ -153,9 +120,10 @@ impl Opening {
             outgoing.push_own(head);
         }
         let wire = Wire::new(link, outgoing, clock::now());
-        let Self { hub, shard, client, identity, token, accept: _ } = self;
-        let connection =
-            Arc::new(Connection::new(token, identity, client, shard, Transport::WebSockets, wire));
+        let Visitor { hub, shard, request, identity } = self.visitor;
+        let transport = Transport::WebSockets;
+        let connection = Connection::new(self.token, identity, request, shard, transport, wire);
+        let connection = Arc::new(connection);
         hub.directory().insert(Arc::clone(&connection));
         let tasks = connection.shard.tasks.clone();
         tasks.spawn(Task::new(hub, connection, input, guard).read_ahead(read_ahead));
@@ -163,11 +131,11 @@ impl Opening {
 }
 
 /// The judgement of a request that an HTTP library has taken apart.
-fn judged(parts: &http::request::Parts) -> Result<UpgradeRequest, Refusal> {
-    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-    let version = format!("{:?}", parts.version);
-    let headers = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    UpgradeRequest::from_parts(parts.method.as_str(), target, &version, headers)
+fn judged<B>(request: &Request<B>) -> Result<UpgradeRequest, Refusal> {
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    let version = format!("{:?}", request.version());
+    let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    UpgradeRequest::from_parts(request.method().as_str(), target, &version, headers)
 }
 
 fn switching(accept: &[u8; 28]) -> Response<HubBody> {
@@ -201,5 +169,3 @@ fn refused(refusal: Refusal) -> Response<HubBody> {
     }
     response
 }
-
-const UNKNOWN: (StatusCode, &str) = (StatusCode::NOT_FOUND, "No Connection with that ID");

@@ -4,3 +4,4 @@ mod broadcast;
 mod ends;
 mod methods;
 mod peer;
+mod requests;
