@@ -24,7 +24,7 @@ use everwire_proto::{
     },
 };
 use everwire_socket::bytes::poll_read;
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::{net::tcp::OwnedReadHalf, runtime::Handle};
 
 use super::{Connection, Link};
 use crate::{
@@ -360,7 +360,11 @@ impl Drop for Task {
     /// However the connection ends, this is where it has ended.
     fn drop(&mut self) {
         self.connection.wire().retire();
-        self.talk.calls.disconnect(&self.hub, &self.connection);
+        let at_work = self.talk.calls.disconnect(&self.hub, &self.connection);
+        if let Ok(runtime) = Handle::try_current() {
+            let tasks = &self.connection.shard.tasks;
+            at_work.into_iter().for_each(|answer| drop(tasks.spawn_on(answer, &runtime)));
+        }
         if let Some(mail) = &self.connection.mail {
             mail.close();
             mail.carrier().wake();
