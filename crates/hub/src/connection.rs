@@ -16,7 +16,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 use everwire_proto::{
-    signalr::negotiate::{StatefulReconnect, Transport},
+    signalr::{
+        Protocol,
+        negotiate::{StatefulReconnect, Transport},
+    },
     time::Time,
 };
 
@@ -26,7 +29,9 @@ use crate::{
     config::HubConfig,
     end::End,
     frames::Framing,
-    id::{ConnectionId, Token, UserId},
+    id::{ConnectionId, Token},
+    identity::Identity,
+    method::Items,
     pulse::Due,
     request::ClientRequest,
     shard::{Post, ShardHandle},
@@ -36,7 +41,9 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) token: Token,
-    pub(crate) user: Option<UserId>,
+    pub(crate) identity: Identity,
+    /// What the application keeps here.
+    pub(crate) items: Items,
     pub(crate) transport: Transport,
     /// Whether it was negotiated that the session may outlive its socket.
     pub(crate) stateful_reconnect: StatefulReconnect,
@@ -72,7 +79,7 @@ pub(crate) struct Delivered {
 impl Connection {
     pub(crate) fn new(
         begun: Begun,
-        user: Option<UserId>,
+        identity: Identity,
         request: ClientRequest,
         shard: Arc<ShardHandle>,
         wire: Wire,
@@ -83,7 +90,8 @@ impl Connection {
         let takeover = Mutex::default();
         Self {
             token,
-            user,
+            identity,
+            items: Items::default(),
             transport,
             stateful_reconnect,
             request,
@@ -95,8 +103,26 @@ impl Connection {
         }
     }
 
+    /// A connection of nobody, to nowhere.
+    #[cfg(test)]
+    pub(crate) fn unconnected() -> Self {
+        let begun = Begun {
+            token: Token { id: ConnectionId::random(), secret: None },
+            transport: Transport::WebSockets,
+            stateful_reconnect: StatefulReconnect::Off,
+        };
+        let request = ClientRequest::from_fields("/", std::iter::empty());
+        let wire = Wire::new(Link::Gone, Default::default(), Time::default());
+        Self::new(begun, Identity::default(), request, Arc::default(), wire)
+    }
+
     pub(crate) const fn id(&self) -> ConnectionId {
         self.token.id
+    }
+
+    /// What the client speaks; `None` before it has said so, and once it has been told goodbye.
+    pub(crate) fn protocol(&self) -> Option<Protocol> {
+        self.wire().speech.map(|speech| speech.protocol)
     }
 
     pub(crate) const fn framing(&self) -> Framing {

@@ -28,6 +28,7 @@ use everwire_proto::{
     },
 };
 use everwire_socket::bytes::poll_read;
+use tokio::runtime::Handle;
 
 use super::{
     Connection, Link, Own,
@@ -77,8 +78,8 @@ impl Task {
         input: Input,
         guard: Option<Box<dyn Any + Send>>,
     ) -> Self {
-        let talk =
-            Talk { conversation: Conversation::new(), unread: Vec::new(), calls: Calls::new() };
+        let calls = Calls::new(&hub);
+        let talk = Talk { conversation: Conversation::new(), unread: Vec::new(), calls };
         connection.shard.arrive(Arc::clone(&connection));
         let frames = PayloadReader::new(Sender::Client);
         Self { hub, connection, input, frames, talk, ending: None, _guard: guard }
@@ -106,6 +107,8 @@ impl Task {
             }
         }
         self.obey_asked(now);
+        let is_heard = self.wants_input();
+        self.connection.wire().pulse.hear(is_heard, now);
         if self.is_over() { Poll::Ready(()) } else { Poll::Pending }
     }
 
@@ -160,7 +163,8 @@ impl Task {
     fn work(&mut self, cx: &mut Context<'_>, now: Time) {
         loop {
             while self.may_answer()
-                && let Poll::Ready(Some(message)) = self.talk.calls.poll(cx)
+                && let Poll::Ready(Some(message)) =
+                    self.talk.calls.poll(cx, &self.hub, &self.connection)
             {
                 self.say(&message);
             }
@@ -426,6 +430,11 @@ impl Drop for Task {
     /// However the connection ends, this is where it has ended.
     fn drop(&mut self) {
         self.connection.wire().retire();
+        let at_work = self.talk.calls.disconnect(&self.hub, &self.connection);
+        if let Ok(runtime) = Handle::try_current() {
+            let tasks = &self.connection.shard.tasks;
+            at_work.into_iter().for_each(|answer| drop(tasks.spawn_on(answer, &runtime)));
+        }
         if let Some(mail) = &self.connection.mail {
             mail.close();
             mail.carrier().wake();

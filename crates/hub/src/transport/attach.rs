@@ -96,7 +96,7 @@ impl Visitor {
     pub(crate) fn begin(self, begun: Begun) -> Arc<Connection> {
         let wire = Wire::new(Link::Carried, Outgoing::default(), clock::now());
         let Self { hub, shard, request, identity } = self;
-        let connection = Connection::new(begun, identity.user, request, shard, wire);
+        let connection = Connection::new(begun, identity, request, shard, wire);
         let connection = Arc::new(connection);
         hub.directory().insert(Arc::clone(&connection));
         let task = Task::new(hub, Arc::clone(&connection), Input::Mail, None);
@@ -105,7 +105,7 @@ impl Visitor {
     }
 
     fn admitted(&self, there: Arc<Connection>) -> Result<Arc<Connection>, Detached> {
-        if there.user == self.identity.user { Ok(there) } else { Err(Detached::OtherUser) }
+        if there.identity.user == self.identity.user { Ok(there) } else { Err(Detached::OtherUser) }
     }
 }
 

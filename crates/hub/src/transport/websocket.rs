@@ -117,7 +117,7 @@ impl Opening {
         }
         let wire = Wire::new(link, outgoing, clock::now());
         let Visitor { hub, shard, request, identity } = self.visitor;
-        let connection = Connection::new(begun, identity.user, request, shard, wire);
+        let connection = Connection::new(begun, identity, request, shard, wire);
         let connection = Arc::new(connection);
         hub.directory().insert(Arc::clone(&connection));
         let tasks = connection.shard.tasks.clone();

@@ -1,7 +1,6 @@
 //! Stateful reconnect: a session outlives its sockets.
 
-use everwire_hub::{End, Hub, HubConfig};
-use everwire_proto::signalr::message::Outcome;
+use everwire_hub::{Context, End, Hub, HubConfig, method::Opaque};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -21,11 +20,10 @@ async fn session(config: HubConfig) -> (Session, Peer) {
     let (tx, ends) = mpsc::channel(100);
     let hub = Hub::builder()
         .config(config)
-        .method("Echo", |_, call| async move {
-            call.arguments.iter().next().map_or(Outcome::Void, Outcome::Result)
-        })
+        .method("Echo", |_: Context, anything: Opaque| async move { anything })
         .disconnected(move |_, _, end| drop(tx.try_send(end)))
-        .build();
+        .build()
+        .unwrap();
     let served = serve(hub).await;
     let token = negotiate(&served).await;
     let mut peer = served.stranger(&format!("?id={token}")).await;
