@@ -44,6 +44,7 @@ use self::{
     control::Pongs,
     downlink::Downlink,
     leg::{Leaving, LeavingReason, Leg, Live},
+    report::Notes,
     uplink::{Trust, Uplink},
 };
 pub use self::{
@@ -60,7 +61,6 @@ pub struct Relay {
     /// The route's rules; given again when a written-down pipe is continued.
     #[serde(skip)]
     config: Arc<RouteConfig>,
-    limits: Limits,
     up: Uplink,
     down: Downlink,
     client: Client,
@@ -71,11 +71,11 @@ pub struct Relay {
     /// Since when the buffer is full without a leg.
     full: Option<Time>,
     protocol_errors: u8,
-    end: Option<End>,
+    end: Option<Box<End>>,
     /// Whether the process holds so much that this pipe must not read.
     paused: bool,
     tally: Tally,
-    notes: Vec<Note>,
+    notes: Notes,
 }
 
 /// A leg that has been dialled.
@@ -103,12 +103,7 @@ impl Relay {
         first: LegUp,
         mask_seed: u64,
     ) -> Self {
-        let limits = Limits {
-            held_max: (config.buffer_max / HELD_SHARE) as u64,
-            message_max: config.message_max.min(u64::from(u32::MAX)),
-        };
         let mut relay = Self {
-            limits,
             up: Uplink::new(deflate, config.restore.first, mask_seed),
             down: Downlink::new(deflate),
             client: Client::new(now),
@@ -120,7 +115,7 @@ impl Relay {
             end: None,
             paused: false,
             tally: Tally::default(),
-            notes: Vec::new(),
+            notes: Notes::default(),
             config,
         };
         relay.handle_leg_up(now, first);
@@ -138,12 +133,13 @@ impl Relay {
     pub fn handle_client_data(&mut self, now: Time, mut bytes: &[u8]) {
         self.client.heartbeat.heard(now);
         self.tally.up_bytes += bytes.len() as u64;
+        let limits = self.limits();
         while !bytes.is_empty() {
             if matches!(self.client.state, State::Dismissed { .. } | State::Parting { .. }) {
                 self.handle_late_client_data(now, bytes);
                 break;
             }
-            match self.up.next(&mut bytes, &self.limits) {
+            match self.up.next(&mut bytes, &limits) {
                 Ok(Some(event)) => self.handle_client_event(now, event),
                 Ok(None) => {}
                 Err(violation) => self.client_broke_rules(now, violation),
@@ -166,7 +162,7 @@ impl Relay {
             Event::Pong(_) => {}
             Event::Close(close) => {
                 self.up.abandon_open();
-                self.client.state = State::Closing { close, present: true };
+                self.client.state = State::Closing { close: Box::new(close), present: true };
             }
         }
     }
@@ -177,8 +173,9 @@ impl Relay {
         if let Leg::Live(live) = &mut self.leg {
             live.heartbeat.heard(now);
         }
+        let limits = self.limits();
         while !bytes.is_empty() && matches!(self.leg, Leg::Live(_) | Leg::Leaving(_)) {
-            match self.down.next(&mut bytes, &self.limits) {
+            match self.down.next(&mut bytes, &limits) {
                 Ok(Some(event)) => self.handle_leg_event(now, event),
                 Ok(None) => {}
                 Err(violation) => self.backend_broke_rules(now, violation),
@@ -261,8 +258,10 @@ impl Relay {
 
     /// Whether the process holds too much for this pipe to read on.
     pub fn handle_pause(&mut self, now: Time, paused: bool) {
-        self.paused = paused;
-        self.settle(now);
+        if self.paused != paused {
+            self.paused = paused;
+            self.settle(now);
+        }
     }
 
     /// Bytes to write to the client, laid into `into`; gives how many slices.
@@ -340,7 +339,7 @@ impl Relay {
     /// The end of the pipe, once both sockets are done with.
     pub fn finished(&self) -> Option<&End> {
         let done = matches!(self.client.state, State::Gone) && matches!(self.leg, Leg::None);
-        self.end.as_ref().filter(|_| done)
+        self.end.as_deref().filter(|_| done)
     }
 
     /// Memory held for messages, in bytes.
@@ -385,7 +384,14 @@ impl Relay {
 
     /// Takes what a person or a counter wants to know.
     pub fn take_notes(&mut self) -> Vec<Note> {
-        std::mem::take(&mut self.notes)
+        self.notes.take()
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            held_max: (self.config.buffer_max / HELD_SHARE) as u64,
+            message_max: self.config.message_max.min(u64::from(u32::MAX)),
+        }
     }
 
     fn may_read_client(&self) -> bool {

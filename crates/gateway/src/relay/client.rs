@@ -22,11 +22,11 @@ pub(super) enum State {
     /// Messages flow.
     Open,
     /// The client has sent its Close; its messages go first, whether or not it waits.
-    Closing { close: Close, present: bool },
+    Closing { close: Box<Close>, present: bool },
     /// The socket is gone; messages that came whole are still delivered.
     Lost { why: Why },
     /// We have sent our Close and wait for the client's, from the moment that ours is written.
-    Dismissed { written: Option<Time>, patience_millis: u64 },
+    Dismissed { written: Option<Time>, patience_millis: u32 },
     /// Both have said goodbye: we have ended our half and wait for the client to end its own.
     Parting { since: Time },
     /// There is no socket any more.

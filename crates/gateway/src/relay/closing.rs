@@ -37,7 +37,7 @@ impl Relay {
         if self.up.is_all_confirmed() {
             self.end_leg_of(now, &end);
         }
-        self.end = Some(end);
+        self.end = Some(Box::new(end));
     }
 
     /// The client's socket is gone, or given up.
@@ -71,7 +71,7 @@ impl Relay {
             self.client.state = State::Gone;
         }
         self.end_leg_of(now, &end);
-        self.end = Some(end);
+        self.end = Some(Box::new(end));
     }
 
     /// Queues our Close for the client; `urgent` puts it before messages that wait.
@@ -83,8 +83,8 @@ impl Relay {
         } else {
             down.output.push_last(&down.outbox, |to| write_close(to, None, close));
         }
-        self.client.state =
-            State::Dismissed { written: None, patience_millis: patience.as_millis() as u64 };
+        let patience_millis = patience.as_millis() as u32;
+        self.client.state = State::Dismissed { written: None, patience_millis };
     }
 
     /// Closes the leg of a pipe that ends.
@@ -121,7 +121,7 @@ impl Relay {
     /// After our Close only the client's own matters.
     pub(super) fn handle_late_client_data(&mut self, now: Time, mut bytes: &[u8]) {
         let mut void = Outbox::default();
-        while let Ok(Some(event)) = self.up.intake.next(&mut bytes, &mut void, &self.limits) {
+        while let Ok(Some(event)) = self.up.intake.next(&mut bytes, &mut void, &self.limits()) {
             void.release_through(u64::MAX);
             if matches!(event, Event::Close(_))
                 && matches!(self.client.state, State::Dismissed { .. })

@@ -46,7 +46,7 @@ impl Relay {
             .flatten()
             .min(),
             State::Dismissed { written: Some(at), patience_millis } => {
-                Some(*at + Duration::from_millis(*patience_millis))
+                Some(*at + Duration::from_millis(u64::from(*patience_millis)))
             }
             State::Closing { present: true, .. } | State::Dismissed { .. } => hung,
             State::Parting { since } => Some(*since + PARTING_TIMEOUT),

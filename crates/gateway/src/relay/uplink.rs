@@ -3,7 +3,7 @@
 //! What confirms depends on the leg: the Pong of a marker, a number that a cooperating backend
 //! acknowledges, or nothing but having been written.
 
-use std::time::Duration;
+use std::{collections::VecDeque, num::NonZeroU64, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -55,13 +55,17 @@ pub(super) struct Uplink {
     unmarked: u64,
     /// Number up to which everything is confirmed, on whatever leg.
     confirmed: u64,
-    /// Confirmed messages that are kept a while: until when, and up to which number.
-    lingering: Vec<(Time, u64)>,
+    /// Confirmed messages that are kept a while.
+    lingering: Option<Box<Lingering>>,
     /// Number of the last message ever written to its end.
     written_max: u64,
     /// A message that streams through, or has and is not confirmed: it cannot be sent again.
-    streamed: Option<u64>,
+    streamed: Option<NonZeroU64>,
 }
+
+/// Confirmed messages that are kept a while: until when, and up to which number.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Lingering(VecDeque<(Time, u64)>);
 
 /// The backend claims messages that it cannot have, or lacks some that are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +87,7 @@ impl Uplink {
             marked_at: Time::default(),
             unmarked: 0,
             confirmed: 0,
-            lingering: Vec::new(),
+            lingering: None,
             written_max: 0,
             streamed: None,
         }
@@ -99,7 +103,7 @@ impl Uplink {
         self.outbox.charged()
             + self.intake.charged()
             + self.output.charged()
-            + self.lingering.capacity() * size_of::<(Time, u64)>()
+            + self.lingering.as_ref().map_or(0, |lingering| lingering.charged())
     }
 
     /// Whether no more may be taken from the client for now.
@@ -125,7 +129,7 @@ impl Uplink {
         let event =
             self.intake.next(input, &mut self.outbox, &Limits { message_max, ..*limits })?;
         if event == Some(Event::Message) {
-            prelude.keep(&self.outbox, self.streamed == Some(number))?;
+            prelude.keep(&self.outbox, self.streamed == NonZeroU64::new(number))?;
         }
         Ok(event)
     }
@@ -167,7 +171,7 @@ impl Uplink {
             self.strikes.strike(self.outbox.first().max(self.confirmed + 1), self.output.written());
         }
         let begun = self.output.written() + u64::from(self.output.is_mid_message());
-        self.streamed.is_some_and(|number| number <= begun)
+        self.streamed.is_some_and(|number| number.get() <= begun)
     }
 
     /// Complete messages that the next leg gets although an earlier one was sent them.
@@ -204,18 +208,19 @@ impl Uplink {
             return;
         }
         self.confirmed = number;
-        self.strikes.absolve();
-        if self.streamed.is_some_and(|streamed| streamed <= number) {
+        self.strikes.absolve(number);
+        if self.streamed.is_some_and(|streamed| streamed.get() <= number) {
             self.streamed = None;
         }
         if linger.is_zero() {
             self.outbox.release_through(number);
             return;
         }
-        match self.lingering.last_mut() {
+        let Lingering(kept) = &mut **self.lingering.get_or_insert_default();
+        match kept.back_mut() {
             // Close together they go together: the list stays short however many confirmations.
             Some((until, last)) if *until >= now + linger * 7 / 8 => *last = number,
-            _ => self.lingering.push((now + linger, number)),
+            _ => kept.push_back((now + linger, number)),
         }
     }
 
@@ -223,19 +228,18 @@ impl Uplink {
     ///
     /// What this leg gets again stays until it has been written.
     pub(super) fn lingers_until(&self) -> Option<Time> {
-        let written = self.output.written();
-        self.lingering.first().filter(|(_, number)| *number <= written).map(|(until, _)| *until)
+        let (until, number) = self.lingering.as_ref()?.0.front()?;
+        (*number <= self.output.written()).then_some(*until)
     }
 
     /// Releases what has lingered long enough.
     pub(super) fn release_lingering(&mut self, now: Time) {
-        while self.lingers_until().is_some_and(|until| until <= now) {
-            let (_, number) = self.lingering.remove(0);
+        while self.lingers_until().is_some_and(|until| until <= now)
+            && let Some((_, number)) = self.lingering.as_mut().and_then(|kept| kept.0.pop_front())
+        {
             self.outbox.release_through(number);
         }
-        if self.lingering.is_empty() {
-            self.lingering = Vec::new();
-        }
+        self.lingering.take_if(|kept| kept.0.is_empty());
     }
 
     /// A Pong came with the payload of the marker that waits; gives the number it confirms.
@@ -253,7 +257,7 @@ impl Uplink {
             && self.outbox.is_empty()
             && self.waiting() >= buffer_max
         {
-            self.streamed = Some(self.outbox.last() + 1);
+            self.streamed = NonZeroU64::new(self.outbox.last() + 1);
             self.outbox.expose();
         }
     }
@@ -304,6 +308,12 @@ impl Uplink {
             let written = self.output.written();
             self.confirm(Time::default(), written, Duration::ZERO);
         }
+    }
+}
+
+impl Lingering {
+    fn charged(&self) -> usize {
+        size_of::<Self>() + self.0.capacity() * size_of::<(Time, u64)>()
     }
 }
 
