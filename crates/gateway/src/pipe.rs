@@ -35,14 +35,11 @@ use crate::{
 pub struct PersistentPipe<S> {
     client: Option<ByteSocket<S>>,
     leg: Option<LegSocket>,
-    dial: Option<Dial>,
+    redial: Option<Box<Redial>>,
     relay: Relay,
     handle: Arc<PipeHandle>,
     route: Arc<Route>,
-    /// Held while this pipe's oldest message is suspected of ending backends.
-    alone: Option<OwnedSemaphorePermit>,
     timer: Option<Pin<Box<Sleep>>>,
-    buffered: usize,
 }
 
 /// How a pipe ended, for whoever ran it.
@@ -64,8 +61,17 @@ pub struct PipeEnd {
     pub duration: Duration,
 }
 
-type Dial =
-    Pin<Box<dyn Future<Output = (Result<Leg, LegError>, Option<OwnedSemaphorePermit>)> + Send>>;
+/// What a pipe holds that has lost a leg.
+enum Redial {
+    /// A dial is under way.
+    Under(Dial),
+    /// A leg is up, and the pipe's oldest message is suspected of ending backends: as long as this
+    /// is held no other such pipe of the pool has one.
+    Alone(OwnedSemaphorePermit),
+}
+
+type Dial = Pin<Box<dyn Future<Output = Dialled> + Send>>;
+type Dialled = (Result<Leg, LegError>, Option<OwnedSemaphorePermit>);
 
 struct LegSocket {
     socket: ByteSocket<TcpStream>,
@@ -89,13 +95,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
         let mut pipe = Self {
             client: Some(ByteSocket::new(stream)),
             leg: None,
-            dial: None,
+            redial: None,
             relay,
             handle,
             route,
-            alone: None,
             timer: None,
-            buffered: 0,
         };
         pipe.take_leg(leg.stream, leg.guard);
         pipe
@@ -173,19 +177,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
     /// Dials where a leg is wanted; gives whether one has come.
     fn poll_dial(&mut self, cx: &mut Context<'_>, now: Time) -> bool {
         let Some(wish) = self.relay.dial_wish() else {
-            self.dial = None;
+            self.redial.take_if(|redial| matches!(**redial, Redial::Under(_)));
             return false;
         };
         if self.leg.is_some() {
             return false;
         }
-        if self.dial.is_none() {
-            self.dial = Some(self.begin_dial(wish));
-        }
-        let Some(dial) = &mut self.dial else { return false };
-        let Poll::Ready((outcome, alone)) = dial.as_mut().poll(cx) else { return false };
-        self.dial = None;
-        self.alone = alone;
+        let mut dial = match self.redial.take().map(|redial| *redial) {
+            Some(Redial::Under(dial)) => dial,
+            Some(Redial::Alone(held)) => self.begin_dial(wish, Some(held)),
+            None => self.begin_dial(wish, None),
+        };
+        let Poll::Ready((outcome, alone)) = dial.as_mut().poll(cx) else {
+            self.redial = Some(Box::new(Redial::Under(dial)));
+            return false;
+        };
+        self.redial = alone.map(|alone| Box::new(Redial::Alone(alone)));
+        self.take_dialled(now, outcome);
+        true
+    }
+
+    fn take_dialled(&mut self, now: Time, outcome: Result<Leg, LegError>) {
         match outcome {
             Ok(leg) => {
                 self.relay.handle_leg_up(now, LegUp { received: leg.welcome.client_received });
@@ -200,10 +212,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
                 self.relay.handle_dial_failed(now, failure);
             }
         }
-        true
     }
 
-    fn begin_dial(&mut self, wish: DialWish) -> Dial {
+    fn begin_dial(&self, wish: DialWish, held: Option<OwnedSemaphorePermit>) -> Dial {
         let plan = LegPlan {
             handle: self.handle.clone(),
             leg: u64::from(self.relay.tally().legs) + 1,
@@ -211,7 +222,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
             server_count: self.relay.server_count(),
         };
         let route = self.route.clone();
-        let held = self.alone.take();
         Box::pin(async move {
             let alone = match (wish.alone, held) {
                 (false, _) => None,
@@ -372,16 +382,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
 
     fn settle_accounts(&mut self, now: Time) {
         let buffered = self.relay.charged();
-        self.route.gateway.account(self.buffered, buffered);
-        self.buffered = buffered;
+        self.route.gateway.account(self.handle.buffered(), buffered);
         self.handle.show(&self.relay, buffered);
         let over = buffered > BUFFERED_ALWAYS && self.route.gateway.is_over_budget();
         self.relay.handle_pause(now, over);
         if over && self.relay.is_waiting() {
             self.route.gateway.shed_largest();
         }
-        if self.alone.is_some() && !self.relay.is_suspect() {
-            self.alone = None;
+        if self.redial.is_some() && !self.relay.is_suspect() {
+            self.redial.take_if(|redial| matches!(**redial, Redial::Alone(_)));
         }
         for note in self.relay.take_notes() {
             self.log(&note);
@@ -459,7 +468,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Future for Running<S> {
 
 impl<S> Drop for PersistentPipe<S> {
     fn drop(&mut self) {
-        self.route.gateway.account(self.buffered, 0);
+        self.route.gateway.account(self.handle.buffered(), 0);
         self.route.gateway.forget(&self.handle, self.relay.tally());
     }
 }

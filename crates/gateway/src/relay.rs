@@ -44,7 +44,7 @@ use self::{
     control::Pongs,
     downlink::Downlink,
     leg::{Leaving, LeavingReason, Leg, Live},
-    report::Notes,
+    report::{Notes, Traffic},
     uplink::{Trust, Uplink},
 };
 pub use self::{
@@ -74,7 +74,7 @@ pub struct Relay {
     end: Option<Box<End>>,
     /// Whether the process holds so much that this pipe must not read.
     paused: bool,
-    tally: Tally,
+    traffic: Traffic,
     notes: Notes,
 }
 
@@ -114,7 +114,7 @@ impl Relay {
             protocol_errors: 0,
             end: None,
             paused: false,
-            tally: Tally::default(),
+            traffic: Traffic::default(),
             notes: Notes::default(),
             config,
         };
@@ -132,7 +132,7 @@ impl Relay {
     /// Bytes came from the client.
     pub fn handle_client_data(&mut self, now: Time, mut bytes: &[u8]) {
         self.client.heartbeat.heard(now);
-        self.tally.up_bytes += bytes.len() as u64;
+        self.traffic.up_bytes += bytes.len() as u64;
         let limits = self.limits();
         while !bytes.is_empty() {
             if matches!(self.client.state, State::Dismissed { .. } | State::Parting { .. }) {
@@ -151,7 +151,7 @@ impl Relay {
 
     fn handle_client_event(&mut self, now: Time, event: Event) {
         match event {
-            Event::Message => self.tally.up_messages += 1,
+            Event::Message | Event::Pong(_) => {}
             Event::Ping(payload) => {
                 let Self { client, down, .. } = self;
                 if client.pongs.answer(payload, &mut down.output, &down.outbox, None).is_err() {
@@ -159,7 +159,6 @@ impl Relay {
                     self.client_broke_rules(now, Violation { code: CloseCode::POLICY, reason });
                 }
             }
-            Event::Pong(_) => {}
             Event::Close(close) => {
                 self.up.abandon_open();
                 self.client.state = State::Closing { close: Box::new(close), present: true };
@@ -169,7 +168,7 @@ impl Relay {
 
     /// Bytes came from the backend.
     pub fn handle_leg_data(&mut self, now: Time, mut bytes: &[u8]) {
-        self.tally.down_bytes += bytes.len() as u64;
+        self.traffic.down_bytes += bytes.len() as u64;
         if let Leg::Live(live) = &mut self.leg {
             live.heartbeat.heard(now);
         }
@@ -187,7 +186,6 @@ impl Relay {
     fn handle_leg_event(&mut self, now: Time, event: Event) {
         match event {
             Event::Message => {
-                self.tally.down_messages += 1;
                 if let Leg::Live(live) = &mut self.leg {
                     live.heard_data = Some(now);
                     live.stirred = now;
@@ -348,8 +346,16 @@ impl Relay {
     }
 
     /// What has gone through.
-    pub const fn tally(&self) -> Tally {
-        self.tally
+    pub fn tally(&self) -> Tally {
+        let Traffic { legs, up_bytes, down_bytes, replayed } = self.traffic;
+        Tally {
+            legs,
+            up_messages: self.up.outbox.last(),
+            up_bytes,
+            down_messages: self.down.accepted(),
+            down_bytes,
+            replayed,
+        }
     }
 
     /// Messages from the client that no backend has confirmed.

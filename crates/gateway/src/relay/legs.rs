@@ -12,7 +12,7 @@ impl Relay {
         if !matches!(self.leg, Leg::Wanted) {
             return;
         }
-        self.tally.legs += 1;
+        self.traffic.legs += 1;
         let trust = match (self.config.delivery, up.received) {
             (_, Some(_)) => Trust::Acks,
             (Delivery::AtMostOnce, None) => Trust::Written,
@@ -25,7 +25,7 @@ impl Relay {
             return self.finish(now, End::by_gateway(Why::OutOfStep, CloseCode::RESTART, reason));
         }
         let answered = self.config.restore.answers.min(self.accepted_messages());
-        let later = self.tally.legs > 1;
+        let later = self.traffic.legs > 1;
         self.down.begin_leg(if later && trust != Trust::Acks { answered } else { 0 });
         // A cooperating backend has its session: it counts what it is sent.
         if later && trust != Trust::Acks {
@@ -48,10 +48,10 @@ impl Relay {
         let urgent = self.is_marker_urgent();
         let Leg::Live(live) = &mut self.leg else { return };
         if live.greeting {
-            if self.up.marker.is_none() {
+            if !self.up.marker_waits {
                 self.up.mark(now);
             }
-            live.greeting = self.up.marker.is_none();
+            live.greeting = !self.up.marker_waits;
         } else if self.up.marker_due(urgent).is_some_and(|due| due <= now) {
             self.up.mark(now);
         }
@@ -75,7 +75,7 @@ impl Relay {
         if let Some(marker) = self.up.take_marker(payload)
             && self.up.trust == Trust::Markers
         {
-            self.confirm(now, marker.number, self.config.confirm_linger);
+            self.confirm(now, marker, self.config.confirm_linger);
         }
     }
 
@@ -101,19 +101,21 @@ impl Relay {
     /// A stack that sends data and has answered no Ping of this leg will not answer one.
     pub(super) fn notice_unconfirmable(&mut self, now: Time) {
         let Leg::Live(live) = &self.leg else { return };
-        let Some(marker) = &self.up.marker else { return };
+        let Some(marker_sent) = self.up.marker_sent() else { return };
         // A Pong may still be on its way behind data that we did not read.
         let Some(listening) = live.heartbeat.listening_since() else { return };
         let patience = self.config.ping.timeout;
-        if !live.ponged && !live.unconfirmable && now >= marker.sent.max(listening) + patience {
+        if !live.ponged && !live.unconfirmable && now >= marker_sent.max(listening) + patience {
             self.give_up_confirming(now);
         }
     }
 
     /// Whether the backend has sent data, and no Pong, well after the leg's first Ping.
     pub(super) fn is_deaf_to_pings(&self) -> bool {
-        let (Leg::Live(live), Some(marker)) = (&self.leg, &self.up.marker) else { return false };
-        let sends = live.heard_data.is_some_and(|heard| heard >= marker.sent + IN_FLIGHT);
+        let (Leg::Live(live), Some(sent)) = (&self.leg, self.up.marker_sent()) else {
+            return false;
+        };
+        let sends = live.heard_data.is_some_and(|heard| heard >= sent + IN_FLIGHT);
         sends && !live.ponged && !live.unconfirmable && !live.heartbeat.is_refusing()
     }
 
@@ -123,7 +125,7 @@ impl Relay {
         live.unconfirmable = true;
         live.heartbeat.excuse();
         self.outage = None;
-        self.up.marker = None;
+        self.up.marker_waits = false;
         if self.up.trust == Trust::Markers {
             self.up.trust = Trust::Written;
             let written = self.up.output.written();
@@ -280,7 +282,7 @@ impl Relay {
         if let Some(end) = self.end_by_loss(now, loss, cut_up || cut_down) {
             return self.finish(now, end);
         }
-        self.tally.replayed += self.up.written_again();
+        self.traffic.replayed += self.up.written_again();
         self.leg = Leg::Wanted;
     }
 

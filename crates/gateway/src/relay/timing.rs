@@ -157,10 +157,10 @@ impl Relay {
 
     /// Asks whether the backend lives; a marker that waits for its Pong does as well.
     fn ask_leg(&mut self, now: Time) {
-        if self.up.marker.is_none() {
+        if !self.up.marker_waits {
             self.up.mark(now);
         }
-        if self.up.marker.is_none() {
+        if !self.up.marker_waits {
             let mask = Some(self.up.masks.next());
             let up = &mut self.up;
             up.output.push_control(&up.outbox, |to| write_frame(to, Opcode::Ping, mask, b""));

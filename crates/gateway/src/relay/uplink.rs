@@ -30,13 +30,6 @@ pub(super) enum Trust {
     Acks,
 }
 
-/// A Ping that names the last message written before it, and waits for its Pong.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Marker {
-    pub(super) number: u64,
-    pub(super) sent: Time,
-}
-
 /// The way from the client to the backend.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Uplink {
@@ -44,11 +37,13 @@ pub(super) struct Uplink {
     pub(super) outbox: Outbox,
     pub(super) output: Output,
     pub(super) trust: Trust,
-    pub(super) marker: Option<Marker>,
+    /// Whether the latest marker waits for its Pong.
+    pub(super) marker_waits: bool,
     pub(super) strikes: Strikes,
     pub(super) prelude: Option<Box<Prelude>>,
     pub(super) masks: Masks,
-    /// Number up to which the markers of this leg reach.
+    /// The message that the latest marker of this leg names: a marker is a Ping that names the last
+    /// message written before it.
     marked: u64,
     marked_at: Time,
     /// Bytes written since the last marker.
@@ -79,7 +74,7 @@ impl Uplink {
             output: Output::new(&outbox),
             outbox,
             trust: Trust::Written,
-            marker: None,
+            marker_waits: false,
             strikes: Strikes::default(),
             prelude: (first > 0).then(|| Box::new(Prelude::new(first))),
             masks: Masks::new(seed),
@@ -148,7 +143,7 @@ impl Uplink {
         trust: Trust,
         received: Option<u64>,
     ) -> Result<(), OutOfStep> {
-        self.marker = None;
+        self.marker_waits = false;
         self.output = Output::new(&self.outbox);
         if let Some(received) = received {
             if received > self.written_max || received + 1 < self.outbox.first() {
@@ -166,7 +161,7 @@ impl Uplink {
 
     /// The leg has ended; gives whether a message was cut that cannot be sent again.
     pub(super) fn end_leg(&mut self, struck: bool) -> bool {
-        self.marker = None;
+        self.marker_waits = false;
         if struck {
             self.strikes.strike(self.outbox.first().max(self.confirmed + 1), self.output.written());
         }
@@ -242,12 +237,19 @@ impl Uplink {
         self.lingering.take_if(|kept| kept.0.is_empty());
     }
 
-    /// A Pong came with the payload of the marker that waits; gives the number it confirms.
-    pub(super) fn take_marker(&mut self, payload: &[u8]) -> Option<Marker> {
-        let marker = self.marker.as_ref()?;
-        let answered = payload == marker.number.to_be_bytes();
+    /// A Pong came with this payload; gives the number that it confirms, if it answers the marker.
+    pub(super) fn take_marker(&mut self, payload: &[u8]) -> Option<u64> {
         // A Pong that comes before its Ping was written is made up.
-        (answered && marker.number <= self.output.written()).then(|| self.marker.take())?
+        let answered = self.marker_waits
+            && payload == self.marked.to_be_bytes()
+            && self.marked <= self.output.written();
+        self.marker_waits &= !answered;
+        answered.then_some(self.marked)
+    }
+
+    /// When the marker was sent that waits for its Pong.
+    pub(super) fn marker_sent(&self) -> Option<Time> {
+        self.marker_waits.then_some(self.marked_at)
     }
 
     /// Lets the open message stream through where it alone fills the buffer.
@@ -268,7 +270,7 @@ impl Uplink {
     /// alone: two writes become one.
     pub(super) fn marker_due(&self, urgent: bool) -> Option<Time> {
         if self.trust != Trust::Markers
-            || self.marker.is_some()
+            || self.marker_waits
             || self.output.reach(&self.outbox) <= self.marked.max(self.confirmed)
             || self.output.control_waiting() > 0
             || self.output.is_closed()
@@ -289,10 +291,10 @@ impl Uplink {
             write_frame(to, Opcode::Ping, Some(masks.next()), &number.to_be_bytes());
         });
         if let Some(number) = number {
-            self.marked = self.marked.max(number);
+            self.marked = number;
             self.marked_at = now;
             self.unmarked = 0;
-            self.marker = Some(Marker { number, sent: now });
+            self.marker_waits = true;
         }
     }
 

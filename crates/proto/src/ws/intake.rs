@@ -107,6 +107,12 @@ impl Intake {
         Self { sender, deflate, at: At::HEADER, open: None }
     }
 
+    /// A reader for another stream of the same sender.
+    #[must_use]
+    pub const fn anew(&self) -> Self {
+        Self::new(self.sender, self.deflate)
+    }
+
     /// Whether part of a message has come and its end has not.
     pub const fn is_mid_message(&self) -> bool {
         self.open.is_some() || matches!(self.at, At::Whole { .. })

@@ -243,9 +243,8 @@ impl Output {
     }
 
     fn promote_last(&mut self, outbox: &Outbox) {
-        let due = self.last().is_some()
-            && self.control.is_none()
-            && self.position == self.end(outbox);
+        let due =
+            self.last().is_some() && self.control.is_none() && self.position == self.end(outbox);
         if due && let Some(Ending::After(frame)) = self.ending.take().map(|ending| *ending) {
             self.control.insert(Control::boxed(self.position)).frames = frame;
             self.ending = Some(Box::new(Ending::At(self.position)));
