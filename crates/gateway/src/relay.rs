@@ -297,10 +297,10 @@ impl Relay {
         self.settle(now);
     }
 
-    /// What to do with the client's socket.
+    /// What to do with the client's socket; whether it is read was settled by the last event.
     pub fn client_wish(&self) -> SocketWish {
         match self.client.state {
-            State::Open => SocketWish::Keep { read: self.may_read_client() },
+            State::Open => SocketWish::Keep { read: self.client.heartbeat.is_listening() },
             State::Closing { present: true, .. } | State::Dismissed { .. } => {
                 SocketWish::Keep { read: true }
             }
@@ -314,11 +314,11 @@ impl Relay {
     pub fn leg_wish(&self) -> SocketWish {
         match &self.leg {
             Leg::None | Leg::Wanted => SocketWish::Drop,
-            Leg::Live(_) => SocketWish::Keep { read: self.may_read_leg() },
+            Leg::Live(live) => SocketWish::Keep { read: live.heartbeat.is_listening() },
             Leg::Leaving(leaving) if leaving.answered || self.is_client_lost() => {
                 SocketWish::Finish
             }
-            Leg::Leaving(_) => SocketWish::Keep { read: self.may_read_leg() },
+            Leg::Leaving(leaving) => SocketWish::Keep { read: leaving.listening },
             Leg::Cut(_) => SocketWish::Reset,
         }
     }

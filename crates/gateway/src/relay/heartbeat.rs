@@ -72,6 +72,11 @@ impl Heartbeat {
         }
     }
 
+    /// Whether we read from the peer.
+    pub(super) const fn is_listening(&self) -> bool {
+        self.listening.is_some()
+    }
+
     /// Since when we have been reading without a pause; `None` while we do not.
     pub(super) const fn listening_since(&self) -> Option<Time> {
         self.listening

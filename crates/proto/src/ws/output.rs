@@ -182,6 +182,9 @@ impl Output {
     /// Lays the bytes to write next into `into`, in order; gives how many slices there are.
     pub fn slices<'a>(&'a self, outbox: &'a Outbox, into: &mut [&'a [u8]]) -> usize {
         let end = self.end(outbox);
+        if self.position == end && self.control.is_none() {
+            return 0;
+        }
         let room = into.len();
         let mut count = 0;
         let mut push = |slice: &'a [u8]| {
