@@ -231,16 +231,17 @@ impl Relay {
 
     /// The leg's socket is gone.
     pub(super) fn end_leg(&mut self, now: Time, clean: bool) {
+        let confirms = clean && self.is_confirmed_by_end();
         match std::mem::replace(&mut self.leg, Leg::None) {
             Leg::None => {}
             Leg::Wanted => self.leg = Leg::Wanted,
             Leg::Live(_) => self.lose_leg(now, Loss::Vanished, 1006),
             Leg::Cut(loss) => self.lose_leg(now, loss, 1006),
-            Leg::Leaving(leaving) => self.end_left_leg(now, &leaving, clean),
+            Leg::Leaving(leaving) => self.end_left_leg(now, &leaving, confirms),
         }
     }
 
-    fn end_left_leg(&mut self, now: Time, leaving: &Leaving, clean: bool) {
+    fn end_left_leg(&mut self, now: Time, leaving: &Leaving, confirms: bool) {
         let loss = match leaving.reason {
             LeavingReason::PipeEnds => return,
             LeavingReason::ClientLeft => {
@@ -249,14 +250,7 @@ impl Relay {
             LeavingReason::Restarted => Loss::Restarted,
             LeavingReason::Moved => Loss::Moved,
         };
-        // Both Closes have passed and the stream ended in order: the backend has read everything
-        // before ours. A stack that queues may still drop it, hence the linger.
-        let closed = leaving.answered && self.up.output.is_idle(&self.up.outbox);
-        if clean
-            && closed
-            && self.config.confirm_linger.is_zero()
-            && self.up.trust == Trust::Markers
-        {
+        if confirms {
             let written = self.up.output.written();
             self.up.confirm(now, written, Duration::ZERO);
         }
