@@ -26,7 +26,7 @@ pub(super) enum State {
     /// The socket is gone; messages that came whole are still delivered.
     Lost { why: Why },
     /// We have sent our Close and wait for the client's, from the moment that ours is written.
-    Dismissed { written: Option<Time>, patience_millis: u64 },
+    Dismissed { since: Time, written: Option<Time>, patience_millis: u64 },
     /// Both have said goodbye: we have ended our half and wait for the client to end its own.
     Parting { since: Time },
     /// There is no socket any more.

@@ -25,7 +25,7 @@ impl Relay {
     pub(super) fn refuse_client(&mut self, now: Time, why: Why, violation: Violation) {
         self.up.abandon_open();
         let end = End::new(Who::Client, why, violation.code, violation.reason);
-        self.dismiss(&end.close, PARTING_TIMEOUT, true);
+        self.dismiss(now, &end.close, PARTING_TIMEOUT, true);
         self.client.state = State::Parting { since: now };
         if self.end.is_none() {
             self.refusal(now, end);
@@ -66,7 +66,7 @@ impl Relay {
             let answers = matches!(self.client.state, State::Closing { .. });
             // A client that has sent its Close owes nothing more once it has ours.
             let patience = if answers { Duration::ZERO } else { CLOSE_TIMEOUT };
-            self.dismiss(&end.close, patience, urgent);
+            self.dismiss(now, &end.close, patience, urgent);
         } else {
             self.client.state = State::Gone;
         }
@@ -75,7 +75,7 @@ impl Relay {
     }
 
     /// Queues our Close for the client; `urgent` puts it before messages that wait.
-    fn dismiss(&mut self, close: &Close, patience: Duration, urgent: bool) {
+    fn dismiss(&mut self, now: Time, close: &Close, patience: Duration, urgent: bool) {
         let down = &mut self.down;
         down.close_to_client();
         if urgent {
@@ -83,8 +83,8 @@ impl Relay {
         } else {
             down.output.push_last(&down.outbox, |to| write_close(to, None, close));
         }
-        self.client.state =
-            State::Dismissed { written: None, patience_millis: patience.as_millis() as u64 };
+        let patience_millis = patience.as_millis() as u64;
+        self.client.state = State::Dismissed { since: now, written: None, patience_millis };
     }
 
     /// Closes the leg of a pipe that ends.
@@ -177,10 +177,10 @@ impl Relay {
     pub(super) fn settle_farewell(&mut self, now: Time) {
         let idle = || self.down.output.is_idle(&self.down.outbox);
         match &self.client.state {
-            State::Dismissed { written: None, patience_millis } if idle() => {
-                self.client.state = match *patience_millis {
+            &State::Dismissed { since, written: None, patience_millis } if idle() => {
+                self.client.state = match patience_millis {
                     0 => State::Parting { since: now },
-                    patience_millis => State::Dismissed { written: Some(now), patience_millis },
+                    _ => State::Dismissed { since, written: Some(now), patience_millis },
                 };
             }
             State::Lost { .. } | State::Closing { present: false, .. } if self.end.is_some() => {

@@ -225,8 +225,14 @@ impl Relay {
             self.up.output.push_close(&self.up.outbox, |to| write_close(to, mask, close));
         }
         let listening = self.may_read_leg();
-        self.leg =
-            Leg::Leaving(Leaving { since: now, reason, answered: false, code: 1006, listening });
+        self.leg = Leg::Leaving(Leaving {
+            begun: now,
+            since: now,
+            reason,
+            answered: false,
+            code: 1006,
+            listening,
+        });
     }
 
     /// The leg's socket is gone.
