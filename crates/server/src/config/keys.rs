@@ -102,7 +102,7 @@ pub(super) const POOL: Section = Section {
             "backends",
             "list of URLs or tables",
             "[\"ws://127.0.0.1:9001\", \"ws://127.0.0.1:9002\"]",
-            "The backends. A URL without a path gets the client's path and query; one with a \
+            "The backends; [] if they are added over the admin API. A URL without a path gets the client's path and query; one with a \
              path is dialled at exactly that path, the client's query added.",
         ),
         key(
@@ -181,7 +181,7 @@ pub(super) const ROUTE: Section = Section {
              what it is answered is stopped until it reads: set it above what your clients write \
              ahead.",
         ),
-        key("message_max", "size", "\"64MiB\"", "Larger messages close with 1009."),
+        key("message_max", "size", "\"64MiB\"", "Larger messages close with 1009; less than 4GiB."),
         key(
             "outage_max",
             "duration",
@@ -194,7 +194,12 @@ pub(super) const ROUTE: Section = Section {
             "\"500ms\"",
             "When moving on purpose: how long the old backend must have been silent.",
         ),
-        key("drain_max", "duration", "\"10s\"", "… and when the move stops waiting for that."),
+        key(
+            "drain_max",
+            "duration",
+            "\"10s\"",
+            "… and when the move stops waiting for that; at least 100ms, and no less than drain_quiet.",
+        ),
         key(
             "replays_max",
             "1 to 100",
