@@ -272,7 +272,7 @@ impl Relay {
             Loss::ProtocolError => self.protocol_errors + 1,
             _ => 0,
         };
-        if self.end.is_some() {
+        if self.end.is_some() && !self.is_owed_another_leg(loss) {
             return;
         }
         self.notes.push(Note::LegLost { loss, code, unconfirmed: self.unconfirmed() });
@@ -282,6 +282,12 @@ impl Relay {
         }
         self.tally.replayed += self.up.written_again();
         self.leg = Leg::Wanted;
+    }
+
+    /// Whether a refused client's messages, which came whole before, still go to a further backend.
+    fn is_owed_another_leg(&self, loss: Loss) -> bool {
+        // A pipe that is ended by others leaves its leg as one that moves does.
+        self.is_departing() && !self.up.is_all_confirmed() && loss != Loss::Moved
     }
 
     /// The end of the pipe, where the loss of a leg is one.
