@@ -4,6 +4,8 @@
 //! write, and the idle task holds no buffer. Each turn, in this order: what others ask, the dial,
 //! backend to client, client to backend, the clock.
 
+mod receipt;
+
 use std::{
     pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -20,6 +22,7 @@ use tokio::{
     time::Sleep,
 };
 
+use self::receipt::Receipt;
 use crate::{
     clock,
     dial::{Leg, LegError},
@@ -76,6 +79,7 @@ type Dialled = (Result<Leg, LegError>, Option<OwnedSemaphorePermit>);
 struct LegSocket {
     socket: ByteSocket<TcpStream>,
     guard: SessionGuard,
+    receipt: Receipt,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
@@ -238,7 +242,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
         if !guard.is_wanted() {
             self.relay.handle_move(clock::now());
         }
-        self.leg = Some(LegSocket { socket: ByteSocket::new(stream), guard });
+        self.leg =
+            Some(LegSocket { socket: ByteSocket::new(stream), guard, receipt: Receipt::default() });
     }
 
     fn read_leg(&mut self, cx: &mut Context<'_>, now: Time) -> bool {
@@ -251,9 +256,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
             Poll::Pending => false,
             Poll::Ready(Ok(count)) if count > 0 => true,
             Poll::Ready(end) => {
-                self.lose_leg(now, end.is_ok());
+                let Poll::Ready(clean) = self.poll_clean(cx, end.is_ok()) else { return false };
+                self.lose_leg(now, clean);
                 true
             }
+        }
+    }
+
+    /// Whether the backend took everything before it ended; ready at once if nothing hangs on it.
+    fn poll_clean(&mut self, cx: &mut Context<'_>, in_order: bool) -> Poll<bool> {
+        match &mut self.leg {
+            Some(leg) if in_order && self.relay.is_confirmed_by_end() => {
+                leg.receipt.poll(&mut leg.socket, cx)
+            }
+            _ => Poll::Ready(false),
         }
     }
 

@@ -40,7 +40,7 @@ use everwire_proto::{
 };
 
 use self::{
-    client::{Client, State},
+    client::{Client, Dismissal, State},
     control::Pongs,
     downlink::Downlink,
     leg::{Leaving, LeavingReason, Leg, Live},
@@ -135,7 +135,7 @@ impl Relay {
         self.traffic.up_bytes += bytes.len() as u64;
         let limits = self.limits();
         while !bytes.is_empty() {
-            if matches!(self.client.state, State::Dismissed { .. } | State::Parting { .. }) {
+            if matches!(self.client.state, State::Dismissed(_) | State::Parting { .. }) {
                 self.handle_late_client_data(now, bytes);
                 break;
             }
@@ -209,7 +209,7 @@ impl Relay {
         self.settle(now);
     }
 
-    /// The leg's socket has ended: cleanly, or with an error.
+    /// The leg's socket has ended; `clean` says that it did in order, with all we wrote taken.
     pub fn handle_leg_end(&mut self, now: Time, clean: bool) {
         self.end_leg(now, clean);
         self.settle(now);
@@ -301,7 +301,7 @@ impl Relay {
     pub fn client_wish(&self) -> SocketWish {
         match self.client.state {
             State::Open => SocketWish::Keep { read: self.client.heartbeat.is_listening() },
-            State::Closing { present: true, .. } | State::Dismissed { .. } => {
+            State::Closing { present: true, .. } | State::Dismissed(_) => {
                 SocketWish::Keep { read: true }
             }
             State::Parting { .. } => SocketWish::Finish,
@@ -371,6 +371,18 @@ impl Relay {
     /// Backend messages accepted for the client so far.
     pub fn server_count(&self) -> u64 {
         self.down.accepted()
+    }
+
+    /// Whether a clean end of the leg confirms what nothing else has confirmed.
+    pub fn is_confirmed_by_end(&self) -> bool {
+        // Both Closes have passed: the backend has read everything before ours. A stack that
+        // queues may still drop it, hence the linger.
+        let closed = matches!(&self.leg, Leg::Leaving(leaving) if leaving.answered)
+            && self.up.output.is_idle(&self.up.outbox);
+        closed
+            && self.up.trust == Trust::Markers
+            && self.config.confirm_linger.is_zero()
+            && !self.up.is_written_confirmed()
     }
 
     /// Whether messages flow both ways.

@@ -227,22 +227,29 @@ impl Relay {
             self.up.output.push_close(&self.up.outbox, |to| write_close(to, mask, close));
         }
         let listening = self.may_read_leg();
-        self.leg =
-            Leg::Leaving(Leaving { since: now, reason, answered: false, code: 1006, listening });
+        self.leg = Leg::Leaving(Leaving {
+            begun: now,
+            since: now,
+            reason,
+            answered: false,
+            code: 1006,
+            listening,
+        });
     }
 
     /// The leg's socket is gone.
     pub(super) fn end_leg(&mut self, now: Time, clean: bool) {
+        let confirms = clean && self.is_confirmed_by_end();
         match std::mem::replace(&mut self.leg, Leg::None) {
             Leg::None => {}
             Leg::Wanted => self.leg = Leg::Wanted,
             Leg::Live(_) => self.lose_leg(now, Loss::Vanished, 1006),
             Leg::Cut(loss) => self.lose_leg(now, loss, 1006),
-            Leg::Leaving(leaving) => self.end_left_leg(now, &leaving, clean),
+            Leg::Leaving(leaving) => self.end_left_leg(now, &leaving, confirms),
         }
     }
 
-    fn end_left_leg(&mut self, now: Time, leaving: &Leaving, clean: bool) {
+    fn end_left_leg(&mut self, now: Time, leaving: &Leaving, confirms: bool) {
         let loss = match leaving.reason {
             LeavingReason::PipeEnds => return,
             LeavingReason::ClientLeft => {
@@ -251,14 +258,7 @@ impl Relay {
             LeavingReason::Restarted => Loss::Restarted,
             LeavingReason::Moved => Loss::Moved,
         };
-        // Both Closes have passed and the stream ended in order: the backend has read everything
-        // before ours. A stack that queues may still drop it, hence the linger.
-        let closed = leaving.answered && self.up.output.is_idle(&self.up.outbox);
-        if clean
-            && closed
-            && self.config.confirm_linger.is_zero()
-            && self.up.trust == Trust::Markers
-        {
+        if confirms {
             let written = self.up.output.written();
             self.up.confirm(now, written, Duration::ZERO);
         }
@@ -274,7 +274,7 @@ impl Relay {
             Loss::ProtocolError => self.protocol_errors + 1,
             _ => 0,
         };
-        if self.end.is_some() {
+        if self.end.is_some() && !self.is_owed_another_leg(loss) {
             return;
         }
         self.notes.push(Note::LegLost { loss, code, unconfirmed: self.unconfirmed() });
@@ -284,6 +284,12 @@ impl Relay {
         }
         self.traffic.replayed += self.up.written_again();
         self.leg = Leg::Wanted;
+    }
+
+    /// Whether a refused client's messages, which came whole before, still go to a further backend.
+    fn is_owed_another_leg(&self, loss: Loss) -> bool {
+        // A pipe that is ended by others leaves its leg as one that moves does.
+        self.is_departing() && !self.up.is_all_confirmed() && loss != Loss::Moved
     }
 
     /// The end of the pipe, where the loss of a leg is one.

@@ -45,10 +45,14 @@ impl Relay {
             .into_iter()
             .flatten()
             .min(),
-            State::Dismissed { written: Some(at), patience_millis } => {
-                Some(*at + Duration::from_millis(u64::from(*patience_millis)))
-            }
-            State::Closing { present: true, .. } | State::Dismissed { .. } => hung,
+            State::Dismissed(dismissal) => match dismissal.written {
+                Some(written) => Some(written + dismissal.patience),
+                None => {
+                    let latest = dismissal.since + FAREWELL_TIMEOUT;
+                    Some(hung.map_or(latest, |hung| hung.min(latest)))
+                }
+            },
+            State::Closing { present: true, .. } => hung,
             State::Parting { since } => Some(*since + PARTING_TIMEOUT),
             State::Closing { .. } | State::Lost { .. } | State::Gone => None,
         }
@@ -59,10 +63,13 @@ impl Relay {
             return;
         }
         match &self.client.state {
-            State::Dismissed { written: Some(_), .. } => {
+            State::Dismissed(dismissal) if dismissal.written.is_some() => {
                 self.client.state = State::Parting { since: now };
             }
             State::Parting { .. } => self.client_lost(Why::Vanished),
+            State::Dismissed(dismissal) if dismissal.since + FAREWELL_TIMEOUT <= now => {
+                self.client_lost(Why::Vanished);
+            }
             _ if self.client.heartbeat.hung_at(&self.config.ping).is_some_and(|at| at <= now) => {
                 self.client_lost(Why::Hung);
             }
@@ -94,7 +101,11 @@ impl Relay {
                     .flatten()
                     .min()
             }
-            Leg::Leaving(leaving) => leaving.listening.then(|| leaving.since + CLOSE_TIMEOUT),
+            Leg::Leaving(leaving) => {
+                let latest = leaving.begun + FAREWELL_TIMEOUT;
+                let silent = leaving.listening.then(|| leaving.since + CLOSE_TIMEOUT);
+                Some(silent.map_or(latest, |silent| silent.min(latest)))
+            }
             Leg::None | Leg::Wanted | Leg::Cut(_) => None,
         }
     }
@@ -204,6 +215,9 @@ impl Relay {
 /// A message must be complete this long after it was begun: a slow link uploads megabytes in it,
 /// and nobody holds memory for less than he sends.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long a farewell may take in all, however busy the peer is with something else: long enough
+/// for a slow link to take what it is still owed.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long a backend may take to answer the messages that restore its session.
 const RESTORE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a backend may confirm nothing while somebody waits for it.
