@@ -9,8 +9,12 @@ mod extension;
 mod frame;
 mod handshake;
 mod session;
+mod signalr_messages;
+mod signalr_opening;
 
 pub use extension::extension;
 pub use frame::frame;
 pub use handshake::handshake;
 pub use session::session;
+pub use signalr_messages::{signalr_json, signalr_msgpack};
+pub use signalr_opening::{signalr_handshake, signalr_negotiate};

@@ -31,6 +31,26 @@ fn a_session_keeps_exactly_what_is_unconfirmed() {
     check("session", everwire_fuzz::session);
 }
 
+#[test]
+fn hub_messages_in_json_read_the_same_in_any_segmentation() {
+    check("signalr_json", everwire_fuzz::signalr_json);
+}
+
+#[test]
+fn hub_messages_in_messagepack_read_the_same_in_any_segmentation() {
+    check("signalr_msgpack", everwire_fuzz::signalr_msgpack);
+}
+
+#[test]
+fn a_hub_handshake_is_read_once_whatever_its_pieces() {
+    check("signalr_handshake", everwire_fuzz::signalr_handshake);
+}
+
+#[test]
+fn a_negotiation_reads_as_it_was_written() {
+    check("signalr_negotiate", everwire_fuzz::signalr_negotiate);
+}
+
 fn check(target: &str, body: fn(&[u8])) {
     let inputs = inputs(target);
     assert!(!inputs.is_empty(), "fuzz/seeds/{target} is empty");

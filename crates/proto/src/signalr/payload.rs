@@ -1,0 +1,261 @@
+//! What applications say to each other: arguments, items and results, opaque to the protocol.
+//!
+//! A payload stays in the encoding that it came in, and clones share its bytes. Whoever knows the
+//! type decodes it with serde; whoever does not passes it on, and only a receiver with the other
+//! encoding makes it be translated. A value of the application's own is encoded for one receiver,
+//! or once in both encodings for many.
+
+pub(super) mod translate;
+
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{DEPTH_MAX, Protocol, ReadError, json, msgpack};
+
+/// One value in at least one encoding. What is read or parsed is well formed and nested at most
+/// [`DEPTH_MAX`] deep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payload(Encodings);
+
+/// Arguments of a call: a payload that is an array.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arguments(Payload);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Encodings {
+    One(Protocol, Bytes),
+    Both { json: Bytes, msgpack: Bytes },
+}
+
+/// Why a value cannot be encoded: the application's fault.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+    /// The value's own serialisation failed for JSON.
+    #[error("the value cannot be JSON")]
+    Json(#[source] serde_json::Error),
+    /// The value's own serialisation failed for MessagePack.
+    #[error("the value cannot be MessagePack")]
+    MessagePack(#[source] rmp_serde::encode::Error),
+    /// Arguments must serialise as an array: a tuple, a list, a slice.
+    #[error("arguments must be an array")]
+    NotAnArray,
+    /// The value exists in one encoding only and has no counterpart in the other.
+    #[error("the value cannot be translated: {0}")]
+    Untranslatable(&'static str),
+    /// The message is longer than 2 GiB, which its length prefix cannot say.
+    #[error("the message is longer than 2 GiB")]
+    TooLong,
+}
+
+/// Why a payload does not decode: it is not of the type that was asked for, which is the fault of
+/// whoever sent it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "Error binding arguments. Make sure that the types of the provided values match the types of \
+     the hub method being invoked."
+)]
+pub enum DecodeError {
+    /// A JSON payload.
+    Json(#[source] serde_json::Error),
+    /// A MessagePack payload.
+    MessagePack(#[source] rmp_serde::decode::Error),
+}
+
+impl Payload {
+    /// Encodes a value for a receiver of this protocol.
+    ///
+    /// # Errors
+    /// If the value's own serialisation fails.
+    pub fn encode(
+        protocol: Protocol,
+        value: &(impl Serialize + ?Sized),
+    ) -> Result<Self, EncodeError> {
+        Ok(Self(Encodings::One(protocol, encode(protocol, value)?)))
+    }
+
+    /// Encodes a value for receivers of any protocol.
+    ///
+    /// # Errors
+    /// If the value's own serialisation fails.
+    pub fn encode_all(value: &(impl Serialize + ?Sized)) -> Result<Self, EncodeError> {
+        let json = encode(Protocol::Json, value)?;
+        let msgpack = encode(Protocol::MessagePack, value)?;
+        Ok(Self(Encodings::Both { json, msgpack }))
+    }
+
+    /// Takes bytes that claim to be exactly one value, such as a published body.
+    ///
+    /// # Errors
+    /// If they are not, or nested too deep.
+    pub fn parse(protocol: Protocol, bytes: Bytes) -> Result<Self, ReadError> {
+        match protocol {
+            Protocol::Json => json::judge(&bytes)?,
+            Protocol::MessagePack => msgpack::judge(&bytes)?,
+        }
+        Ok(Self(Encodings::One(protocol, bytes)))
+    }
+
+    /// Keeps bytes that have been judged already.
+    pub(super) fn received(protocol: Protocol, bytes: &[u8]) -> Self {
+        Self(Encodings::One(protocol, Bytes::copy_from_slice(bytes)))
+    }
+
+    /// The bytes in this encoding, if they are there without translation.
+    pub const fn bytes(&self, protocol: Protocol) -> Option<&Bytes> {
+        match (&self.0, protocol) {
+            (Encodings::One(Protocol::Json, bytes), Protocol::Json)
+            | (Encodings::One(Protocol::MessagePack, bytes), Protocol::MessagePack)
+            | (Encodings::Both { json: bytes, .. }, Protocol::Json)
+            | (Encodings::Both { msgpack: bytes, .. }, Protocol::MessagePack) => Some(bytes),
+            (Encodings::One(..), _) => None,
+        }
+    }
+
+    /// The bytes in this encoding, translated if need be. Binary data becomes base64 in JSON and a
+    /// timestamp becomes text; what is text in JSON stays text in MessagePack.
+    ///
+    /// # Errors
+    /// If the value has no counterpart in this encoding.
+    pub fn to_bytes(&self, protocol: Protocol) -> Result<Bytes, EncodeError> {
+        match (&self.0, protocol) {
+            (Encodings::One(Protocol::Json, json), Protocol::MessagePack) => {
+                translate::to_msgpack(json).map(Bytes::from)
+            }
+            (Encodings::One(Protocol::MessagePack, msgpack), Protocol::Json) => {
+                translate::to_json(msgpack).map(Bytes::from)
+            }
+            (Encodings::One(_, bytes), _)
+            | (Encodings::Both { json: bytes, .. }, Protocol::Json)
+            | (Encodings::Both { msgpack: bytes, .. }, Protocol::MessagePack) => Ok(bytes.clone()),
+        }
+    }
+
+    /// The value as this type.
+    ///
+    /// # Errors
+    /// If it is of another.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, DecodeError> {
+        match &self.0 {
+            Encodings::One(Protocol::Json, bytes) | Encodings::Both { json: bytes, .. } => {
+                serde_json::from_slice(bytes).map_err(DecodeError::Json)
+            }
+            Encodings::One(Protocol::MessagePack, bytes) => {
+                let mut source =
+                    rmp_serde::Deserializer::from_read_ref(&bytes[..]).with_human_readable();
+                source.set_max_depth(DEPTH_MAX);
+                T::deserialize(&mut source).map_err(DecodeError::MessagePack)
+            }
+        }
+    }
+
+    /// Bytes of memory that the value takes, shared by all clones.
+    pub const fn charged(&self) -> usize {
+        match &self.0 {
+            Encodings::One(_, bytes) => bytes.len(),
+            Encodings::Both { json, msgpack } => json.len() + msgpack.len(),
+        }
+    }
+}
+
+impl Arguments {
+    /// No arguments.
+    pub const fn none() -> Self {
+        let json = Bytes::from_static(b"[]");
+        let msgpack = Bytes::from_static(&[0x90]);
+        Self(Payload(Encodings::Both { json, msgpack }))
+    }
+
+    /// Encodes a tuple, list or slice for a receiver of this protocol.
+    ///
+    /// # Errors
+    /// If its serialisation fails or is not an array.
+    pub fn encode(
+        protocol: Protocol,
+        values: &(impl Serialize + ?Sized),
+    ) -> Result<Self, EncodeError> {
+        Self::of(Payload::encode(protocol, values)?).ok_or(EncodeError::NotAnArray)
+    }
+
+    /// Encodes a tuple, list or slice for receivers of any protocol.
+    ///
+    /// # Errors
+    /// If its serialisation fails or is not an array.
+    pub fn encode_all(values: &(impl Serialize + ?Sized)) -> Result<Self, EncodeError> {
+        Self::of(Payload::encode_all(values)?).ok_or(EncodeError::NotAnArray)
+    }
+
+    /// Takes bytes that claim to be exactly one array, such as a published body.
+    ///
+    /// # Errors
+    /// If they are not, or nested too deep.
+    pub fn parse(protocol: Protocol, bytes: Bytes) -> Result<Self, ReadError> {
+        let wrong = ReadError::Expected { property: "arguments", kind: "Array" };
+        Self::of(Payload::parse(protocol, bytes)?).ok_or(wrong)
+    }
+
+    /// The arguments as this tuple or list.
+    ///
+    /// # Errors
+    /// If they are others, or more, or fewer.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, DecodeError> {
+        self.0.decode()
+    }
+
+    /// How many there are; looks through all of them.
+    pub fn count(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// Each argument by itself, sharing these bytes.
+    pub fn iter(&self) -> impl Iterator<Item = Payload> {
+        let (protocol, bytes) = match &self.0.0 {
+            Encodings::One(protocol, bytes) => (*protocol, bytes),
+            Encodings::Both { json, .. } => (Protocol::Json, json),
+        };
+        // Of MessagePack no text is needed; JSON is known to be text.
+        let text = str::from_utf8(bytes).unwrap_or_default();
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let range = match protocol {
+                Protocol::Json => json::next_element(text, &mut at),
+                Protocol::MessagePack => msgpack::next_element(bytes, &mut at),
+            };
+            range.map(|range| Payload(Encodings::One(protocol, bytes.slice(range))))
+        })
+    }
+
+    /// The array.
+    pub const fn payload(&self) -> &Payload {
+        &self.0
+    }
+
+    /// The payload as arguments, if it is an array.
+    pub fn of(payload: Payload) -> Option<Self> {
+        let is_array = match &payload.0 {
+            Encodings::One(Protocol::Json, bytes) | Encodings::Both { json: bytes, .. } => {
+                bytes.trim_ascii_start().first() == Some(&b'[')
+            }
+            Encodings::One(Protocol::MessagePack, bytes) => {
+                matches!(bytes.first(), Some(0x90..=0x9f | 0xdc | 0xdd))
+            }
+        };
+        is_array.then_some(Self(payload))
+    }
+}
+
+fn encode(protocol: Protocol, value: &(impl Serialize + ?Sized)) -> Result<Bytes, EncodeError> {
+    match protocol {
+        Protocol::Json => serde_json::to_vec(value).map(Bytes::from).map_err(EncodeError::Json),
+        Protocol::MessagePack => {
+            let mut bytes = Vec::new();
+            // Objects with names and readable ids and dates, as the other clients have them.
+            let mut target =
+                rmp_serde::Serializer::new(&mut bytes).with_struct_map().with_human_readable();
+            value.serialize(&mut target).map_err(EncodeError::MessagePack)?;
+            Ok(bytes.into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
