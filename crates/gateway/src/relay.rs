@@ -44,7 +44,7 @@ use self::{
     control::Pongs,
     downlink::Downlink,
     leg::{Leaving, LeavingReason, Leg, Live},
-    report::{Notes, Traffic},
+    report::Notes,
     uplink::{Trust, Uplink},
 };
 pub use self::{
@@ -74,7 +74,10 @@ pub struct Relay {
     end: Option<Box<End>>,
     /// Whether the process holds so much that this pipe must not read.
     paused: bool,
-    traffic: Traffic,
+    legs: u32,
+    up_bytes: u64,
+    down_bytes: u64,
+    replayed: u64,
     notes: Notes,
 }
 
@@ -114,7 +117,10 @@ impl Relay {
             protocol_errors: 0,
             end: None,
             paused: false,
-            traffic: Traffic::default(),
+            legs: 0,
+            up_bytes: 0,
+            down_bytes: 0,
+            replayed: 0,
             notes: Notes::default(),
             config,
         };
@@ -132,7 +138,7 @@ impl Relay {
     /// Bytes came from the client.
     pub fn handle_client_data(&mut self, now: Time, mut bytes: &[u8]) {
         self.client.heartbeat.heard(now);
-        self.traffic.up_bytes += bytes.len() as u64;
+        self.up_bytes += bytes.len() as u64;
         let limits = self.limits();
         while !bytes.is_empty() {
             if matches!(self.client.state, State::Dismissed(_) | State::Parting { .. }) {
@@ -168,7 +174,7 @@ impl Relay {
 
     /// Bytes came from the backend.
     pub fn handle_leg_data(&mut self, now: Time, mut bytes: &[u8]) {
-        self.traffic.down_bytes += bytes.len() as u64;
+        self.down_bytes += bytes.len() as u64;
         if let Leg::Live(live) = &mut self.leg {
             live.heartbeat.heard(now);
         }
@@ -347,14 +353,13 @@ impl Relay {
 
     /// What has gone through.
     pub fn tally(&self) -> Tally {
-        let Traffic { legs, up_bytes, down_bytes, replayed } = self.traffic;
         Tally {
-            legs,
+            legs: self.legs,
             up_messages: self.up.outbox.last(),
-            up_bytes,
+            up_bytes: self.up_bytes,
             down_messages: self.down.accepted(),
-            down_bytes,
-            replayed,
+            down_bytes: self.down_bytes,
+            replayed: self.replayed,
         }
     }
 

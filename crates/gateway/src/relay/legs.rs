@@ -12,7 +12,7 @@ impl Relay {
         if !matches!(self.leg, Leg::Wanted) {
             return;
         }
-        self.traffic.legs += 1;
+        self.legs += 1;
         let trust = match (self.config.delivery, up.received) {
             (_, Some(_)) => Trust::Acks,
             (Delivery::AtMostOnce, None) => Trust::Written,
@@ -25,7 +25,7 @@ impl Relay {
             return self.finish(now, End::by_gateway(Why::OutOfStep, CloseCode::RESTART, reason));
         }
         let answered = self.config.restore.answers.min(self.accepted_messages());
-        let later = self.traffic.legs > 1;
+        let later = self.legs > 1;
         self.down.begin_leg(if later && trust != Trust::Acks { answered } else { 0 });
         // A cooperating backend has its session: it counts what it is sent.
         if later && trust != Trust::Acks {
@@ -282,7 +282,7 @@ impl Relay {
         if let Some(end) = self.end_by_loss(now, loss, cut_up || cut_down) {
             return self.finish(now, end);
         }
-        self.traffic.replayed += self.up.written_again();
+        self.replayed += self.up.written_again();
         self.leg = Leg::Wanted;
     }
 

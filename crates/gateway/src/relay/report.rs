@@ -21,15 +21,6 @@ pub struct Tally {
     pub replayed: u64,
 }
 
-/// What the numbers of the messages do not tell of a [`Tally`].
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-pub(super) struct Traffic {
-    pub(super) legs: u32,
-    pub(super) up_bytes: u64,
-    pub(super) down_bytes: u64,
-    pub(super) replayed: u64,
-}
-
 /// Something that a person or a counter wants to know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Note {
