@@ -55,6 +55,11 @@ impl Heartbeat {
         self.asked = None;
     }
 
+    /// Since when bytes wait of which the peer takes none.
+    pub(super) const fn refusing_since(&self) -> Option<Time> {
+        self.refusing
+    }
+
     /// Whether bytes wait that the peer does not take.
     pub(super) const fn is_refusing(&self) -> bool {
         self.refusing.is_some()

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    CLOSE_TIMEOUT, CloseCode, End, LeavingReason, Leg, Loss, OnFull, PARTING_TIMEOUT, Relay, State,
-    Time, Trust, Violation, Why,
+    CLOSE_TIMEOUT, CloseCode, End, LeavingReason, Leg, Live, Loss, OnFull, PARTING_TIMEOUT, Relay,
+    State, Time, Trust, Violation, Why,
 };
 use everwire_proto::ws::frame::{Opcode, write_frame};
 
@@ -95,7 +95,7 @@ impl Relay {
                 let ping = &self.config.ping;
                 let ask = live.heartbeat.ask_at(ping).filter(|_| !live.unconfirmable);
                 let restored = self.down.is_swallowing().then(|| live.since + RESTORE_TIMEOUT);
-                let acknowledged = self.acknowledged_deadline(live.acknowledged);
+                let acknowledged = self.acknowledged_deadline(live);
                 [live.heartbeat.hung_at(ping), ask, restored, acknowledged, self.move_ready_at()]
                     .into_iter()
                     .flatten()
@@ -111,8 +111,12 @@ impl Relay {
     }
 
     /// When the backend has confirmed nothing for too long although somebody waits for it.
-    fn acknowledged_deadline(&self, since: Time) -> Option<Time> {
-        self.confirmation_patience().map(|patience| since + patience)
+    fn acknowledged_deadline(&self, live: &Live) -> Option<Time> {
+        let confirms = self.confirmation_patience().map(|patience| live.acknowledged + patience);
+        // A backend that talks and does not read is alive, and no client is left to hear it.
+        let refusing = live.heartbeat.refusing_since().filter(|_| self.is_departing());
+        let takes = refusing.map(|since| since + self.departure_patience());
+        confirms.into_iter().chain(takes).min()
     }
 
     /// How long the backend may confirm nothing: while the buffer is full of what a cooperating
@@ -124,9 +128,14 @@ impl Relay {
             && self.up.output.waiting(&self.up.outbox) == 0;
         match (full, leaving) {
             (true, _) => Some(ACKNOWLEDGE_TIMEOUT),
-            (false, true) => Some(ACKNOWLEDGE_TIMEOUT.max(self.config.outage_max)),
+            (false, true) => Some(self.departure_patience()),
             (false, false) => None,
         }
+    }
+
+    /// How long a client that has left is waited for.
+    fn departure_patience(&self) -> Duration {
+        ACKNOWLEDGE_TIMEOUT.max(self.config.outage_max)
     }
 
     fn leg_timeout(&mut self, now: Time) {
@@ -145,7 +154,7 @@ impl Relay {
             }
         } else if self.down.is_swallowing() && live.since + RESTORE_TIMEOUT <= now {
             self.leg = Leg::Cut(Loss::NotRestored);
-        } else if self.acknowledged_deadline(live.acknowledged).is_some_and(|at| at <= now) {
+        } else if self.acknowledged_deadline(live).is_some_and(|at| at <= now) {
             let reason = "backend acknowledges nothing";
             self.finish(now, End::by_gateway(Why::NotAcknowledged, CloseCode::TRY_AGAIN, reason));
         } else if live.heartbeat.ask_at(ping).is_some_and(|at| at <= now) && !live.unconfirmable {

@@ -329,6 +329,22 @@ fn a_backend_that_talks_on_instead_of_answering_a_close_is_cut_after_a_farewell(
 }
 
 #[test]
+fn a_backend_that_talks_and_never_reads_does_not_keep_a_client_that_has_gone() {
+    let mut rig = Rig::new(RouteConfig::default());
+    rig.leg.window = 0;
+    rig.client_says("never taken");
+    rig.client_vanishes();
+    for _ in 0..11 {
+        rig.wait(5000);
+        rig.leg_says("alive");
+        assert!(rig.relay.finished().is_none());
+    }
+    rig.wait(5000);
+    rig.leg_ends(false);
+    ended(&rig, "gateway", "not_acknowledged", 1013);
+}
+
+#[test]
 fn a_close_that_is_never_answered_ends_all_the_same() {
     let mut rig = Rig::new(RouteConfig::default());
     rig.leg_closes(4000, "");
