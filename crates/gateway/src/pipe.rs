@@ -250,7 +250,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
     fn lose_leg(&mut self, now: Time, clean: bool) {
         if let Some(leg) = self.leg.take() {
             self.handle.backend.store(0, Relaxed);
-            leg.guard.ended();
+            if !self.relay.has_left_leg() {
+                leg.guard.ended();
+            }
             self.relay.handle_leg_end(now, clean);
         }
     }
