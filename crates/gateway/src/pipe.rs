@@ -396,7 +396,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
         match note {
             Note::LegLost { loss, code, unconfirmed } => {
                 let how = loss.as_str();
-                tracing::info!(pipe, route, how, code, unconfirmed, "backend lost, client kept");
+                tracing::debug!(pipe, route, how, code, unconfirmed, "backend lost, client kept");
             }
             Note::BackendBrokeRules { reason } => {
                 tracing::warn!(pipe, route, reason, "backend broke the WebSocket protocol");

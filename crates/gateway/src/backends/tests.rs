@@ -262,7 +262,8 @@ fn a_failing_backend_is_left_alone_while_another_is_well() {
 fn a_backend_that_has_just_ended_a_leg_is_chosen_last() {
     let mut sim = Sim::new(Balance::LeastSessions, 2);
     assert_eq!(sim.open(), A);
-    sim.backends.leg_lost(A, sim.now);
+    assert!(sim.backends.leg_lost(A, sim.now));
+    assert!(!sim.backends.leg_lost(A, sim.now), "not the first of its legs");
     sim.backends.session_ended(A);
     for _ in 0..5 {
         assert_eq!(sim.open(), B);
