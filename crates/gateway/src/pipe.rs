@@ -276,7 +276,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
     fn lose_leg(&mut self, now: Time, clean: bool) {
         if let Some(leg) = self.leg.take() {
             self.handle.backend.store(0, Relaxed);
-            leg.guard.ended();
+            if !self.relay.has_left_leg() {
+                leg.guard.ended();
+            }
             self.relay.handle_leg_end(now, clean);
         }
     }
@@ -419,7 +421,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
         match note {
             Note::LegLost { loss, code, unconfirmed } => {
                 let how = loss.as_str();
-                tracing::info!(pipe, route, how, code, unconfirmed, "backend lost, client kept");
+                tracing::debug!(pipe, route, how, code, unconfirmed, "backend lost, client kept");
             }
             Note::BackendBrokeRules { reason } => {
                 tracing::warn!(pipe, route, reason, "backend broke the WebSocket protocol");

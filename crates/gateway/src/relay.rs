@@ -405,6 +405,14 @@ impl Relay {
         matches!(&self.leg, Leg::Live(live) if live.moving.is_some())
     }
 
+    /// Whether the leg is being closed by our will, not by its backend's.
+    pub const fn has_left_leg(&self) -> bool {
+        match &self.leg {
+            Leg::Leaving(leaving) => !matches!(leaving.reason, LeavingReason::Restarted),
+            _ => false,
+        }
+    }
+
     /// Takes what a person or a counter wants to know.
     pub fn take_notes(&mut self) -> Vec<Note> {
         self.notes.take()
