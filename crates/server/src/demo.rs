@@ -30,7 +30,7 @@ use crate::{
 
 /// Runs the demo.
 pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
-    logging::start_quietly();
+    let _log = logging::start_quietly();
     let proved = Cell::new(false);
     commands::block_on(async {
         // Everything that the demo started ends with this future, whichever way it ends.

@@ -1,32 +1,62 @@
 //! The log on standard error: lines for people or JSON; `RUST_LOG` chooses what is in it.
+//!
+//! A thread of its own writes it. Whoever reads the log may be slow or stuck; sessions never wait
+//! for it. Lines that find no room are dropped and counted.
 
-use std::io::IsTerminal;
+use std::{io::IsTerminal, sync::OnceLock};
 
 use tracing::Level;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::config::LogFormat;
 
+/// The running log. What waits is written when this is dropped, as far as somebody reads it within
+/// a second.
+#[must_use = "the log ends when this is dropped"]
+pub(crate) struct Log {
+    _writer: WorkerGuard,
+}
+
 /// Starts the log of this process; a second call changes nothing.
-pub(crate) fn start(format: LogFormat) {
-    start_from(Level::INFO, format);
+pub(crate) fn start(format: LogFormat) -> Log {
+    start_from(Level::INFO, format)
 }
 
 /// Starts a log that says nothing as long as nothing is broken.
-pub(crate) fn start_quietly() {
-    start_from(Level::ERROR, LogFormat::Text);
+pub(crate) fn start_quietly() -> Log {
+    start_from(Level::ERROR, LogFormat::Text)
 }
 
-fn start_from(level: Level, format: LogFormat) {
+/// Lines that were dropped because nobody read the log in time.
+pub(crate) fn lines_dropped() -> u64 {
+    DROPPED.get().map_or(0, |dropped| dropped.dropped_lines() as u64)
+}
+
+fn start_from(level: Level, format: LogFormat) -> Log {
     let filter = EnvFilter::builder().with_default_directive(level.into());
     let filter = filter.from_env_lossy();
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(LINES_MAX)
+        .thread_name("log")
+        .finish(std::io::stderr());
+    let dropped = writer.error_counter();
     // Reporting a failure to log goes to standard error too, and panics when that is gone.
-    let log = fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
+    let log = fmt().with_env_filter(filter).with_writer(writer).log_internal_errors(false);
     let started = match format {
         LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => log.json().flatten_event(true).try_init(),
     };
-    if let Err(error) = started {
-        tracing::debug!(%error, "the log runs already");
+    match started {
+        // Only the first log is the one that is written to.
+        Ok(()) => drop(DROPPED.set(dropped)),
+        Err(error) => tracing::debug!(%error, "the log runs already"),
     }
+    Log { _writer: guard }
 }
+
+static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
+
+/// Lines that wait to be written: what 4,000 sessions say that end at once, about 1 MiB.
+const LINES_MAX: usize = 4096;

@@ -5,10 +5,17 @@
 
 use everwire_gateway::Gateway;
 use prometheus_client::{
-    encoding::text::encode,
-    metrics::{counter::Counter, gauge::Gauge, info::Info},
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric, text::encode},
+    metrics::{
+        counter::{ConstCounter, Counter},
+        gauge::Gauge,
+        info::Info,
+    },
     registry::Registry,
 };
+
+use crate::logging;
 
 /// What the node counts beside the gateway's own metrics.
 pub(crate) struct Metrics {
@@ -22,8 +29,6 @@ pub(crate) struct Metrics {
     pub(crate) accept_errors: Counter,
     /// Clients that sent no whole request head in time.
     pub(crate) head_timeouts: Counter,
-    /// Requests that did not become a session.
-    pub(crate) refused: Counter,
     registry: Registry,
 }
 
@@ -38,7 +43,6 @@ impl Metrics {
             turned_away: Counter::default(),
             accept_errors: Counter::default(),
             head_timeouts: Counter::default(),
-            refused: Counter::default(),
             registry,
         };
         metrics.register();
@@ -68,10 +72,19 @@ impl Metrics {
             "Clients without a whole request in time",
             self.head_timeouts.clone(),
         );
-        registry.register(
-            "refused",
-            "Requests that did not become a session",
-            self.refused.clone(),
-        );
+        registry.register_collector(Box::new(LogLines));
+    }
+}
+
+/// What the log has lost, asked for on request.
+#[derive(Debug)]
+struct LogLines;
+
+impl Collector for LogLines {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let lines = ConstCounter::new(logging::lines_dropped());
+        let help = "Log lines dropped because nobody read them in time";
+        let name = "log_lines_dropped";
+        lines.encode(encoder.encode_descriptor(name, help, None, lines.metric_type())?)
     }
 }

@@ -19,7 +19,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
         Flags { listen: args.listen, admin: args.admin, backends: args.backend, log: args.log };
     let sources = commands::sources(&args.source, flags.clone())?;
     let config = config::load(&sources).map_err(|wrong| Failure::Usage(wrong.to_string()))?;
-    logging::start(config.log);
+    let _log = logging::start(config.log);
     let file = sources.file.as_ref().map(|(name, _)| name.as_str());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), file, "everwire starts");
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -14,7 +14,7 @@ use tokio_tungstenite::{
 };
 
 use crate::{
-    process::{Node, file, http, json, status},
+    process::{Node, everwire, file, http, json, status},
     service::Service,
 };
 
@@ -129,12 +129,44 @@ async fn attack_r1_without_descriptors_sessions_go_on_and_clients_are_let_in_aga
     assert!((1..=SHARDS_TOLD_MAX).contains(&told), "{log}");
 }
 
+#[tokio::test]
+async fn a_log_that_nobody_reads_stops_no_session() {
+    let service = Service::start("unread");
+    let backend = service.url();
+    let args =
+        ["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--backend", &backend];
+    let mut command = everwire(&args);
+    command.env("RUST_LOG", "debug");
+    let node = Node::start(command);
+    let mut live = connect(&node).await;
+    // Each says a line or two: more than a pipe and the waiting lines hold together.
+    for _ in 0..LINES_MANY {
+        refused(&node).await;
+    }
+    assert!(ask(&mut live, "meanwhile").await.ends_with(" meanwhile"));
+    let page = http(node.admin, "GET /metrics", &[], "");
+    let dropped =
+        page.lines().find_map(|line| line.strip_prefix("everwire_log_lines_dropped_total "));
+    assert!(dropped.is_some_and(|count| count != "0"), "{page}");
+}
+
+async fn refused(node: &Node) {
+    let mut client = TcpStream::connect(node.gateway).await.expect("it listens");
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("it reads");
+    let mut answer = Vec::new();
+    timeout(PATIENCE, client.read_to_end(&mut answer)).await.expect("in time").expect("an answer");
+    assert!(answer.starts_with(b"HTTP/1.1 4"));
+}
+
 fn limit_descriptors(node: &Node, count: usize) {
     let pid = node.child.id().to_string();
     let limit = format!("--nofile={count}");
     let set = std::process::Command::new("prlimit").args(["--pid", &pid, &limit]).status();
     assert!(set.expect("prlimit runs").success());
 }
+
+/// A pipe holds some 500 lines, and 4,096 more wait.
+const LINES_MANY: usize = 6000;
 
 /// One line per listener and five seconds; the test is over before that.
 const SHARDS_TOLD_MAX: usize = 64;
