@@ -17,6 +17,7 @@ mod clock;
 pub mod config;
 mod connection;
 mod conversation;
+pub mod declared;
 mod directory;
 pub mod dispatch;
 mod end;
