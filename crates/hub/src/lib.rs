@@ -27,6 +27,7 @@ mod frames;
 mod hub;
 mod id;
 mod identity;
+mod member;
 pub mod method;
 mod outgoing;
 mod pulse;
@@ -46,6 +47,7 @@ pub use self::{
     hub::{Hub, HubBuilder, Totals},
     id::{ConnectionId, GroupName, NotAnId, UserId},
     identity::{Denied, Identity},
+    member::Member,
     method::{Context, Methods},
     recipients::{Groups, Recipients, SendError},
     request::ClientRequest,

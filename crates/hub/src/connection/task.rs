@@ -291,6 +291,7 @@ impl Task {
                 Ok(None) => return,
                 Ok(Some(Said::Hello(spoken))) => self.begin(spoken, now),
                 Ok(Some(Said::Message(message))) => {
+                    self.connection.shard.count_received();
                     if self.is_new(&message, now) {
                         self.obey(message, now);
                     }
@@ -493,6 +494,9 @@ impl Drop for Task {
             mail.carrier().wake();
         }
         let end = self.ending.take().map_or(End::Vanished, |ending| ending.end);
+        if end == End::Slow {
+            self.connection.shard.count_slow();
+        }
         let id = self.connection.id();
         tracing::debug!(connection = %id, ?end, "disconnected");
         self.connection.shard.leave(id);

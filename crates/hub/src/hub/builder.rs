@@ -5,7 +5,7 @@ use std::{
     num::NonZeroUsize,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, AtomicUsize},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize},
     },
     thread::available_parallelism,
 };
@@ -154,6 +154,7 @@ impl HubBuilder {
             authenticate,
             events,
             questions: AtomicU64::new(1),
+            refuses_new: AtomicBool::new(false),
             stop: CancellationToken::new(),
             running: Mutex::new(Running::NotYet),
             next_shard: AtomicUsize::new(0),
