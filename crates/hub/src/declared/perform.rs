@@ -80,7 +80,7 @@ impl Performer {
         }
         hub.connected(move |cx| {
             let memberships = self.memberships();
-            self.tell_newcomer(&cx, &Scope::Hub, memberships.names(&Scope::Hub));
+            self.tell_newcomer(&cx, &Scope::Hub, &memberships.names(&Scope::Hub));
             async { Ok(()) }
         })
     }
@@ -97,13 +97,13 @@ impl Performer {
         }
         if let Some(name) = present {
             let scope = join.map_or(Scope::Hub, Scope::Group);
-            self.enter(call.cx, scope, name)?;
+            self.enter(call.cx, &scope, &name)?;
         }
         if let Some(Message { to, target, arguments }) = message {
             to.send_encoded(target, arguments)?;
         }
         if let Some(name) = absent {
-            self.exit(call.cx, name);
+            self.exit(call.cx, &name);
         }
         if let Some(group) = leave {
             self.leave(call.cx, group);
@@ -130,26 +130,26 @@ impl Performer {
 
     /// What is told is told before anybody else changes who is present, so that all hear of it in
     /// the order in which it happens.
-    fn enter(&self, cx: &Context, scope: Scope, name: Arc<str>) -> Result<(), HubError> {
+    fn enter(&self, cx: &Context, scope: &Scope, name: &Arc<str>) -> Result<(), HubError> {
         let mut memberships = self.memberships();
         // A newcomer to the hub was told when it connected.
-        let before = (scope != Scope::Hub).then(|| memberships.names(&scope));
+        let before = (*scope != Scope::Hub).then(|| memberships.names(scope));
         let id = cx.connection_id();
-        let entered = memberships.enter(id, scope.clone(), Arc::clone(&name), self.limits);
+        let entered = memberships.enter(id, scope.clone(), Arc::clone(name), self.limits);
         let is_new = entered.map_err(|full| HubError::new(full.to_string()))?;
         if let Some(names) = before {
-            self.tell_newcomer(cx, &scope, names);
+            self.tell_newcomer(cx, scope, &names);
         }
         if is_new {
-            self.tell_joined(&receivers(cx, &scope), &scope, &name);
+            self.tell_joined(&receivers(cx, scope), scope, name);
         }
         Ok(())
     }
 
-    fn exit(&self, cx: &Context, name: Arc<str>) {
+    fn exit(&self, cx: &Context, name: &Arc<str>) {
         let mut memberships = self.memberships();
-        if memberships.exit(cx.connection_id(), Scope::Hub, Arc::clone(&name)) {
-            self.tell_left(cx, &Scope::Hub, &name);
+        if memberships.exit(cx.connection_id(), Scope::Hub, Arc::clone(name)) {
+            self.tell_left(cx, &Scope::Hub, name);
         }
     }
 
@@ -160,7 +160,7 @@ impl Performer {
         }
     }
 
-    fn tell_newcomer(&self, cx: &Context, scope: &Scope, names: Vec<Arc<str>>) {
+    fn tell_newcomer(&self, cx: &Context, scope: &Scope, names: &[Arc<str>]) {
         let newcomer = cx.hub().connections([cx.connection_id()]);
         let roster = self.presence.as_ref().and_then(|presence| presence.roster.as_deref());
         match roster {
