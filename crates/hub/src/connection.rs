@@ -13,7 +13,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
-use everwire_proto::{signalr::negotiate::Transport, time::Time};
+use everwire_proto::{
+    signalr::{Protocol, negotiate::Transport},
+    time::Time,
+};
 
 pub(crate) use self::wire::{Link, Wire};
 use self::{batch::Batch, mail::Mail};
@@ -21,7 +24,9 @@ use crate::{
     config::HubConfig,
     end::End,
     frames::Framing,
-    id::{ConnectionId, Token, UserId},
+    id::{ConnectionId, Token},
+    identity::Identity,
+    method::Items,
     pulse::Due,
     request::ClientRequest,
     shard::{Post, ShardHandle},
@@ -31,7 +36,9 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) token: Token,
-    pub(crate) user: Option<UserId>,
+    pub(crate) identity: Identity,
+    /// What the application keeps here.
+    pub(crate) items: Items,
     pub(crate) transport: Transport,
     pub(crate) request: ClientRequest,
     pub(crate) shard: Arc<ShardHandle>,
@@ -55,7 +62,7 @@ pub(crate) struct Delivered {
 impl Connection {
     pub(crate) fn new(
         token: Token,
-        user: Option<UserId>,
+        identity: Identity,
         request: ClientRequest,
         shard: Arc<ShardHandle>,
         transport: Transport,
@@ -63,11 +70,35 @@ impl Connection {
     ) -> Self {
         let mail = (transport != Transport::WebSockets).then(Box::default);
         let (wire, waker) = (Mutex::new(wire), AtomicWaker::new());
-        Self { token, user, transport, request, shard, mail, wire, waker }
+        Self {
+            token,
+            identity,
+            items: Items::default(),
+            transport,
+            request,
+            shard,
+            mail,
+            wire,
+            waker,
+        }
+    }
+
+    /// A connection of nobody, to nowhere.
+    #[cfg(test)]
+    pub(crate) fn unconnected() -> Self {
+        let token = Token { id: ConnectionId::random(), secret: None };
+        let request = ClientRequest::from_fields("/", std::iter::empty());
+        let wire = Wire::new(Link::Gone, Default::default(), Time::default());
+        Self::new(token, Identity::default(), request, Arc::default(), Transport::WebSockets, wire)
     }
 
     pub(crate) const fn id(&self) -> ConnectionId {
         self.token.id
+    }
+
+    /// What the client speaks; `None` before it has said so, and once it has been told goodbye.
+    pub(crate) fn protocol(&self) -> Option<Protocol> {
+        self.wire().speech.map(|speech| speech.protocol)
     }
 
     pub(crate) const fn framing(&self) -> Framing {

@@ -84,8 +84,8 @@ impl Task {
         input: Input,
         guard: Option<Box<dyn Any + Send>>,
     ) -> Self {
-        let talk =
-            Talk { conversation: Conversation::new(), unread: Vec::new(), calls: Calls::new() };
+        let calls = Calls::new(&hub);
+        let talk = Talk { conversation: Conversation::new(), unread: Vec::new(), calls };
         connection.shard.arrive(Arc::clone(&connection));
         let frames = PayloadReader::new(Sender::Client);
         Self { hub, connection, input, frames, talk, ending: None, _guard: guard }
@@ -132,7 +132,8 @@ impl Task {
     fn work(&mut self, cx: &mut Context<'_>, now: Time) {
         loop {
             while self.has_room()
-                && let Poll::Ready(Some(message)) = self.talk.calls.poll(cx)
+                && let Poll::Ready(Some(message)) =
+                    self.talk.calls.poll(cx, &self.hub, &self.connection)
             {
                 self.say(&message);
             }
@@ -359,6 +360,7 @@ impl Drop for Task {
     /// However the connection ends, this is where it has ended.
     fn drop(&mut self) {
         self.connection.wire().retire();
+        self.talk.calls.disconnect(&self.hub, &self.connection);
         if let Some(mail) = &self.connection.mail {
             mail.close();
             mail.carrier().wake();

@@ -94,7 +94,7 @@ impl Writer {
     fn apply(&mut self, post: Post) {
         match post {
             Post::Arrive(connection) => {
-                let (id, user) = (connection.id(), connection.user.clone());
+                let (id, user) = (connection.id(), connection.identity.user.clone());
                 self.registry.arrive(id, user, connection);
             }
             Post::Leave(id) => self.registry.leave(id),

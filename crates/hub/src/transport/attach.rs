@@ -95,7 +95,7 @@ impl Visitor {
     pub(crate) fn begin(self, token: Token, transport: Transport) -> Arc<Connection> {
         let wire = Wire::new(Link::Carried, Outgoing::default(), clock::now());
         let Self { hub, shard, request, identity } = self;
-        let connection = Connection::new(token, identity.user, request, shard, transport, wire);
+        let connection = Connection::new(token, identity, request, shard, transport, wire);
         let connection = Arc::new(connection);
         hub.directory().insert(Arc::clone(&connection));
         let task = Task::new(hub, Arc::clone(&connection), Input::Mail, None);
@@ -104,7 +104,7 @@ impl Visitor {
     }
 
     fn admitted(&self, there: Arc<Connection>) -> Result<Arc<Connection>, Detached> {
-        if there.user == self.identity.user { Ok(there) } else { Err(Detached::OtherUser) }
+        if there.identity.user == self.identity.user { Ok(there) } else { Err(Detached::OtherUser) }
     }
 }
 

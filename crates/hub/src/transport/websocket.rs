@@ -122,8 +122,7 @@ impl Opening {
         let wire = Wire::new(link, outgoing, clock::now());
         let Visitor { hub, shard, request, identity } = self.visitor;
         let transport = Transport::WebSockets;
-        let connection =
-            Connection::new(self.token, identity.user, request, shard, transport, wire);
+        let connection = Connection::new(self.token, identity, request, shard, transport, wire);
         let connection = Arc::new(connection);
         hub.directory().insert(Arc::clone(&connection));
         let tasks = connection.shard.tasks.clone();

@@ -2,5 +2,6 @@
 
 mod broadcast;
 mod ends;
+mod methods;
 mod peer;
 mod requests;
