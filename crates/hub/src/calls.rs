@@ -20,7 +20,7 @@ use crate::{
     dispatch::{Action, CallKey, Dispatch, Start, UploadKey},
     error::{Failure, HubError},
     hub::Hub,
-    method::{Begun, Context, Work},
+    method::{Answer, Begun, Context, Work},
     upload::Feeder,
 };
 
@@ -99,10 +99,17 @@ impl Calls {
         Poll::Pending
     }
 
-    /// The client is gone: what runs is told.
-    pub(crate) fn disconnect(&mut self, hub: &Hub, connection: &Arc<Connection>) {
+    /// The client is gone: streams end, and methods that are at work are told and go on, because
+    /// what they do may have to be done. They are given to whoever lets them.
+    pub(crate) fn disconnect(&mut self, hub: &Hub, connection: &Arc<Connection>) -> Vec<Answer> {
         self.dispatch.handle_disconnect();
         self.obey(hub, connection);
+        let at_work = self.at_work.drain(..);
+        let answers = at_work.filter_map(|at_work| match at_work.work {
+            Work::Answer(answer) => Some(answer),
+            Work::Stream(_) => None,
+        });
+        answers.collect()
     }
 
     /// Lets each call go on in its turn, until one comes to something.

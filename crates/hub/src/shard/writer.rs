@@ -100,7 +100,7 @@ impl Writer {
             Post::Leave(id) => self.registry.leave(id),
             Post::Join(id, group) => self.registry.join(id, &group),
             Post::Part(id, group) => self.registry.part(id, &group),
-            Post::Own(connection, frame) => connection.deliver_own(frame, clock::now()),
+            Post::Own(connection, own) => connection.deliver_own(own, clock::now()),
             Post::End(connection, end) => connection.ask(end),
             Post::Send(..) => {}
         }

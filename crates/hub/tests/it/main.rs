@@ -5,3 +5,4 @@ mod ends;
 mod methods;
 mod peer;
 mod requests;
+mod stateful;

@@ -5,6 +5,8 @@ use std::time::Duration;
 use everwire_hub::{Context, Hub, HubBuilder, HubError, Upload, method::produce};
 use futures_util::StreamExt;
 
+use tokio::sync::mpsc;
+
 use crate::peer::{Peer, serve};
 
 fn builder() -> HubBuilder {
@@ -140,4 +142,25 @@ async fn calls_are_answered_in_the_order_in_which_they_were_made() {
         let expected = format!(r#"{{"type":3,"invocationId":"{number}","result":2}}"#);
         assert_eq!(peer.next().await, Some(expected));
     }
+}
+
+#[tokio::test]
+async fn a_method_whose_client_leaves_is_told_and_goes_on_to_its_end() {
+    let (tx, mut rx) = mpsc::channel(2);
+    let work = move |cx: Context| {
+        let tx = tx.clone();
+        async move {
+            tx.send("begun").await?;
+            cx.canceled().await;
+            tokio::task::yield_now().await;
+            tx.send("done").await?;
+            Ok(())
+        }
+    };
+    let served = serve(Hub::builder().method("Work", work).build().unwrap()).await;
+    let mut peer = served.peer().await;
+    peer.send(r#"{"type":1,"target":"Work","arguments":[]}"#).await;
+    assert_eq!(rx.recv().await, Some("begun"));
+    drop(peer);
+    assert_eq!(rx.recv().await, Some("done"));
 }
