@@ -6,8 +6,7 @@ use std::{sync::Arc, task::Poll};
 
 use anyhow::Result;
 use everwire_hub::{
-    ClientRequest, Context, Hub, HubBuilder, HubConfig, HubError, Upload,
-    config::Origins,
+    ClientRequest, Context, Hub, HubBuilder, HubConfig, HubError, Upload, config::Origins,
     method::Opaque,
 };
 use everwire_proto::signalr::negotiate::Transport;
@@ -50,8 +49,10 @@ impl Hubs {
 
     /// Sends all clients away, and waits until they have gone.
     pub(crate) async fn stop(&self) {
-        for hub in [&self.test, &self.without_websockets, &self.authorized, &self.rooms] {
-            hub.stop();
+        let all = [&self.test, &self.without_websockets, &self.authorized, &self.rooms];
+        all.iter().for_each(|hub| hub.stop());
+        for hub in all {
+            hub.stopped().await;
         }
     }
 }
@@ -120,7 +121,10 @@ fn streams(builder: HubBuilder) -> HubBuilder {
 /// What a connection knows of the request that it began with.
 fn requests(builder: HubBuilder) -> HubBuilder {
     builder
-        .method("GetCallerConnectionId", |cx: Context| async move { cx.connection_id().to_string() })
+        .method(
+            "GetCallerConnectionId",
+            |cx: Context| async move { cx.connection_id().to_string() },
+        )
         .method("GetActiveTransportName", |cx: Context| async move { Ok(cx.transport()) })
         .method("GetNumRedirects", |cx: Context| async move {
             let redirects = cx.request().parameter("numRedirects").unwrap_or_default();

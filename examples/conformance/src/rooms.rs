@@ -10,9 +10,11 @@ pub(crate) fn methods(builder: HubBuilder) -> HubBuilder {
         .method("Leave", |cx: Context, room: String| async move {
             cx.hub().groups().remove(cx.connection_id(), room);
         })
-        .method("WhoAmI", |cx: Context| async move {
-            cx.user_id().map(|user| user.as_str().to_owned())
-        })
+        .method(
+            "WhoAmI",
+            |cx: Context| async move { cx.user_id().map(|user| user.as_str().to_owned()) },
+        )
+        .method("MyId", |cx: Context| async move { cx.connection_id().to_string() })
         .method("Abort", |cx: Context| async move { cx.hub().abort(cx.connection_id()) });
     saying(builder)
 }
