@@ -12,6 +12,7 @@
 
 mod audience;
 mod calls;
+mod client;
 mod clock;
 pub mod config;
 mod connection;
@@ -20,6 +21,7 @@ mod directory;
 pub mod dispatch;
 mod end;
 pub mod error;
+mod events;
 mod frames;
 mod hub;
 mod id;
@@ -36,10 +38,11 @@ mod transport;
 pub mod upload;
 
 pub use self::{
+    client::{Client, InvokeError},
     config::HubConfig,
     end::End,
     error::{ErrorDetail, Failure, HubError},
-    hub::{Hub, HubBuilder},
+    hub::{Hub, HubBuilder, Totals},
     id::{ConnectionId, GroupName, NotAnId, UserId},
     identity::{Denied, Identity},
     method::{Context, Methods},

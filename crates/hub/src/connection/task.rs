@@ -9,13 +9,13 @@ use std::{
     fmt,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use everwire_proto::{
     signalr::{
-        handshake::HandshakeResponse,
+        handshake::{HandshakeResponse, Spoken},
         message::HubMessage,
         negotiate::{StatefulReconnect, Transport},
     },
@@ -29,18 +29,22 @@ use everwire_proto::{
 };
 use everwire_socket::bytes::poll_read;
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    Connection, Link, Own,
+    Connection, Errands, Link, Own,
     stream::{Input, Takeover},
 };
 use crate::{
     calls::Calls,
+    client::Question,
     clock,
     conversation::{Conversation, Said},
-    end::{End, Farewell},
+    end::{CLOSED_WITH_AN_ERROR, End, Farewell},
+    events::Greeting,
     frames::{Speech, encode, frame_text},
     hub::Hub,
+    method,
     pulse::Watch,
 };
 
@@ -62,6 +66,10 @@ struct Talk {
     /// What the client has said and nobody has listened to, because its calls are all at work.
     unread: Vec<u8>,
     calls: Calls,
+    /// What the application does before the client's first call.
+    greeting: Option<Greeting>,
+    /// Whether the client has come, so that leave is to be taken of it.
+    has_come: bool,
 }
 
 /// The connection ends.
@@ -79,7 +87,13 @@ impl Task {
         guard: Option<Box<dyn Any + Send>>,
     ) -> Self {
         let calls = Calls::new(&hub);
-        let talk = Talk { conversation: Conversation::new(), unread: Vec::new(), calls };
+        let talk = Talk {
+            conversation: Conversation::new(),
+            unread: Vec::new(),
+            calls,
+            greeting: None,
+            has_come: false,
+        };
         connection.shard.arrive(Arc::clone(&connection));
         let frames = PayloadReader::new(Sender::Client);
         Self { hub, connection, input, frames, talk, ending: None, _guard: guard }
@@ -113,8 +127,10 @@ impl Task {
     }
 
     fn obey_asked(&mut self, now: Time) {
-        if let Some(takeover) = self.connection.take_takeover() {
-            self.adopt(*takeover, now);
+        if let Some(errands) = self.connection.take_errands() {
+            let Errands { takeover, questions } = *errands;
+            takeover.into_iter().for_each(|takeover| self.adopt(takeover, now));
+            questions.into_iter().for_each(|question| self.ask(question));
         }
         let asked = self.connection.wire().take_asked();
         if let Some(end) = asked {
@@ -136,6 +152,17 @@ impl Task {
         self.connection.wire().resume(link, head, now);
         tracing::debug!(connection = %self.connection.id(), "resumed");
         self.hear(&mut read_ahead, now);
+    }
+
+    /// Asks the client, if it may be asked.
+    fn ask(&mut self, question: Question) {
+        let Some(speech) = self.connection.wire().speech else { return };
+        let frames = Arc::clone(&question.frames);
+        if let Some(frame) = frames.bytes(speech)
+            && self.talk.calls.ask(question)
+        {
+            self.connection.send_own(Own::Counted(frame.clone()));
+        }
     }
 
     /// What was not whole, or not listened to, is said again on another socket.
@@ -161,6 +188,9 @@ impl Task {
 
     /// Lets the calls go on, and listens to what was left unread meanwhile.
     fn work(&mut self, cx: &mut Context<'_>, now: Time) {
+        if self.greet(cx, now).is_pending() {
+            return;
+        }
         loop {
             while self.may_answer()
                 && let Poll::Ready(Some(message)) =
@@ -168,12 +198,27 @@ impl Task {
             {
                 self.say(&message);
             }
-            if self.talk.unread.is_empty() || self.talk.calls.is_full() || self.ending.is_some() {
+            if self.talk.unread.is_empty() || self.talk.is_deaf() || self.ending.is_some() {
                 return;
             }
             let unread = std::mem::take(&mut self.talk.unread);
             self.listen(&unread, now);
         }
+    }
+
+    /// Lets the application greet the client.
+    fn greet(&mut self, cx: &mut Context<'_>, now: Time) -> Poll<()> {
+        let Some(greeting) = &mut self.talk.greeting else { return Poll::Ready(()) };
+        let greeted = ready!(greeting.as_mut().poll(cx));
+        self.talk.greeting = None;
+        match greeted {
+            Ok(()) => self.talk.has_come = true,
+            Err(error) => {
+                let detail = self.hub.methods().detail();
+                self.end(End::Failed(error.told(CLOSED_WITH_AN_ERROR, detail)), now);
+            }
+        }
+        Poll::Ready(())
     }
 
     fn wants_input(&self) -> bool {
@@ -238,24 +283,13 @@ impl Task {
     fn listen(&mut self, mut payload: &[u8], now: Time) {
         let message_max = self.hub.config().message_max;
         while self.ending.is_none() {
-            if self.talk.calls.is_full() || !self.talk.unread.is_empty() {
+            if self.talk.is_deaf() || !self.talk.unread.is_empty() {
                 return self.talk.unread.extend_from_slice(payload);
             }
             let conversation = &mut self.talk.conversation;
             match conversation.next(&mut payload, self.connection.transport, message_max) {
                 Ok(None) => return,
-                Ok(Some(Said::Hello(spoken))) => {
-                    let framing = self.connection.framing();
-                    let answer = frame_text(&HandshakeResponse::agreed().to_bytes(), framing);
-                    let speech = Speech { protocol: spoken.protocol, framing };
-                    let mut wire = self.connection.wire();
-                    wire.open(speech, answer, now);
-                    if spoken.allows_stateful_reconnect
-                        && self.connection.stateful_reconnect == StatefulReconnect::On
-                    {
-                        wire.begin_keeping(self.hub.config());
-                    }
-                }
+                Ok(Some(Said::Hello(spoken))) => self.begin(spoken, now),
                 Ok(Some(Said::Message(message))) => {
                     if self.is_new(&message, now) {
                         self.obey(message, now);
@@ -264,6 +298,30 @@ impl Task {
                 Err(misunderstood) => self.end(misunderstood.into(), now),
             }
         }
+    }
+
+    /// The client has said how it speaks.
+    fn begin(&mut self, spoken: Spoken, now: Time) {
+        let framing = self.connection.framing();
+        let answer = frame_text(&HandshakeResponse::agreed().to_bytes(), framing);
+        let speech = Speech { protocol: spoken.protocol, framing };
+        let mut wire = self.connection.wire();
+        wire.open(speech, answer, now);
+        if spoken.allows_stateful_reconnect
+            && self.connection.stateful_reconnect == StatefulReconnect::On
+        {
+            wire.begin_keeping(self.hub.config());
+        }
+        drop(wire);
+        self.talk.greeting = self.hub.events().connected(|| self.context());
+        self.talk.has_come = self.talk.greeting.is_none();
+    }
+
+    /// What is done for the connection itself and not for one of its calls.
+    fn context(&self) -> method::Context {
+        let connection = Arc::clone(&self.connection);
+        let (canceled, turn) = (CancellationToken::new(), method::Turn::default());
+        method::Context::new(self.hub.clone(), connection, canceled, turn)
     }
 
     /// Whether the message has not been taken before, on an earlier socket.
@@ -430,18 +488,30 @@ impl Drop for Task {
     /// However the connection ends, this is where it has ended.
     fn drop(&mut self) {
         self.connection.wire().retire();
-        let at_work = self.talk.calls.disconnect(&self.hub, &self.connection);
-        if let Ok(runtime) = Handle::try_current() {
-            let tasks = &self.connection.shard.tasks;
-            at_work.into_iter().for_each(|answer| drop(tasks.spawn_on(answer, &runtime)));
-        }
         if let Some(mail) = &self.connection.mail {
             mail.close();
             mail.carrier().wake();
         }
         let end = self.ending.take().map_or(End::Vanished, |ending| ending.end);
-        self.connection.shard.leave(self.connection.id());
-        self.hub.forget(&self.connection, end);
+        let id = self.connection.id();
+        tracing::debug!(connection = %id, ?end, "disconnected");
+        self.connection.shard.leave(id);
+        self.hub.directory().remove(id);
+        let at_work = self.talk.calls.disconnect(&self.hub, &self.connection);
+        let leaving =
+            self.talk.has_come.then(|| self.hub.events().disconnected(|| self.context(), end));
+        if let Ok(runtime) = Handle::try_current() {
+            let tasks = &self.connection.shard.tasks;
+            at_work.into_iter().for_each(|answer| drop(tasks.spawn_on(answer, &runtime)));
+            leaving.flatten().into_iter().for_each(|left| drop(tasks.spawn_on(left, &runtime)));
+        }
+    }
+}
+
+impl Talk {
+    /// Whether the client is not to be heard for the time being.
+    fn is_deaf(&self) -> bool {
+        self.greeting.is_some() || self.calls.is_full()
     }
 }
 
