@@ -24,6 +24,8 @@ pub(crate) struct Hubs {
     pub(crate) without_websockets: Hub,
     /// A hub for who has a token.
     pub(crate) authorized: Hub,
+    /// A hub that lets nobody stay.
+    pub(crate) uncreatable: Hub,
     /// Groups, users, ends.
     pub(crate) rooms: Hub,
     pub(crate) tokens: Arc<Tokens>,
@@ -42,6 +44,10 @@ impl Hubs {
                 .authorize_hub(|client| client.user.is_some())
                 .method("Echo", |_: Context, message: String| async { message })
                 .build()?,
+            uncreatable: Hub::builder()
+                .config(config())
+                .connected(|_| async { Err(invalid_operation("This hub cannot be had.".into())) })
+                .build()?,
             rooms: rooms::methods(identified(tokens)).build()?,
             tokens: Arc::clone(tokens),
         })
@@ -49,7 +55,13 @@ impl Hubs {
 
     /// Sends all clients away, and waits until they have gone.
     pub(crate) async fn stop(&self) {
-        let all = [&self.test, &self.without_websockets, &self.authorized, &self.rooms];
+        let all = [
+            &self.test,
+            &self.without_websockets,
+            &self.authorized,
+            &self.uncreatable,
+            &self.rooms,
+        ];
         all.iter().for_each(|hub| hub.stop());
         for hub in all {
             hub.stopped().await;

@@ -1,6 +1,6 @@
 //! A hub for what the official client's tests leave out: groups, users, everybody else, and ends.
 
-use everwire_hub::{ConnectionId, Context, HubBuilder, HubError, UserId};
+use everwire_hub::{ConnectionId, Context, HubBuilder, HubError, Upload, UserId};
 
 pub(crate) fn methods(builder: HubBuilder) -> HubBuilder {
     let builder = builder
@@ -44,5 +44,12 @@ fn saying(builder: HubBuilder) -> HubBuilder {
         .method("SayToConnection", |cx: Context, id: String, text: String| async move {
             let id: ConnectionId = id.parse().map_err(|_| HubError::new("Not a connection."))?;
             Ok(cx.hub().connection(id).send("Said", &[text])?)
+        })
+        .method("SayJoined", |cx: Context, mut parts: Upload<String>| async move {
+            let mut whole = String::new();
+            while let Some(part) = parts.next().await {
+                whole.push_str(&part?);
+            }
+            Ok(cx.caller().send("Said", &[whole])?)
         })
 }

@@ -10,11 +10,12 @@ use std::{
 
 use axum::{
     Router,
-    extract::{Query, Request, State},
+    extract::{Path, Query, Request, State},
     middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::{any, get},
 };
+use everwire_hub::ConnectionId;
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use serde_json::json;
@@ -30,8 +31,10 @@ pub(crate) fn router(hubs: &Hubs, scheme: Scheme, webworker: Option<PathBuf>) ->
         .nest_service("/testhub", hubs.test.service())
         .nest_service("/testhub-nowebsockets", hubs.without_websockets.service())
         .nest_service("/authorizedhub", hubs.authorized.service())
+        .nest_service("/uncreatable", hubs.uncreatable.service())
         .nest_service("/roomhub", hubs.rooms.service())
         .route("/generatejwttoken", get(token).with_state(hubs.clone()))
+        .route("/clientresult/{connection}", get(result_of_client).with_state(hubs.clone()))
         .route("/lib/signalr-webworker/signalr.js", get(script).with_state(webworker))
         .merge(everywhere_below("/bad-negotiate", any(refuse)))
         .merge(everywhere_below("/echoredirect", any(move |request| to_echo(scheme, request))))
@@ -62,6 +65,15 @@ async fn token(State(hubs): State<Hubs>, Query(wanted): Query<TokenFor>) -> Resp
         Ok(token) => token.into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
+}
+
+/// What a client answers when it is asked for its `Result`, or why it does not.
+async fn result_of_client(State(hubs): State<Hubs>, Path(connection): Path<String>) -> String {
+    let Ok(id) = connection.parse::<ConnectionId>() else {
+        return format!("Connection '{connection}' does not exist.");
+    };
+    let answer = hubs.test.connection(id).invoke::<i32>("Result", &[(); 0]).await;
+    answer.map_or_else(|error| error.to_string(), |result| result.to_string())
 }
 
 /// The script that a page gives to its web worker.

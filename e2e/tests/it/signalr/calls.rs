@@ -4,6 +4,7 @@ use everwire_testkit::{
     need,
     signalr::{Fixture, Peer},
     tools,
+    wait::until_equal,
 };
 use serde_json::json;
 
@@ -120,5 +121,32 @@ async fn a_hundred_calls_at_once_are_all_answered() {
         for (number, call) in calls.into_iter().enumerate() {
             assert_eq!(peer.end_of(call).await, Ok(json!(text(number))));
         }
+    }
+}
+
+#[tokio::test]
+async fn a_client_answers_what_the_server_asks() {
+    let node = need!(tools::node());
+    let fixture = Fixture::start().await;
+    for launch in each_way(&node, &fixture, "/testhub") {
+        let mut peer = Peer::start(&launch).await;
+        let path = format!("/clientresult/{}", peer.connection().expect("it has negotiated"));
+        let ask = async || fixture.request("GET", &path).await.body;
+        assert_eq!(ask().await, "Client didn't provide a result.");
+        peer.answer("Result", Ok(json!(12)));
+        peer.call("Echo", json!(["it answers now"])).await;
+        assert_eq!(ask().await, "12");
+        peer.answer("Result", Ok(json!(13)));
+        peer.call("Echo", json!(["it answers twice now"])).await;
+        assert_eq!(ask().await, "Client provided multiple results.");
+        peer.stop().await;
+        let gone = format!("Connection '{}' does not exist.", &path["/clientresult/".len()..]);
+        until_equal("the server's word", gone, ask).await;
+
+        let mut failing = Peer::start(&launch).await;
+        failing.answer("Result", Err("from callback"));
+        failing.call("Echo", json!(["it fails now"])).await;
+        let path = format!("/clientresult/{}", failing.connection().expect("it has negotiated"));
+        assert_eq!(fixture.request("GET", &path).await.body, "Error: from callback");
     }
 }

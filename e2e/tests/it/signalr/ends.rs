@@ -80,3 +80,21 @@ async fn a_client_that_stopped_may_start_again() {
         peer.called_with("Message", &[json!(["after"])]).await;
     }
 }
+
+#[tokio::test]
+async fn a_client_whose_greeting_fails_is_told_why() {
+    let node = need!(tools::node());
+    let fixture = Fixture::start().await;
+    let error = "Server returned an error on close: Connection closed with an error. \
+                 InvalidOperationException: This hub cannot be had.";
+    for launch in each_way(&node, &fixture, "/uncreatable") {
+        let mut peer = Peer::unconnected(&launch);
+        // Whether its start fails or it is closed afterwards is a matter of who is quicker.
+        let said = peer.try_connect().await;
+        let told = match said["event"].as_str() {
+            Some("failed") => said["error"].as_str().map(str::to_owned),
+            _ => peer.closed().await,
+        };
+        assert_eq!(told.as_deref(), Some(error));
+    }
+}
