@@ -9,3 +9,4 @@ mod peer;
 mod requests;
 mod slow;
 mod stateful;
+mod streams;
