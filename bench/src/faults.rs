@@ -9,7 +9,7 @@ pub(crate) mod backend;
 pub(crate) mod clients;
 pub(crate) mod judge;
 mod message;
-mod record;
+pub(crate) mod record;
 mod scenario;
 pub(crate) mod stage;
 mod tamper;

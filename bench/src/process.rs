@@ -129,20 +129,37 @@ pub(crate) fn tether(program: &Path, args: &[OsString]) -> Result<()> {
 }
 
 /// Gives the processes a core of their own, as far as the machine has it and lets us: every thread
-/// runs there, ahead of what other users of the machine compute.
+/// runs there, and as [`hasten`] says.
 pub(crate) fn seat(pids: &[u32], core: usize) -> Result<()> {
     let mut cores = CpuSet::new();
     cores.set(core % std::thread::available_parallelism()?.get());
     for pid in pids {
-        for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-            let task = Pid::from_raw(task?.file_name().to_string_lossy().parse()?);
+        for task in tasks(*pid)? {
             sched_setaffinity(task, &cores)?;
+        }
+    }
+    hasten(pids)
+}
+
+/// Lets the processes run ahead of what other users of the machine compute.
+pub(crate) fn hasten(pids: &[u32]) -> Result<()> {
+    for pid in pids {
+        for task in tasks(*pid)? {
             // Only root may; without it the figures are noisier and no less fair.
             let _ = setpriority_process(task, NICE);
         }
         let _ = fs::write(format!("/proc/{pid}/autogroup"), NICE.to_string());
     }
     Ok(())
+}
+
+/// Every thread of a process.
+fn tasks(pid: u32) -> Result<Vec<Option<Pid>>> {
+    let mut tasks = Vec::new();
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        tasks.push(Pid::from_raw(task?.file_name().to_string_lossy().parse()?));
+    }
+    Ok(tasks)
 }
 
 /// A folder for configurations and logs, removed when dropped.

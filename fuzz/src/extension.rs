@@ -62,11 +62,12 @@ fn welcome(answer: &[u8], offer: &LegOffer<'_>) -> Option<LegWelcome> {
 
 /// A backend that answers a later leg with what the client was told is one that fits.
 fn repeated(request: &UpgradeRequest, agreed: &Agreed) {
-    let forwarded = Forwarded::new(request, IpAddr::V4(Ipv4Addr::LOCALHOST), Scheme::Http);
+    let forwarded = Forwarded::new(request, Scheme::Http);
     let progress = Progress { session: "s", leg: 2, client_next: 1, server_count: 0 };
     let key = LegKey::new(NONCE);
     let offer = LegOffer::Again(agreed);
-    let leg = LegRequest { forwarded: &forwarded, fixed_path: None, key, offer, progress };
+    let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let leg = LegRequest { forwarded: &forwarded, client, fixed_path: None, key, offer, progress };
     let read = UpgradeRequest::parse(&leg.to_bytes()).expect("the gateway writes what it reads");
     assert_eq!(read.deflate_offers().len(), usize::from(agreed.deflate.is_some()));
     let Some(deflate) = agreed.deflate else { return };

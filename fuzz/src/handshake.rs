@@ -72,11 +72,11 @@ type Error = everwire_proto::ws::upgrade::HeadError;
 /// Writes the first leg's request and judges it; then reads an answer to it.
 fn forward(request: &UpgradeRequest, answer: &[u8]) {
     let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let forwarded = Forwarded::new(request, client, Scheme::Http);
+    let forwarded = Forwarded::new(request, Scheme::Http);
     let progress = Progress { session: "s", leg: 1, client_next: 1, server_count: 0 };
     let offer = LegOffer::First(request);
     let key = LegKey::new(NONCE);
-    let leg = LegRequest { forwarded: &forwarded, fixed_path: None, key, offer, progress };
+    let leg = LegRequest { forwarded: &forwarded, client, fixed_path: None, key, offer, progress };
     let written = leg.to_bytes();
     assert_one_head(&written);
     match UpgradeRequest::parse(&written) {

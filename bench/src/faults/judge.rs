@@ -217,26 +217,45 @@ impl Waiting {
 }
 
 /// The silence of every client that was on `backend` when it ended at `at`: the longest wait that
-/// began or lasted within `window` nanoseconds from then.
+/// lasted then, or began before the last of them was back.
+///
+/// A client is back with its first reply from another leg, and given up after `back_max`
+/// nanoseconds. What stalls the machine later has nothing to do with the backend's end.
 pub(crate) fn silences_after(
     records: &mut [Record],
     backend: u64,
     at: u64,
-    window: u64,
+    back_max: u64,
 ) -> Vec<u64> {
     records.sort_by_key(|record| record.at);
     let mut on: HashMap<u32, u64> = HashMap::new();
     for record in records.iter().filter(|record| record.what == What::Got && record.at < at) {
-        on.insert(record.client, record.leg >> BACKEND_SHIFT);
+        on.insert(record.client, record.leg);
     }
+    on.retain(|_, leg| *leg >> BACKEND_SHIFT == backend);
+    let all_back = all_back(records, &on, at).min(at + back_max);
     let mut silences: HashMap<u32, u64> = HashMap::new();
     for wait in waits(records) {
-        if wait.until >= at && wait.since <= at + window && on.get(&wait.client) == Some(&backend) {
+        if wait.until >= at && wait.since <= all_back && on.contains_key(&wait.client) {
             let silence = silences.entry(wait.client).or_default();
             *silence = (*silence).max(wait.until - wait.since);
         }
     }
     silences.into_values().collect()
+}
+
+/// When the last of these clients had a reply that is not from the leg it was on before `at`.
+fn all_back(records: &[Record], on: &HashMap<u32, u64>, at: u64) -> u64 {
+    let mut away = on.clone();
+    for record in records.iter().filter(|record| record.what == What::Got && record.at >= at) {
+        if away.get(&record.client).is_some_and(|leg| *leg != record.leg) {
+            away.remove(&record.client);
+            if away.is_empty() {
+                return record.at;
+            }
+        }
+    }
+    u64::MAX
 }
 
 /// A leg's name begins with its backend's number: `backend << 48 | life << 32 | count`.

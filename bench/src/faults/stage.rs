@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use super::record::{self, Record};
 use crate::clock;
 use crate::control::Helper;
-use crate::process::{Workplace, free_address};
+use crate::process::{Workplace, free_address, hasten};
 use crate::proxy::{Kind, Proxy, Setup};
 
 /// What is played.
@@ -70,9 +70,11 @@ pub(crate) fn play(kind: Kind, setup: &Setup, play: &Play) -> Result<Seen> {
     }
     let mut setup = setup.clone();
     setup.backends = backends.iter().map(|backend| backend.address).collect();
-    let proxy = Proxy::start(kind, &setup)?;
+    let mut proxy = Proxy::start(kind, &setup)?;
+    hasten(&proxy.pids())?;
     let records = place.file("clients.records");
     let mut clients = start_clients(&place, proxy.targets(), &records, play)?;
+    hasten(&clients.process().family())?;
     let mut kills = Vec::new();
     for step in &play.script {
         act(*step, &place, play, &mut backends, &mut kills)?;
@@ -174,7 +176,9 @@ impl Backend {
         if play.control == Control::Tamper {
             args.push(String::from("--tamper"));
         }
-        self.running = Some(Helper::start(place, &format!("backend-{}", self.number), &args)?);
+        let mut running = Helper::start(place, &format!("backend-{}", self.number), &args)?;
+        hasten(&running.process().family())?;
+        self.running = Some(running);
         self.lives += 1;
         self.records.push(records);
         Ok(())

@@ -1,5 +1,7 @@
 //! The list of figures and their targets: what the issue asks, as data.
 
+use std::time::Duration;
+
 use anyhow::Result;
 
 use super::{Bench, deaths, pipes, steady};
@@ -118,14 +120,23 @@ pub(super) const ALL: &[Figure] = &[
     },
     Figure {
         name: "silence",
-        title: "silence for a client whose backend is killed under load, another is up",
+        title: "silence for a client whose backend is killed, another is up: 10,000 questions a \
+                second from 200 clients, a third of two cores",
         kinds: &Kind::PRODUCTS,
-        rounds_max: 3,
-        measure: deaths::silence,
+        rounds_max: 5,
+        measure: |bench, kind| deaths::silence(bench, kind, Duration::from_millis(20)),
         targets: &[
             Target { label: "p99_ms", scale: Scale::Plain, at_most: 20.0 },
             Target { label: "dropped", scale: Scale::Plain, at_most: 0.0 },
         ],
+    },
+    Figure {
+        name: "silence-busy",
+        title: "the same at 20,000 questions a second, two thirds of two cores",
+        kinds: &Kind::PRODUCTS,
+        rounds_max: 5,
+        measure: |bench, kind| deaths::silence(bench, kind, Duration::from_millis(10)),
+        targets: &[Target { label: "dropped", scale: Scale::Plain, at_most: 0.0 }],
     },
     Figure {
         name: "stampede",

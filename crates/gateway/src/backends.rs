@@ -274,11 +274,11 @@ impl Backends {
     }
 
     /// Takes note that a backend has ended a leg: its listener may outlive its goodbye, so that it
-    /// is chosen last for [`LEAVING_TIME`].
-    pub fn leg_lost(&mut self, id: BackendId, now: Time) {
-        if let Some(entry) = self.entry_mut(id) {
-            entry.leg_lost_at = Some(now);
-        }
+    /// is chosen last for [`LEAVING_TIME`]. Gives whether it is the first leg in that time.
+    pub fn leg_lost(&mut self, id: BackendId, now: Time) -> bool {
+        let Some(entry) = self.entry_mut(id) else { return false };
+        let before = entry.leg_lost_at.replace(now);
+        before.is_none_or(|before| now.saturating_since(before) >= LEAVING_TIME)
     }
 
     /// Takes note of what an active check found.

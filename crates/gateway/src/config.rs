@@ -16,8 +16,8 @@ pub struct RouteConfig {
     pub delivery: Delivery,
     /// How an unmodified backend gets its session back. Default: not at all.
     pub restore: Restore,
-    /// Memory for messages kept per pipe and direction, in bytes. Default: 5 MiB, the size that
-    /// the interruptible proxy promised.
+    /// Memory for messages kept per pipe and direction, in bytes; the read that reaches it is kept
+    /// whole, at up to 256 KiB more. Default: 5 MiB, the size that the interruptible proxy promised.
     pub buffer_max: usize,
     /// The largest message, in bytes; larger ones close the pipe with 1009. Default: 64 MiB.
     pub message_max: u64,
@@ -96,7 +96,8 @@ impl Restore {
 pub struct Ping {
     /// Silence after which a Ping is sent. Default: 20 s, below the usual 30 s of middle boxes.
     pub interval: Duration,
-    /// How long the peer may then stay silent. Default: 10 s.
+    /// How long the peer may then stay silent. Default: 10 s, time enough for a slow reader to get
+    /// through what kernels have buffered before the Ping.
     pub timeout: Duration,
 }
 

@@ -14,7 +14,7 @@ mod exchange;
 #[cfg(test)]
 pub(crate) mod scripted;
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use everwire_proto::ws::upgrade::{
     Agreed, Forwarded, LegOffer, LegWelcome, Progress, Refusal, UpgradeRequest,
@@ -51,6 +51,8 @@ pub(crate) struct Leg {
 pub(crate) struct Order<'a> {
     /// The client's handshake.
     pub(crate) forwarded: &'a Forwarded,
+    /// Where it came from.
+    pub(crate) client: IpAddr,
     /// Where the pipe stands.
     pub(crate) progress: Progress<'a>,
     /// The key of affinity, hashed, if the route has one.

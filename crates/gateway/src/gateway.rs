@@ -364,7 +364,7 @@ fn status(handle: &PipeHandle, route: &Route) -> PipeStatus {
         backend_bytes: tally.down_bytes,
         replayed_messages: tally.replayed,
         unconfirmed_messages: handle.unconfirmed(),
-        buffered_bytes: handle.buffered(),
+        buffered_bytes: handle.buffered() as u64,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
     task::Waker,
 };
 
@@ -49,7 +49,7 @@ struct Shown {
     down_messages: AtomicU64,
     down_bytes: AtomicU64,
     replayed: AtomicU64,
-    buffered: AtomicU64,
+    buffered: AtomicUsize,
 }
 
 /// Where a pipe stands.
@@ -132,7 +132,7 @@ impl PipeHandle {
         shown.down_messages.store(down_messages, Relaxed);
         shown.down_bytes.store(down_bytes, Relaxed);
         shown.replayed.store(replayed, Relaxed);
-        shown.buffered.store(buffered as u64, Relaxed);
+        shown.buffered.store(buffered, Relaxed);
         self.state.store(state_of(relay) as u8, Relaxed);
     }
 
@@ -160,7 +160,7 @@ impl PipeHandle {
     }
 
     /// Memory held for messages, in bytes.
-    pub(crate) fn buffered(&self) -> u64 {
+    pub(crate) fn buffered(&self) -> usize {
         self.shown.buffered.load(Relaxed)
     }
 

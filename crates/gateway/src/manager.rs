@@ -139,9 +139,9 @@ impl PipeManager {
             Turned::Full => Refusal::unavailable("too many connections"),
             Turned::Stopping => Refusal::unavailable("gateway stopping"),
         })?;
-        let forwarded = Forwarded::new(&request, client.address.ip(), client.scheme);
+        let forwarded = Forwarded::new(&request, client.scheme);
         let session = rand::random();
-        let leg = self.route.dial_first(&request, &forwarded, session).await?;
+        let leg = self.route.dial_first(&request, &forwarded, client.address.ip(), session).await?;
         let (route, client) = (self.route.clone(), client.address);
         Ok(Opened { request, leg, admission, forwarded, session, client, route })
     }

@@ -79,13 +79,18 @@ impl Metrics {
 }
 
 impl Gateway {
+    /// Counts a handshake that whoever listens refused before [`crate::PipeManager::open`] saw it.
+    pub fn count_refused(&self, status: u16) {
+        self.metrics().refused(status);
+    }
+
     /// Adds everything the gateway counts to a registry; names get the registry's prefix.
     pub fn register_metrics(&self, registry: &mut Registry) {
         let metrics = self.metrics();
         registry.register("pipes_opened", "Pipes opened", metrics.opened.clone());
         registry.register(
             "handshakes_refused",
-            "Handshakes answered with an HTTP status instead of 101",
+            "Requests answered with an HTTP status instead of 101",
             metrics.refused.clone(),
         );
         registry.register(

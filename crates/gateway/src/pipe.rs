@@ -4,6 +4,8 @@
 //! write, and the idle task holds no buffer. Each turn, in this order: what others ask, the dial,
 //! backend to client, client to backend, the clock.
 
+mod receipt;
+
 use std::{
     pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -20,6 +22,7 @@ use tokio::{
     time::Sleep,
 };
 
+use self::receipt::Receipt;
 use crate::{
     clock,
     dial::{Leg, LegError},
@@ -35,14 +38,11 @@ use crate::{
 pub struct PersistentPipe<S> {
     client: Option<ByteSocket<S>>,
     leg: Option<LegSocket>,
-    dial: Option<Dial>,
+    redial: Option<Box<Redial>>,
     relay: Relay,
     handle: Arc<PipeHandle>,
     route: Arc<Route>,
-    /// Held while this pipe's oldest message is suspected of ending backends.
-    alone: Option<OwnedSemaphorePermit>,
     timer: Option<Pin<Box<Sleep>>>,
-    buffered: usize,
 }
 
 /// How a pipe ended, for whoever ran it.
@@ -64,12 +64,22 @@ pub struct PipeEnd {
     pub duration: Duration,
 }
 
-type Dial =
-    Pin<Box<dyn Future<Output = (Result<Leg, LegError>, Option<OwnedSemaphorePermit>)> + Send>>;
+/// What a pipe holds that has lost a leg.
+enum Redial {
+    /// A dial is under way.
+    Under(Dial),
+    /// A leg is up, and the pipe's oldest message is suspected of ending backends: as long as this
+    /// is held no other such pipe of the pool has one.
+    Alone(OwnedSemaphorePermit),
+}
+
+type Dial = Pin<Box<dyn Future<Output = Dialled> + Send>>;
+type Dialled = (Result<Leg, LegError>, Option<OwnedSemaphorePermit>);
 
 struct LegSocket {
     socket: ByteSocket<TcpStream>,
     guard: SessionGuard,
+    receipt: Receipt,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
@@ -89,13 +99,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
         let mut pipe = Self {
             client: Some(ByteSocket::new(stream)),
             leg: None,
-            dial: None,
+            redial: None,
             relay,
             handle,
             route,
-            alone: None,
             timer: None,
-            buffered: 0,
         };
         pipe.take_leg(leg.stream, leg.guard);
         pipe
@@ -173,19 +181,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
     /// Dials where a leg is wanted; gives whether one has come.
     fn poll_dial(&mut self, cx: &mut Context<'_>, now: Time) -> bool {
         let Some(wish) = self.relay.dial_wish() else {
-            self.dial = None;
+            self.redial.take_if(|redial| matches!(**redial, Redial::Under(_)));
             return false;
         };
         if self.leg.is_some() {
             return false;
         }
-        if self.dial.is_none() {
-            self.dial = Some(self.begin_dial(wish));
-        }
-        let Some(dial) = &mut self.dial else { return false };
-        let Poll::Ready((outcome, alone)) = dial.as_mut().poll(cx) else { return false };
-        self.dial = None;
-        self.alone = alone;
+        let mut dial = match self.redial.take().map(|redial| *redial) {
+            Some(Redial::Under(dial)) => dial,
+            Some(Redial::Alone(held)) => self.begin_dial(wish, Some(held)),
+            None => self.begin_dial(wish, None),
+        };
+        let Poll::Ready((outcome, alone)) = dial.as_mut().poll(cx) else {
+            self.redial = Some(Box::new(Redial::Under(dial)));
+            return false;
+        };
+        self.redial = alone.map(|alone| Box::new(Redial::Alone(alone)));
+        self.take_dialled(now, outcome);
+        true
+    }
+
+    fn take_dialled(&mut self, now: Time, outcome: Result<Leg, LegError>) {
         match outcome {
             Ok(leg) => {
                 self.relay.handle_leg_up(now, LegUp { received: leg.welcome.client_received });
@@ -200,10 +216,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
                 self.relay.handle_dial_failed(now, failure);
             }
         }
-        true
     }
 
-    fn begin_dial(&mut self, wish: DialWish) -> Dial {
+    fn begin_dial(&self, wish: DialWish, held: Option<OwnedSemaphorePermit>) -> Dial {
         let plan = LegPlan {
             handle: self.handle.clone(),
             leg: u64::from(self.relay.tally().legs) + 1,
@@ -211,7 +226,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
             server_count: self.relay.server_count(),
         };
         let route = self.route.clone();
-        let held = self.alone.take();
         Box::pin(async move {
             let alone = match (wish.alone, held) {
                 (false, _) => None,
@@ -228,7 +242,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
         if !guard.is_wanted() {
             self.relay.handle_move(clock::now());
         }
-        self.leg = Some(LegSocket { socket: ByteSocket::new(stream), guard });
+        self.leg =
+            Some(LegSocket { socket: ByteSocket::new(stream), guard, receipt: Receipt::default() });
     }
 
     fn read_leg(&mut self, cx: &mut Context<'_>, now: Time) -> bool {
@@ -241,16 +256,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
             Poll::Pending => false,
             Poll::Ready(Ok(count)) if count > 0 => true,
             Poll::Ready(end) => {
-                self.lose_leg(now, end.is_ok());
+                let Poll::Ready(clean) = self.poll_clean(cx, end.is_ok()) else { return false };
+                self.lose_leg(now, clean);
                 true
             }
+        }
+    }
+
+    /// Whether the backend took everything before it ended; ready at once if nothing hangs on it.
+    fn poll_clean(&mut self, cx: &mut Context<'_>, in_order: bool) -> Poll<bool> {
+        match &mut self.leg {
+            Some(leg) if in_order && self.relay.is_confirmed_by_end() => {
+                leg.receipt.poll(&mut leg.socket, cx)
+            }
+            _ => Poll::Ready(false),
         }
     }
 
     fn lose_leg(&mut self, now: Time, clean: bool) {
         if let Some(leg) = self.leg.take() {
             self.handle.backend.store(0, Relaxed);
-            leg.guard.ended();
+            if !self.relay.has_left_leg() {
+                leg.guard.ended();
+            }
             self.relay.handle_leg_end(now, clean);
         }
     }
@@ -372,16 +400,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
 
     fn settle_accounts(&mut self, now: Time) {
         let buffered = self.relay.charged();
-        self.route.gateway.account(self.buffered, buffered);
-        self.buffered = buffered;
+        self.route.gateway.account(self.handle.buffered(), buffered);
         self.handle.show(&self.relay, buffered);
         let over = buffered > BUFFERED_ALWAYS && self.route.gateway.is_over_budget();
         self.relay.handle_pause(now, over);
         if over && self.relay.is_waiting() {
             self.route.gateway.shed_largest();
         }
-        if self.alone.is_some() && !self.relay.is_suspect() {
-            self.alone = None;
+        if self.redial.is_some() && !self.relay.is_suspect() {
+            self.redial.take_if(|redial| matches!(**redial, Redial::Alone(_)));
         }
         for note in self.relay.take_notes() {
             self.log(&note);
@@ -394,7 +421,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
         match note {
             Note::LegLost { loss, code, unconfirmed } => {
                 let how = loss.as_str();
-                tracing::info!(pipe, route, how, code, unconfirmed, "backend lost, client kept");
+                tracing::debug!(pipe, route, how, code, unconfirmed, "backend lost, client kept");
             }
             Note::BackendBrokeRules { reason } => {
                 tracing::warn!(pipe, route, reason, "backend broke the WebSocket protocol");
@@ -459,7 +486,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Future for Running<S> {
 
 impl<S> Drop for PersistentPipe<S> {
     fn drop(&mut self) {
-        self.route.gateway.account(self.buffered, 0);
+        self.route.gateway.account(self.handle.buffered(), 0);
         self.route.gateway.forget(&self.handle, self.relay.tally());
     }
 }

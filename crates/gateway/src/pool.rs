@@ -364,8 +364,15 @@ impl SessionGuard {
     }
 
     /// Gives the session back and says that the backend ended it: it is chosen last for a while.
+    ///
+    /// Only the first of many such sessions is logged: where thousands end at once, a line for each
+    /// would keep the threads that are to dial waiting for whoever reads the log.
     pub fn ended(self) {
-        self.pool.lock().backends.leg_lost(self.id, clock::now());
+        let is_first = self.pool.lock().backends.leg_lost(self.id, clock::now());
+        if is_first && let Some(endpoint) = self.pool.endpoint(self.id) {
+            let (pool, backend) = (self.pool.name(), endpoint.url());
+            tracing::info!(pool, %backend, "backend ends sessions, clients are kept");
+        }
     }
 }
 

@@ -86,7 +86,10 @@ impl PipeManager {
         let upgrade = hyper::upgrade::on(&mut request);
         let opened = match judged(&request) {
             Ok(request) => self.open(request, client).await,
-            Err(refusal) => Err(refusal),
+            Err(refusal) => {
+                self.gateway().count_refused(refusal.status);
+                Err(refusal)
+            }
         };
         match opened {
             Ok(opened) => {

@@ -1,6 +1,6 @@
 //! A route: its rules, its pool, and the gateway it belongs to.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use everwire_proto::ws::upgrade::{Forwarded, Progress, Refusal, UpgradeRequest};
 
@@ -36,11 +36,12 @@ impl Route {
         &self,
         request: &UpgradeRequest,
         forwarded: &Forwarded,
+        client: IpAddr,
         session: u128,
     ) -> Result<Leg, Refusal> {
         let session = session_name(session);
         let progress = Progress { session: &session, leg: 1, client_next: 1, server_count: 0 };
-        dial::dial_first(&self.pool, request, &self.order(forwarded, progress)).await
+        dial::dial_first(&self.pool, request, &self.order(forwarded, client, progress)).await
     }
 
     /// Dials a later one, for as long as it takes.
@@ -52,13 +53,18 @@ impl Route {
             client_next: plan.client_next,
             server_count: plan.server_count,
         };
-        let order = self.order(&plan.handle.forwarded, progress);
+        let order = self.order(&plan.handle.forwarded, plan.handle.client.ip(), progress);
         dial::dial_again(&self.pool, &plan.handle.agreed, &order).await
     }
 
-    fn order<'a>(&self, forwarded: &'a Forwarded, progress: Progress<'a>) -> Order<'a> {
+    fn order<'a>(
+        &self,
+        forwarded: &'a Forwarded,
+        client: IpAddr,
+        progress: Progress<'a>,
+    ) -> Order<'a> {
         let counting = self.config.delivery == Delivery::ExactlyOnce;
-        Order { forwarded, progress, affinity: None, counting }
+        Order { forwarded, client, progress, affinity: None, counting }
     }
 }
 

@@ -165,6 +165,15 @@ impl Hub {
         self.0.stop.cancel();
     }
 
+    /// Ready once the hub has been stopped and every connection has ended.
+    pub async fn stopped(&self) {
+        self.0.stop.cancelled().await;
+        for shard in &self.0.shards {
+            shard.tasks.close();
+            shard.tasks.wait().await;
+        }
+    }
+
     pub(crate) fn config(&self) -> &HubConfig {
         &self.0.config
     }

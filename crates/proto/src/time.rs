@@ -41,7 +41,8 @@ impl Add<Duration> for Time {
 
     /// Rounds a fraction of a millisecond up, so that a deadline is never early.
     fn add(self, wait: Duration) -> Self {
-        let millis = wait.as_nanos().div_ceil(1_000_000);
-        Self(self.0.saturating_add(u64::try_from(millis).unwrap_or(u64::MAX)))
+        let fraction = u64::from(wait.subsec_nanos().div_ceil(1_000_000));
+        let millis = wait.as_secs().saturating_mul(1000).saturating_add(fraction);
+        Self(self.0.saturating_add(millis))
     }
 }

@@ -227,6 +227,10 @@ fn read(tree: BTreeMap<String, Node>, mistakes: &mut Mistakes) -> Config {
     if let Some(node) = top.take("admin") {
         read_admin(node, &mut config.admin, top.mistakes());
     }
+    if config.admin.listen.port() != 0 && config.listen.contains(&config.admin.listen) {
+        let what = format!("{} is the admin API's address too; take another", config.admin.listen);
+        top.contradict(&["listen", "admin"], what);
+    }
     if let Some(node) = top.take("limits") {
         read_limits(node, &mut config.limits, top.mistakes());
     }

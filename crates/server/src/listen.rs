@@ -88,9 +88,12 @@ impl Listeners {
                 started.running.clone(),
             );
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let thread = thread::Builder::new()
-                .name(format!("shard-{index}"))
-                .spawn(move || runtime.block_on(shard.run(listeners)))?;
+            let thread =
+                thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
+                    runtime.block_on(shard.run(listeners));
+                    // A name that is being resolved does not hold up the end.
+                    runtime.shutdown_background();
+                })?;
             started.threads.push(thread);
         }
         Ok(started)

@@ -22,8 +22,6 @@ pub(crate) struct Metrics {
     pub(crate) accept_errors: Counter,
     /// Clients that sent no whole request head in time.
     pub(crate) head_timeouts: Counter,
-    /// Requests that did not become a session.
-    pub(crate) refused: Counter,
     registry: Registry,
 }
 
@@ -38,7 +36,6 @@ impl Metrics {
             turned_away: Counter::default(),
             accept_errors: Counter::default(),
             head_timeouts: Counter::default(),
-            refused: Counter::default(),
             registry,
         };
         metrics.register();
@@ -67,11 +64,6 @@ impl Metrics {
             "head_timeouts",
             "Clients without a whole request in time",
             self.head_timeouts.clone(),
-        );
-        registry.register(
-            "refused",
-            "Requests that did not become a session",
-            self.refused.clone(),
         );
     }
 }

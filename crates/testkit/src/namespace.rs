@@ -2,11 +2,16 @@
 //! vanish without an error, as they do in a partition.
 
 use std::{
-    net::Ipv4Addr,
+    fs::File,
+    io,
+    net::{Ipv4Addr, TcpListener},
+    os::fd::AsFd,
     path::{Path, PathBuf},
     process::{self, Command},
     sync::atomic::{AtomicU32, Ordering},
 };
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// A namespace and its link. Dropping it removes both.
 #[derive(Debug)]
@@ -48,6 +53,27 @@ impl Namespace {
     /// Packets pass again.
     pub fn link_up(&self) {
         self.link(&["-n", &self.name, "link", "set", &self.inner(), "up"]);
+    }
+
+    /// Packets from the outside vanish from here on; those from the inside still pass.
+    pub fn deafen(&self) {
+        let (outer, inside) = (self.outer(), self.inside().to_string());
+        let nobody = ["lladdr", "02:00:00:00:00:01", "nud", "permanent"];
+        self.link(&[&["neighbour", "replace", &inside, "dev", &outer][..], &nobody].concat());
+    }
+
+    /// A port inside, for a peer that the test itself plays.
+    pub fn listener(&self) -> TcpListener {
+        let namespace = Path::new("/run/netns").join(&self.name);
+        let inside = self.inside();
+        // A socket stays in the namespace that its thread was in.
+        let bind = move || {
+            let network = Some(LinkNameSpaceType::Network);
+            move_into_link_name_space(File::open(namespace)?.as_fd(), network)?;
+            TcpListener::bind((inside, 0))
+        };
+        let bound: io::Result<TcpListener> = std::thread::spawn(bind).join().expect("no panic");
+        bound.expect("a port inside can be had")
     }
 
     /// The words that run a command inside, to be put before it.

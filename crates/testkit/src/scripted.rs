@@ -23,6 +23,7 @@ use tokio::{
 
 use crate::{
     loopback::unique_address,
+    namespace::Namespace,
     wait::{SOON, soon, until_equal, within},
 };
 
@@ -268,6 +269,13 @@ impl Listener {
     pub async fn bind_at(address: SocketAddr) -> Self {
         let listener = TcpListener::bind(address).await;
         Self { listener: listener.unwrap_or_else(|error| panic!("bind {address}: {error}")) }
+    }
+
+    /// Listens inside a namespace.
+    pub fn within(namespace: &Namespace) -> Self {
+        let listener = namespace.listener();
+        listener.set_nonblocking(true).expect("a listener has options");
+        Self { listener: TcpListener::from_std(listener).expect("a runtime takes a listener") }
     }
 
     /// Where it listens.

@@ -1,6 +1,7 @@
 //! What a weak implementation would get wrong, one promise a test.
 
 mod bulk;
+mod choice;
 mod confirmation;
 mod durable;
 mod foreign_stacks;

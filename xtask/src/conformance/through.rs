@@ -109,7 +109,9 @@ impl Through {
 }
 
 /// The gateway's configuration. Towards Autobahn as a backend no close code means "restarted",
-/// since its cases close with every code there is and the client must see each.
+/// since its cases close with every code there is and the client must see each. Where backends
+/// are replaced, a move must end before Autobahn has waited its half second for an echo: with the
+/// usual `drain_quiet`, just as long, a case that begins with a move would fail by chance.
 fn everwire(
     leg: Leg,
     listen: SocketAddr,
@@ -120,9 +122,10 @@ fn everwire(
     let backends: Vec<_> = servers.iter().map(|server| format!("\"ws://{server}\"")).collect();
     let goodbyes =
         if leg == Leg::Backend { "restart_codes = []\noutage_max = \"0s\"\n" } else { "" };
+    let quiet = if servers.len() > 1 { "drain_quiet = \"100ms\"\n" } else { "" };
     format!(
         "listen = \"{listen}\"\n{admin}[pools.{POOL}]\nbackends = [{backends}]\n\
-         [[routes]]\npath = \"/\"\npool = \"{POOL}\"\n{goodbyes}",
+         [[routes]]\npath = \"/\"\npool = \"{POOL}\"\n{goodbyes}{quiet}",
         backends = backends.join(", "),
     )
 }

@@ -83,3 +83,51 @@ fn a_client_that_is_never_answered_again_is_silent_to_its_last_question() {
     let unanswered: Vec<_> = (1..=10).map(|number| (What::Sent, number, 0)).collect();
     assert_eq!(check(&unanswered).silences.at(1.0), Some(9.0));
 }
+
+/// Events as `(what, client, backend, at)`, of a backend 0 that ends at 10.
+fn check_silences(events: &[(What, u32, u64, u64)]) -> Vec<u64> {
+    let record = |&(what, client, backend, at): &(What, u32, u64, u64)| Record {
+        at,
+        what,
+        client,
+        number: at,
+        leg: backend << BACKEND_SHIFT,
+        leg_number: at,
+    };
+    let mut records: Vec<Record> = events.iter().map(record).collect();
+    let mut silences = silences_after(&mut records, 0, 10, 1000);
+    silences.sort_unstable();
+    silences
+}
+
+/// Two clients of backend 0 that are back at 20 and at 30.
+const BACK: [(What, u32, u64, u64); 6] = [
+    (What::Got, 1, 0, 1),
+    (What::Got, 2, 0, 1),
+    (What::Sent, 1, 0, 9),
+    (What::Got, 1, 1, 20),
+    (What::Sent, 2, 0, 12),
+    (What::Got, 2, 1, 30),
+];
+
+#[test]
+fn silence_is_that_of_the_clients_of_the_backend_that_ended() {
+    assert_eq!(check_silences(&BACK), [11, 18]);
+    let other = [(What::Got, 3, 1, 1), (What::Sent, 3, 1, 9), (What::Got, 3, 1, 500)];
+    assert_eq!(check_silences(&[&BACK[..], &other].concat()), [11, 18]);
+}
+
+#[test]
+fn a_wait_counts_as_silence_until_the_last_client_is_back_and_no_longer() {
+    let meanwhile = [(What::Sent, 1, 0, 29), (What::Got, 1, 1, 60)];
+    assert_eq!(check_silences(&[&BACK[..], &meanwhile].concat()), [18, 31]);
+    let later = [(What::Sent, 1, 0, 31), (What::Got, 1, 1, 90)];
+    assert_eq!(check_silences(&[&BACK[..], &later].concat()), [11, 18]);
+}
+
+#[test]
+fn a_client_that_is_not_back_is_waited_for_as_long_as_is_allowed() {
+    let gone = [(What::Got, 3, 0, 1), (What::Sent, 3, 0, 15), (What::Sent, 3, 0, 2000)];
+    let other = [(What::Sent, 1, 0, 1005), (What::Got, 1, 1, 1105)];
+    assert_eq!(check_silences(&[&BACK[..], &gone, &other].concat()), [18, 100, 1985]);
+}

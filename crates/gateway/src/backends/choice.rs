@@ -17,8 +17,11 @@ enum Tier {
     Normal,
     /// Failing, a probe is due.
     Probe,
-    /// Has just ended a leg.
+    /// Has ended a leg not long ago.
     Leaving,
+    /// Has ended a leg a moment ago. Without its sessions it is the least loaded of all that have
+    /// ended one: where several are replaced in turn, all would go to the one that is dead.
+    Ending,
     /// Down, says the active check.
     Down,
     /// Failing, no probe is due.
@@ -129,6 +132,7 @@ fn tier(standing: Standing) -> Tier {
         Standing::Well | Standing::Due { recheck: true } => Tier::Normal,
         Standing::Due { recheck: false } => Tier::Probe,
         Standing::Leaving => Tier::Leaving,
+        Standing::Ending => Tier::Ending,
         Standing::Down => Tier::Down,
         Standing::NotBefore(_) => Tier::Waiting,
     }

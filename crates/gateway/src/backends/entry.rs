@@ -53,8 +53,10 @@ pub(super) enum Standing {
         /// Whether it has not been looked at for long.
         recheck: bool,
     },
-    /// It has just ended a leg.
+    /// It has ended a leg not long ago.
     Leaving,
+    /// It has ended a leg a moment ago, and is likely to be ending them all.
+    Ending,
     /// The active check says that it is down.
     Down,
     /// It is failing and not to be probed before this time.
@@ -108,8 +110,11 @@ impl Entry {
         if let Some(standing) = self.failing_standing(now) {
             return standing;
         }
-        let leaving = |lost: Time| now.saturating_since(lost) < LEAVING_TIME;
-        if self.leg_lost_at.is_some_and(leaving) { Standing::Leaving } else { Standing::Well }
+        match self.leg_lost_at.map(|lost| now.saturating_since(lost)) {
+            Some(ago) if ago < ENDING_TIME => Standing::Ending,
+            Some(ago) if ago < LEAVING_TIME => Standing::Leaving,
+            _ => Standing::Well,
+        }
     }
 
     fn failing_standing(&self, now: Time) -> Option<Standing> {
@@ -166,10 +171,12 @@ impl Entry {
         }
     }
 
-    /// Forgets that the backend was failing.
+    /// Forgets that the backend was failing, and the legs it ended before that: who answers after
+    /// having failed is not who said goodbye.
     pub(super) fn recover(&mut self) {
         if self.failing.take().is_some() {
             self.spell += 1;
+            self.leg_lost_at = None;
         }
     }
 
@@ -223,6 +230,10 @@ fn back_off(least: Duration, most: Duration, doublings: u32, roll: u32) -> Durat
     let half = grown / 2;
     half + half.mul_f64(f64::from(roll) / f64::from(u32::MAX))
 }
+
+/// How long a backend that has ended a leg comes even after others that have: the legs of one that
+/// dies end within this time, and the next one is not replaced sooner.
+const ENDING_TIME: Duration = Duration::from_millis(500);
 
 /// The wait after the second failure in a row: long enough that a probe costs nothing, short
 /// enough that nobody notices it in an outage.

@@ -78,6 +78,7 @@ fn failed() -> Outcome {
 
 const A: BackendId = BackendId(1);
 const B: BackendId = BackendId(2);
+const C: BackendId = BackendId(3);
 
 #[test]
 fn sessions_are_spread_by_weight() {
@@ -261,7 +262,8 @@ fn a_failing_backend_is_left_alone_while_another_is_well() {
 fn a_backend_that_has_just_ended_a_leg_is_chosen_last() {
     let mut sim = Sim::new(Balance::LeastSessions, 2);
     assert_eq!(sim.open(), A);
-    sim.backends.leg_lost(A, sim.now);
+    assert!(sim.backends.leg_lost(A, sim.now));
+    assert!(!sim.backends.leg_lost(A, sim.now), "not the first of its legs");
     sim.backends.session_ended(A);
     for _ in 0..5 {
         assert_eq!(sim.open(), B);
@@ -273,6 +275,29 @@ fn a_backend_that_has_just_ended_a_leg_is_chosen_last() {
     sim.backends.leg_lost(A, sim.now);
     sim.backends.leg_lost(B, sim.now);
     sim.open();
+}
+
+#[test]
+fn of_backends_that_are_replaced_in_turn_the_dead_one_is_chosen_last() {
+    let mut sim = Sim::new(Balance::LeastSessions, 3);
+    for id in [A, B, C] {
+        sim.pass(600);
+        sim.backends.leg_lost(id, sim.now);
+    }
+    let legs: Vec<BackendId> = (0..6).map(|_| sim.open()).collect();
+    assert_eq!(legs, [A, B, A, B, A, B]);
+    sim.pass(500);
+    assert_eq!(sim.open(), C, "no later than others that have ended legs");
+}
+
+#[test]
+fn a_backend_that_answers_after_failing_is_an_ordinary_one_again() {
+    let mut sim = Sim::new(Balance::LeastSessions, 1);
+    sim.backends.leg_lost(A, sim.now);
+    sim.fail();
+    assert_eq!(sim.open(), A);
+    sim.backends.add(config(2)).expect("new");
+    assert_eq!([sim.open(), sim.open()], [B, A]);
 }
 
 #[test]

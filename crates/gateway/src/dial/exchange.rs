@@ -61,6 +61,7 @@ pub(super) async fn open(
     let key = LegKey::new(rand::random());
     let request = LegRequest {
         forwarded: order.forwarded,
+        client: order.client,
         fixed_path: endpoint.url().path(),
         key,
         offer,

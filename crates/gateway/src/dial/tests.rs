@@ -39,7 +39,7 @@ impl Client {
         lines.extend_from_slice(extra);
         let head = format!("{}\r\n\r\n", lines.join("\r\n"));
         let request = UpgradeRequest::parse(head.as_bytes()).expect("a good request");
-        let forwarded = Forwarded::new(&request, [192, 0, 2, 7].into(), Scheme::Http);
+        let forwarded = Forwarded::new(&request, Scheme::Http);
         let pool = Pool::new("chat", PoolConfig { backends, ..PoolConfig::default() });
         Self { request, forwarded, pool, counting: false }
     }
@@ -47,7 +47,13 @@ impl Client {
     fn order(&self, leg: u64) -> Order<'_> {
         let progress = Progress { session: "s-1", leg, client_next: 1, server_count: 0 };
         let Self { forwarded, counting, .. } = self;
-        Order { forwarded, progress, affinity: None, counting: *counting }
+        Order {
+            forwarded,
+            client: [192, 0, 2, 7].into(),
+            progress,
+            affinity: None,
+            counting: *counting,
+        }
     }
 
     async fn first(&self) -> Result<Leg, Refusal> {

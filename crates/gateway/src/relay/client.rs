@@ -1,5 +1,7 @@
 //! The states of a pipe's client.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use everwire_proto::{time::Time, ws::close::Close};
@@ -22,15 +24,25 @@ pub(super) enum State {
     /// Messages flow.
     Open,
     /// The client has sent its Close; its messages go first, whether or not it waits.
-    Closing { close: Close, present: bool },
+    Closing { close: Box<Close>, present: bool },
     /// The socket is gone; messages that came whole are still delivered.
     Lost { why: Why },
-    /// We have sent our Close and wait for the client's, from the moment that ours is written.
-    Dismissed { written: Option<Time>, patience_millis: u64 },
+    /// We have sent our Close and wait for the client's.
+    Dismissed(Box<Dismissal>),
     /// Both have said goodbye: we have ended our half and wait for the client to end its own.
     Parting { since: Time },
     /// There is no socket any more.
     Gone,
+}
+
+/// Our Close to the client, on its way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Dismissal {
+    pub(super) since: Time,
+    /// When the last of it was written.
+    pub(super) written: Option<Time>,
+    /// How long from then on the client may take to answer.
+    pub(super) patience: Duration,
 }
 
 impl Client {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    CLOSE_TIMEOUT, CloseCode, End, Leaving, LeavingReason, Leg, PARTING_TIMEOUT, Relay, State,
-    Time, Violation, Who, Why, write_close,
+    CLOSE_TIMEOUT, CloseCode, Dismissal, End, Leaving, LeavingReason, Leg, PARTING_TIMEOUT, Relay,
+    State, Time, Violation, Who, Why, write_close,
 };
 use everwire_proto::{
     session::outbox::Outbox,
@@ -25,7 +25,7 @@ impl Relay {
     pub(super) fn refuse_client(&mut self, now: Time, why: Why, violation: Violation) {
         self.up.abandon_open();
         let end = End::new(Who::Client, why, violation.code, violation.reason);
-        self.dismiss(&end.close, PARTING_TIMEOUT, true);
+        self.dismiss(now, &end.close, PARTING_TIMEOUT, true);
         self.client.state = State::Parting { since: now };
         if self.end.is_none() {
             self.refusal(now, end);
@@ -37,7 +37,7 @@ impl Relay {
         if self.up.is_all_confirmed() {
             self.end_leg_of(now, &end);
         }
-        self.end = Some(end);
+        self.end = Some(Box::new(end));
     }
 
     /// The client's socket is gone, or given up.
@@ -50,7 +50,7 @@ impl Relay {
             }
             State::Closing { present, .. } => *present = false,
             State::Lost { .. } => {}
-            State::Dismissed { .. } | State::Parting { .. } | State::Gone => {
+            State::Dismissed(_) | State::Parting { .. } | State::Gone => {
                 self.client.state = State::Gone;
             }
         }
@@ -66,16 +66,16 @@ impl Relay {
             let answers = matches!(self.client.state, State::Closing { .. });
             // A client that has sent its Close owes nothing more once it has ours.
             let patience = if answers { Duration::ZERO } else { CLOSE_TIMEOUT };
-            self.dismiss(&end.close, patience, urgent);
+            self.dismiss(now, &end.close, patience, urgent);
         } else {
             self.client.state = State::Gone;
         }
         self.end_leg_of(now, &end);
-        self.end = Some(end);
+        self.end = Some(Box::new(end));
     }
 
     /// Queues our Close for the client; `urgent` puts it before messages that wait.
-    fn dismiss(&mut self, close: &Close, patience: Duration, urgent: bool) {
+    fn dismiss(&mut self, now: Time, close: &Close, patience: Duration, urgent: bool) {
         let down = &mut self.down;
         down.close_to_client();
         if urgent {
@@ -83,8 +83,8 @@ impl Relay {
         } else {
             down.output.push_last(&down.outbox, |to| write_close(to, None, close));
         }
-        self.client.state =
-            State::Dismissed { written: None, patience_millis: patience.as_millis() as u64 };
+        let dismissal = Dismissal { since: now, written: None, patience };
+        self.client.state = State::Dismissed(Box::new(dismissal));
     }
 
     /// Closes the leg of a pipe that ends.
@@ -121,10 +121,9 @@ impl Relay {
     /// After our Close only the client's own matters.
     pub(super) fn handle_late_client_data(&mut self, now: Time, mut bytes: &[u8]) {
         let mut void = Outbox::default();
-        while let Ok(Some(event)) = self.up.intake.next(&mut bytes, &mut void, &self.limits) {
+        while let Ok(Some(event)) = self.up.intake.next(&mut bytes, &mut void, &self.limits()) {
             void.release_through(u64::MAX);
-            if matches!(event, Event::Close(_))
-                && matches!(self.client.state, State::Dismissed { .. })
+            if matches!(event, Event::Close(_)) && matches!(self.client.state, State::Dismissed(_))
             {
                 self.client.state = State::Parting { since: now };
             }
@@ -176,12 +175,13 @@ impl Relay {
     /// The client's part of the closing handshake goes on as its output is written.
     pub(super) fn settle_farewell(&mut self, now: Time) {
         let idle = || self.down.output.is_idle(&self.down.outbox);
-        match &self.client.state {
-            State::Dismissed { written: None, patience_millis } if idle() => {
-                self.client.state = match *patience_millis {
-                    0 => State::Parting { since: now },
-                    patience_millis => State::Dismissed { written: Some(now), patience_millis },
-                };
+        match &mut self.client.state {
+            State::Dismissed(dismissal) if dismissal.written.is_none() && idle() => {
+                if dismissal.patience.is_zero() {
+                    self.client.state = State::Parting { since: now };
+                } else {
+                    dismissal.written = Some(now);
+                }
             }
             State::Lost { .. } | State::Closing { present: false, .. } if self.end.is_some() => {
                 self.client.state = State::Gone;

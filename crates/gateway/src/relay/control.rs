@@ -38,8 +38,12 @@ impl Masks {
 /// Every Ping is answered as long as the peer takes the answers; beyond [`PONGS_MAX`] bytes of
 /// waiting control frames only the latest is, as RFC 6455 section 5.5.3 permits.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct Pongs {
-    latest: Option<ControlPayload>,
+pub(super) struct Pongs(Option<Box<Owed>>);
+
+/// The Pong that waits for room, and how many Pings it stands for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Owed {
+    latest: ControlPayload,
     skipped: u32,
 }
 
@@ -58,12 +62,12 @@ impl Pongs {
     ) -> Result<(), PingFlood> {
         if output.control_waiting() < PONGS_MAX {
             write_pong(&payload, output, outbox, mask);
-            self.skipped = 0;
+            self.0 = None;
             return Ok(());
         }
-        self.latest = Some(payload);
-        self.skipped = self.skipped.saturating_add(1);
-        if self.skipped > SKIPPED_MAX { Err(PingFlood) } else { Ok(()) }
+        let skipped = self.0.as_ref().map_or(0, |owed| owed.skipped).saturating_add(1);
+        self.0 = Some(Box::new(Owed { latest: payload, skipped }));
+        if skipped > SKIPPED_MAX { Err(PingFlood) } else { Ok(()) }
     }
 
     /// Sends the Pong that waited for room, if there is room.
@@ -73,11 +77,11 @@ impl Pongs {
         outbox: &Outbox,
         mask: impl FnOnce() -> Option<Mask>,
     ) {
-        if output.control_waiting() < PONGS_MAX
-            && let Some(payload) = self.latest.take()
+        if self.0.is_some()
+            && output.control_waiting() < PONGS_MAX
+            && let Some(owed) = self.0.take()
         {
-            write_pong(&payload, output, outbox, mask());
-            self.skipped = 0;
+            write_pong(&owed.latest, output, outbox, mask());
         }
     }
 }

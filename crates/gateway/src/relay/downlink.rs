@@ -19,7 +19,6 @@ pub(super) struct Downlink {
     pub(super) output: Output,
     /// Answers to restored messages, which the client has already.
     swallow: Option<Box<Swallow>>,
-    deflate: bool,
 }
 
 /// Messages that are read and not passed on.
@@ -37,7 +36,6 @@ impl Downlink {
             output: Output::new(&outbox),
             outbox,
             swallow: None,
-            deflate,
         }
     }
 
@@ -60,7 +58,7 @@ impl Downlink {
 
     /// A leg has begun; its first `swallow` messages are not for the client.
     pub(super) fn begin_leg(&mut self, swallow: u32) {
-        self.intake = Intake::new(Sender::Server, self.deflate);
+        self.intake = self.intake.anew();
         if swallow > 0 && self.swallow.is_none() {
             self.swallow = Some(Box::new(Swallow { left: swallow, outbox: Outbox::default() }));
         }
@@ -105,7 +103,7 @@ impl Downlink {
         if !cut {
             self.outbox.abort();
         }
-        self.intake = Intake::new(Sender::Server, self.deflate);
+        self.intake = self.intake.anew();
         cut
     }
 

@@ -90,7 +90,7 @@ impl End {
         let abnormal = Close { code: Some(CloseCode::ABNORMAL), reason: "".into() };
         match state {
             State::Closing { close, .. } => {
-                Self { who: Who::Client, why: Why::Goodbye, close: close.clone() }
+                Self { who: Who::Client, why: Why::Goodbye, close: (**close).clone() }
             }
             State::Lost { why } => Self { who: Who::Client, why: *why, close: abnormal },
             _ => Self { who: Who::Client, why: Why::Vanished, close: abnormal },

@@ -19,13 +19,13 @@ pub(super) struct Heartbeat {
     asked: Option<Time>,
     /// Since when the peer takes no more bytes although some wait.
     refusing: Option<Time>,
-    listening: bool,
-    listening_since: Time,
+    /// Since when we have been reading without a pause; `None` while we do not.
+    listening: Option<Time>,
 }
 
 impl Heartbeat {
     pub(super) const fn new(now: Time) -> Self {
-        Self { sign: now, asked: None, refusing: None, listening: true, listening_since: now }
+        Self { sign: now, asked: None, refusing: None, listening: Some(now) }
     }
 
     /// Bytes came from the peer.
@@ -55,6 +55,11 @@ impl Heartbeat {
         self.asked = None;
     }
 
+    /// Since when bytes wait of which the peer takes none.
+    pub(super) const fn refusing_since(&self) -> Option<Time> {
+        self.refusing
+    }
+
     /// Whether bytes wait that the peer does not take.
     pub(super) const fn is_refusing(&self) -> bool {
         self.refusing.is_some()
@@ -62,28 +67,34 @@ impl Heartbeat {
 
     /// Whether we read from the peer; its clocks begin anew when we do again.
     pub(super) const fn listen(&mut self, now: Time, listening: bool) {
-        if listening && !self.listening {
-            self.sign = now;
-            self.listening_since = now;
+        match (listening, self.listening) {
+            (true, None) => {
+                self.sign = now;
+                self.listening = Some(now);
+            }
+            (true, Some(_)) => {}
+            (false, _) => self.listening = None,
         }
-        self.listening = listening;
+    }
+
+    /// Whether we read from the peer.
+    pub(super) const fn is_listening(&self) -> bool {
+        self.listening.is_some()
     }
 
     /// Since when we have been reading without a pause; `None` while we do not.
-    pub(super) fn listening_since(&self) -> Option<Time> {
-        self.listening.then_some(self.listening_since)
+    pub(super) const fn listening_since(&self) -> Option<Time> {
+        self.listening
     }
 
     /// When the next Ping is due.
     pub(super) fn ask_at(&self, ping: &Ping) -> Option<Time> {
-        (self.listening && self.asked.is_none()).then(|| self.sign + ping.interval)
+        (self.listening.is_some() && self.asked.is_none()).then(|| self.sign + ping.interval)
     }
 
     /// When the peer is given up unless it gives a sign before.
     pub(super) fn hung_at(&self, ping: &Ping) -> Option<Time> {
-        if !self.listening {
-            return None;
-        }
+        self.listening?;
         let waiting = match (self.asked, self.refusing) {
             (Some(asked), Some(refusing)) => asked.min(refusing),
             (asked, refusing) => asked.or(refusing)?,

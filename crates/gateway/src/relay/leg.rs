@@ -67,6 +67,8 @@ pub(super) struct Moving {
 /// A leg that is being closed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Leaving {
+    pub(super) begun: Time,
+    /// Since when we have been reading from it.
     pub(super) since: Time,
     pub(super) reason: LeavingReason,
     /// Whether the backend has sent its Close too.

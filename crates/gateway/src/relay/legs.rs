@@ -12,7 +12,7 @@ impl Relay {
         if !matches!(self.leg, Leg::Wanted) {
             return;
         }
-        self.tally.legs += 1;
+        self.legs += 1;
         let trust = match (self.config.delivery, up.received) {
             (_, Some(_)) => Trust::Acks,
             (Delivery::AtMostOnce, None) => Trust::Written,
@@ -25,7 +25,7 @@ impl Relay {
             return self.finish(now, End::by_gateway(Why::OutOfStep, CloseCode::RESTART, reason));
         }
         let answered = self.config.restore.answers.min(self.accepted_messages());
-        let later = self.tally.legs > 1;
+        let later = self.legs > 1;
         self.down.begin_leg(if later && trust != Trust::Acks { answered } else { 0 });
         // A cooperating backend has its session: it counts what it is sent.
         if later && trust != Trust::Acks {
@@ -48,10 +48,10 @@ impl Relay {
         let urgent = self.is_marker_urgent();
         let Leg::Live(live) = &mut self.leg else { return };
         if live.greeting {
-            if self.up.marker.is_none() {
+            if !self.up.marker_waits {
                 self.up.mark(now);
             }
-            live.greeting = self.up.marker.is_none();
+            live.greeting = !self.up.marker_waits;
         } else if self.up.marker_due(urgent).is_some_and(|due| due <= now) {
             self.up.mark(now);
         }
@@ -75,7 +75,7 @@ impl Relay {
         if let Some(marker) = self.up.take_marker(payload)
             && self.up.trust == Trust::Markers
         {
-            self.confirm(now, marker.number, self.config.confirm_linger);
+            self.confirm(now, marker, self.config.confirm_linger);
         }
     }
 
@@ -101,19 +101,21 @@ impl Relay {
     /// A stack that sends data and has answered no Ping of this leg will not answer one.
     pub(super) fn notice_unconfirmable(&mut self, now: Time) {
         let Leg::Live(live) = &self.leg else { return };
-        let Some(marker) = &self.up.marker else { return };
+        let Some(marker_sent) = self.up.marker_sent() else { return };
         // A Pong may still be on its way behind data that we did not read.
         let Some(listening) = live.heartbeat.listening_since() else { return };
         let patience = self.config.ping.timeout;
-        if !live.ponged && !live.unconfirmable && now >= marker.sent.max(listening) + patience {
+        if !live.ponged && !live.unconfirmable && now >= marker_sent.max(listening) + patience {
             self.give_up_confirming(now);
         }
     }
 
     /// Whether the backend has sent data, and no Pong, well after the leg's first Ping.
     pub(super) fn is_deaf_to_pings(&self) -> bool {
-        let (Leg::Live(live), Some(marker)) = (&self.leg, &self.up.marker) else { return false };
-        let sends = live.heard_data.is_some_and(|heard| heard >= marker.sent + IN_FLIGHT);
+        let (Leg::Live(live), Some(sent)) = (&self.leg, self.up.marker_sent()) else {
+            return false;
+        };
+        let sends = live.heard_data.is_some_and(|heard| heard >= sent + IN_FLIGHT);
         sends && !live.ponged && !live.unconfirmable && !live.heartbeat.is_refusing()
     }
 
@@ -123,7 +125,7 @@ impl Relay {
         live.unconfirmable = true;
         live.heartbeat.excuse();
         self.outage = None;
-        self.up.marker = None;
+        self.up.marker_waits = false;
         if self.up.trust == Trust::Markers {
             self.up.trust = Trust::Written;
             let written = self.up.output.written();
@@ -225,22 +227,29 @@ impl Relay {
             self.up.output.push_close(&self.up.outbox, |to| write_close(to, mask, close));
         }
         let listening = self.may_read_leg();
-        self.leg =
-            Leg::Leaving(Leaving { since: now, reason, answered: false, code: 1006, listening });
+        self.leg = Leg::Leaving(Leaving {
+            begun: now,
+            since: now,
+            reason,
+            answered: false,
+            code: 1006,
+            listening,
+        });
     }
 
     /// The leg's socket is gone.
     pub(super) fn end_leg(&mut self, now: Time, clean: bool) {
+        let confirms = clean && self.is_confirmed_by_end();
         match std::mem::replace(&mut self.leg, Leg::None) {
             Leg::None => {}
             Leg::Wanted => self.leg = Leg::Wanted,
             Leg::Live(_) => self.lose_leg(now, Loss::Vanished, 1006),
             Leg::Cut(loss) => self.lose_leg(now, loss, 1006),
-            Leg::Leaving(leaving) => self.end_left_leg(now, &leaving, clean),
+            Leg::Leaving(leaving) => self.end_left_leg(now, &leaving, confirms),
         }
     }
 
-    fn end_left_leg(&mut self, now: Time, leaving: &Leaving, clean: bool) {
+    fn end_left_leg(&mut self, now: Time, leaving: &Leaving, confirms: bool) {
         let loss = match leaving.reason {
             LeavingReason::PipeEnds => return,
             LeavingReason::ClientLeft => {
@@ -249,14 +258,7 @@ impl Relay {
             LeavingReason::Restarted => Loss::Restarted,
             LeavingReason::Moved => Loss::Moved,
         };
-        // Both Closes have passed and the stream ended in order: the backend has read everything
-        // before ours. A stack that queues may still drop it, hence the linger.
-        let closed = leaving.answered && self.up.output.is_idle(&self.up.outbox);
-        if clean
-            && closed
-            && self.config.confirm_linger.is_zero()
-            && self.up.trust == Trust::Markers
-        {
+        if confirms {
             let written = self.up.output.written();
             self.up.confirm(now, written, Duration::ZERO);
         }
@@ -272,7 +274,7 @@ impl Relay {
             Loss::ProtocolError => self.protocol_errors + 1,
             _ => 0,
         };
-        if self.end.is_some() {
+        if self.end.is_some() && !self.is_owed_another_leg(loss) {
             return;
         }
         self.notes.push(Note::LegLost { loss, code, unconfirmed: self.unconfirmed() });
@@ -280,8 +282,14 @@ impl Relay {
         if let Some(end) = self.end_by_loss(now, loss, cut_up || cut_down) {
             return self.finish(now, end);
         }
-        self.tally.replayed += self.up.written_again();
+        self.replayed += self.up.written_again();
         self.leg = Leg::Wanted;
+    }
+
+    /// Whether a refused client's messages, which came whole before, still go to a further backend.
+    fn is_owed_another_leg(&self, loss: Loss) -> bool {
+        // A pipe that is ended by others leaves its leg as one that moves does.
+        self.is_departing() && !self.up.is_all_confirmed() && loss != Loss::Moved
     }
 
     /// The end of the pipe, where the loss of a leg is one.

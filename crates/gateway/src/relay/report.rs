@@ -41,3 +41,20 @@ pub enum Note {
     /// The backend's stack answers no Ping: on this leg what is written counts as confirmed.
     Unconfirmable,
 }
+
+/// Notes that wait to be taken; most of the time there are none.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Notes(Option<Box<Kept>>);
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Kept(Vec<Note>);
+
+impl Notes {
+    pub(super) fn push(&mut self, note: Note) {
+        self.0.get_or_insert_default().0.push(note);
+    }
+
+    pub(super) fn take(&mut self) -> Vec<Note> {
+        self.0.take().map_or_else(Vec::new, |kept| kept.0)
+    }
+}

@@ -10,9 +10,13 @@ use serde::{Deserialize, Serialize};
 /// From this many strikes on a message is sent alone.
 pub(super) const SUSPECT: u8 = 2;
 
-/// The strikes of the messages that are unconfirmed.
+/// The strikes of the messages that are unconfirmed; most pipes never see one.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct Strikes {
+pub(super) struct Strikes(Option<Box<Counts>>);
+
+/// Who has how many.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Counts {
     /// Messages up to here have at least one.
     once: u64,
     /// Messages up to here have at least two.
@@ -27,24 +31,29 @@ impl Strikes {
         if written < first {
             return;
         }
-        if self.of(first) >= SUSPECT {
-            self.beyond = self.beyond.saturating_add(1);
+        let suspected = self.of(first) >= SUSPECT;
+        let counts = self.0.get_or_insert_default();
+        if suspected {
+            counts.beyond = counts.beyond.saturating_add(1);
         }
-        self.twice = self.twice.max(self.once.min(written));
-        self.once = self.once.max(written);
+        counts.twice = counts.twice.max(counts.once.min(written));
+        counts.once = counts.once.max(written);
     }
 
-    /// The oldest message was confirmed; another takes its place.
-    pub(super) const fn absolve(&mut self) {
-        self.beyond = 0;
+    /// Messages up to `number` were confirmed; another takes the oldest one's place.
+    pub(super) fn absolve(&mut self, number: u64) {
+        if let Some(counts) = &mut self.0 {
+            counts.beyond = 0;
+        }
+        self.0.take_if(|counts| counts.once <= number);
     }
 
     /// The strikes of the oldest unconfirmed message.
-    pub(super) const fn of(&self, first: u64) -> u8 {
-        if first <= self.twice {
-            SUSPECT.saturating_add(self.beyond)
-        } else {
-            (first <= self.once) as u8
+    pub(super) fn of(&self, first: u64) -> u8 {
+        match &self.0 {
+            Some(counts) if first <= counts.twice => SUSPECT.saturating_add(counts.beyond),
+            Some(counts) => u8::from(first <= counts.once),
+            None => 0,
         }
     }
 }
@@ -60,12 +69,14 @@ mod tests {
         assert_eq!((strikes.of(5), strikes.of(9), strikes.of(10)), (1, 1, 0));
         strikes.strike(5, 12);
         assert_eq!((strikes.of(5), strikes.of(9), strikes.of(12)), (2, 2, 1));
-        strikes.absolve();
+        strikes.absolve(5);
         assert_eq!(strikes.of(6), 2);
         strikes.strike(7, 7);
         assert_eq!(strikes.of(7), 3);
-        strikes.absolve();
+        strikes.absolve(7);
         assert_eq!((strikes.of(8), strikes.of(10), strikes.of(13)), (2, 1, 0));
+        strikes.absolve(12);
+        assert!(strikes.0.is_none(), "who has none holds nothing");
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    CLOSE_TIMEOUT, CloseCode, End, LeavingReason, Leg, Loss, OnFull, PARTING_TIMEOUT, Relay, State,
-    Time, Trust, Violation, Why,
+    CLOSE_TIMEOUT, CloseCode, End, LeavingReason, Leg, Live, Loss, OnFull, PARTING_TIMEOUT, Relay,
+    State, Time, Trust, Violation, Why,
 };
 use everwire_proto::ws::frame::{Opcode, write_frame};
 
@@ -45,10 +45,14 @@ impl Relay {
             .into_iter()
             .flatten()
             .min(),
-            State::Dismissed { written: Some(at), patience_millis } => {
-                Some(*at + Duration::from_millis(*patience_millis))
-            }
-            State::Closing { present: true, .. } | State::Dismissed { .. } => hung,
+            State::Dismissed(dismissal) => match dismissal.written {
+                Some(written) => Some(written + dismissal.patience),
+                None => {
+                    let latest = dismissal.since + FAREWELL_TIMEOUT;
+                    Some(hung.map_or(latest, |hung| hung.min(latest)))
+                }
+            },
+            State::Closing { present: true, .. } => hung,
             State::Parting { since } => Some(*since + PARTING_TIMEOUT),
             State::Closing { .. } | State::Lost { .. } | State::Gone => None,
         }
@@ -59,10 +63,13 @@ impl Relay {
             return;
         }
         match &self.client.state {
-            State::Dismissed { written: Some(_), .. } => {
+            State::Dismissed(dismissal) if dismissal.written.is_some() => {
                 self.client.state = State::Parting { since: now };
             }
             State::Parting { .. } => self.client_lost(Why::Vanished),
+            State::Dismissed(dismissal) if dismissal.since + FAREWELL_TIMEOUT <= now => {
+                self.client_lost(Why::Vanished);
+            }
             _ if self.client.heartbeat.hung_at(&self.config.ping).is_some_and(|at| at <= now) => {
                 self.client_lost(Why::Hung);
             }
@@ -88,20 +95,28 @@ impl Relay {
                 let ping = &self.config.ping;
                 let ask = live.heartbeat.ask_at(ping).filter(|_| !live.unconfirmable);
                 let restored = self.down.is_swallowing().then(|| live.since + RESTORE_TIMEOUT);
-                let acknowledged = self.acknowledged_deadline(live.acknowledged);
+                let acknowledged = self.acknowledged_deadline(live);
                 [live.heartbeat.hung_at(ping), ask, restored, acknowledged, self.move_ready_at()]
                     .into_iter()
                     .flatten()
                     .min()
             }
-            Leg::Leaving(leaving) => leaving.listening.then(|| leaving.since + CLOSE_TIMEOUT),
+            Leg::Leaving(leaving) => {
+                let latest = leaving.begun + FAREWELL_TIMEOUT;
+                let silent = leaving.listening.then(|| leaving.since + CLOSE_TIMEOUT);
+                Some(silent.map_or(latest, |silent| silent.min(latest)))
+            }
             Leg::None | Leg::Wanted | Leg::Cut(_) => None,
         }
     }
 
     /// When the backend has confirmed nothing for too long although somebody waits for it.
-    fn acknowledged_deadline(&self, since: Time) -> Option<Time> {
-        self.confirmation_patience().map(|patience| since + patience)
+    fn acknowledged_deadline(&self, live: &Live) -> Option<Time> {
+        let confirms = self.confirmation_patience().map(|patience| live.acknowledged + patience);
+        // A backend that talks and does not read is alive, and no client is left to hear it.
+        let refusing = live.heartbeat.refusing_since().filter(|_| self.is_departing());
+        let takes = refusing.map(|since| since + self.departure_patience());
+        confirms.into_iter().chain(takes).min()
     }
 
     /// How long the backend may confirm nothing: while the buffer is full of what a cooperating
@@ -113,9 +128,14 @@ impl Relay {
             && self.up.output.waiting(&self.up.outbox) == 0;
         match (full, leaving) {
             (true, _) => Some(ACKNOWLEDGE_TIMEOUT),
-            (false, true) => Some(ACKNOWLEDGE_TIMEOUT.max(self.config.outage_max)),
+            (false, true) => Some(self.departure_patience()),
             (false, false) => None,
         }
+    }
+
+    /// How long a client that has left is waited for.
+    fn departure_patience(&self) -> Duration {
+        ACKNOWLEDGE_TIMEOUT.max(self.config.outage_max)
     }
 
     fn leg_timeout(&mut self, now: Time) {
@@ -134,7 +154,7 @@ impl Relay {
             }
         } else if self.down.is_swallowing() && live.since + RESTORE_TIMEOUT <= now {
             self.leg = Leg::Cut(Loss::NotRestored);
-        } else if self.acknowledged_deadline(live.acknowledged).is_some_and(|at| at <= now) {
+        } else if self.acknowledged_deadline(live).is_some_and(|at| at <= now) {
             let reason = "backend acknowledges nothing";
             self.finish(now, End::by_gateway(Why::NotAcknowledged, CloseCode::TRY_AGAIN, reason));
         } else if live.heartbeat.ask_at(ping).is_some_and(|at| at <= now) && !live.unconfirmable {
@@ -157,10 +177,10 @@ impl Relay {
 
     /// Asks whether the backend lives; a marker that waits for its Pong does as well.
     fn ask_leg(&mut self, now: Time) {
-        if self.up.marker.is_none() {
+        if !self.up.marker_waits {
             self.up.mark(now);
         }
-        if self.up.marker.is_none() {
+        if !self.up.marker_waits {
             let mask = Some(self.up.masks.next());
             let up = &mut self.up;
             up.output.push_control(&up.outbox, |to| write_frame(to, Opcode::Ping, mask, b""));
@@ -204,6 +224,9 @@ impl Relay {
 /// A message must be complete this long after it was begun: a slow link uploads megabytes in it,
 /// and nobody holds memory for less than he sends.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long a farewell may take in all, however busy the peer is with something else: long enough
+/// for a slow link to take what it is still owed.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long a backend may take to answer the messages that restore its session.
 const RESTORE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a backend may confirm nothing while somebody waits for it.

@@ -3,7 +3,7 @@
 //! What confirms depends on the leg: the Pong of a marker, a number that a cooperating backend
 //! acknowledges, or nothing but having been written.
 
-use std::time::Duration;
+use std::{collections::VecDeque, num::NonZeroU64, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -30,13 +30,6 @@ pub(super) enum Trust {
     Acks,
 }
 
-/// A Ping that names the last message written before it, and waits for its Pong.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Marker {
-    pub(super) number: u64,
-    pub(super) sent: Time,
-}
-
 /// The way from the client to the backend.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Uplink {
@@ -44,24 +37,30 @@ pub(super) struct Uplink {
     pub(super) outbox: Outbox,
     pub(super) output: Output,
     pub(super) trust: Trust,
-    pub(super) marker: Option<Marker>,
+    /// Whether the latest marker waits for its Pong.
+    pub(super) marker_waits: bool,
     pub(super) strikes: Strikes,
     pub(super) prelude: Option<Box<Prelude>>,
     pub(super) masks: Masks,
-    /// Number up to which the markers of this leg reach.
+    /// The message that the latest marker of this leg names: a marker is a Ping that names the last
+    /// message written before it.
     marked: u64,
     marked_at: Time,
     /// Bytes written since the last marker.
     unmarked: u64,
     /// Number up to which everything is confirmed, on whatever leg.
     confirmed: u64,
-    /// Confirmed messages that are kept a while: until when, and up to which number.
-    lingering: Vec<(Time, u64)>,
+    /// Confirmed messages that are kept a while.
+    lingering: Option<Box<Lingering>>,
     /// Number of the last message ever written to its end.
     written_max: u64,
     /// A message that streams through, or has and is not confirmed: it cannot be sent again.
-    streamed: Option<u64>,
+    streamed: Option<NonZeroU64>,
 }
+
+/// Confirmed messages that are kept a while: until when, and up to which number.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Lingering(VecDeque<(Time, u64)>);
 
 /// The backend claims messages that it cannot have, or lacks some that are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +74,7 @@ impl Uplink {
             output: Output::new(&outbox),
             outbox,
             trust: Trust::Written,
-            marker: None,
+            marker_waits: false,
             strikes: Strikes::default(),
             prelude: (first > 0).then(|| Box::new(Prelude::new(first))),
             masks: Masks::new(seed),
@@ -83,7 +82,7 @@ impl Uplink {
             marked_at: Time::default(),
             unmarked: 0,
             confirmed: 0,
-            lingering: Vec::new(),
+            lingering: None,
             written_max: 0,
             streamed: None,
         }
@@ -99,7 +98,7 @@ impl Uplink {
         self.outbox.charged()
             + self.intake.charged()
             + self.output.charged()
-            + self.lingering.capacity() * size_of::<(Time, u64)>()
+            + self.lingering.as_ref().map_or(0, |lingering| lingering.charged())
     }
 
     /// Whether no more may be taken from the client for now.
@@ -125,7 +124,7 @@ impl Uplink {
         let event =
             self.intake.next(input, &mut self.outbox, &Limits { message_max, ..*limits })?;
         if event == Some(Event::Message) {
-            prelude.keep(&self.outbox, self.streamed == Some(number))?;
+            prelude.keep(&self.outbox, self.streamed == NonZeroU64::new(number))?;
         }
         Ok(event)
     }
@@ -144,7 +143,7 @@ impl Uplink {
         trust: Trust,
         received: Option<u64>,
     ) -> Result<(), OutOfStep> {
-        self.marker = None;
+        self.marker_waits = false;
         self.output = Output::new(&self.outbox);
         if let Some(received) = received {
             if received > self.written_max || received + 1 < self.outbox.first() {
@@ -162,12 +161,12 @@ impl Uplink {
 
     /// The leg has ended; gives whether a message was cut that cannot be sent again.
     pub(super) fn end_leg(&mut self, struck: bool) -> bool {
-        self.marker = None;
+        self.marker_waits = false;
         if struck {
             self.strikes.strike(self.outbox.first().max(self.confirmed + 1), self.output.written());
         }
         let begun = self.output.written() + u64::from(self.output.is_mid_message());
-        self.streamed.is_some_and(|number| number <= begun)
+        self.streamed.is_some_and(|number| number.get() <= begun)
     }
 
     /// Complete messages that the next leg gets although an earlier one was sent them.
@@ -204,18 +203,19 @@ impl Uplink {
             return;
         }
         self.confirmed = number;
-        self.strikes.absolve();
-        if self.streamed.is_some_and(|streamed| streamed <= number) {
+        self.strikes.absolve(number);
+        if self.streamed.is_some_and(|streamed| streamed.get() <= number) {
             self.streamed = None;
         }
         if linger.is_zero() {
             self.outbox.release_through(number);
             return;
         }
-        match self.lingering.last_mut() {
+        let Lingering(kept) = &mut **self.lingering.get_or_insert_default();
+        match kept.back_mut() {
             // Close together they go together: the list stays short however many confirmations.
             Some((until, last)) if *until >= now + linger * 7 / 8 => *last = number,
-            _ => self.lingering.push((now + linger, number)),
+            _ => kept.push_back((now + linger, number)),
         }
     }
 
@@ -223,27 +223,33 @@ impl Uplink {
     ///
     /// What this leg gets again stays until it has been written.
     pub(super) fn lingers_until(&self) -> Option<Time> {
-        let written = self.output.written();
-        self.lingering.first().filter(|(_, number)| *number <= written).map(|(until, _)| *until)
+        let (until, number) = self.lingering.as_ref()?.0.front()?;
+        (*number <= self.output.written()).then_some(*until)
     }
 
     /// Releases what has lingered long enough.
     pub(super) fn release_lingering(&mut self, now: Time) {
-        while self.lingers_until().is_some_and(|until| until <= now) {
-            let (_, number) = self.lingering.remove(0);
+        while self.lingers_until().is_some_and(|until| until <= now)
+            && let Some((_, number)) = self.lingering.as_mut().and_then(|kept| kept.0.pop_front())
+        {
             self.outbox.release_through(number);
         }
-        if self.lingering.is_empty() {
-            self.lingering = Vec::new();
-        }
+        self.lingering.take_if(|kept| kept.0.is_empty());
     }
 
-    /// A Pong came with the payload of the marker that waits; gives the number it confirms.
-    pub(super) fn take_marker(&mut self, payload: &[u8]) -> Option<Marker> {
-        let marker = self.marker.as_ref()?;
-        let answered = payload == marker.number.to_be_bytes();
+    /// A Pong came with this payload; gives the number that it confirms, if it answers the marker.
+    pub(super) fn take_marker(&mut self, payload: &[u8]) -> Option<u64> {
         // A Pong that comes before its Ping was written is made up.
-        (answered && marker.number <= self.output.written()).then(|| self.marker.take())?
+        let answered = self.marker_waits
+            && payload == self.marked.to_be_bytes()
+            && self.marked <= self.output.written();
+        self.marker_waits &= !answered;
+        answered.then_some(self.marked)
+    }
+
+    /// When the marker was sent that waits for its Pong.
+    pub(super) fn marker_sent(&self) -> Option<Time> {
+        self.marker_waits.then_some(self.marked_at)
     }
 
     /// Lets the open message stream through where it alone fills the buffer.
@@ -253,7 +259,7 @@ impl Uplink {
             && self.outbox.is_empty()
             && self.waiting() >= buffer_max
         {
-            self.streamed = Some(self.outbox.last() + 1);
+            self.streamed = NonZeroU64::new(self.outbox.last() + 1);
             self.outbox.expose();
         }
     }
@@ -264,7 +270,7 @@ impl Uplink {
     /// alone: two writes become one.
     pub(super) fn marker_due(&self, urgent: bool) -> Option<Time> {
         if self.trust != Trust::Markers
-            || self.marker.is_some()
+            || self.marker_waits
             || self.output.reach(&self.outbox) <= self.marked.max(self.confirmed)
             || self.output.control_waiting() > 0
             || self.output.is_closed()
@@ -285,10 +291,10 @@ impl Uplink {
             write_frame(to, Opcode::Ping, Some(masks.next()), &number.to_be_bytes());
         });
         if let Some(number) = number {
-            self.marked = self.marked.max(number);
+            self.marked = number;
             self.marked_at = now;
             self.unmarked = 0;
-            self.marker = Some(Marker { number, sent: now });
+            self.marker_waits = true;
         }
     }
 
@@ -304,6 +310,12 @@ impl Uplink {
             let written = self.output.written();
             self.confirm(Time::default(), written, Duration::ZERO);
         }
+    }
+}
+
+impl Lingering {
+    fn charged(&self) -> usize {
+        size_of::<Self>() + self.0.capacity() * size_of::<(Time, u64)>()
     }
 }
 

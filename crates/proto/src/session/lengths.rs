@@ -41,7 +41,11 @@ impl Lengths {
         if self.first.is_none() {
             self.first = Some(length);
         } else {
-            self.rest.get_or_insert_default().0.push_back(length);
+            let rest = &mut self.rest.get_or_insert_default().0;
+            if rest.len() == rest.capacity() {
+                rest.reserve_exact(rest.len().clamp(GROWTH_MIN, GROWTH_MAX));
+            }
+            rest.push_back(length);
         }
     }
 
@@ -54,6 +58,12 @@ impl Lengths {
         popped
     }
 }
+
+/// Lengths that room is made for at first: a few messages wait together or none does.
+const GROWTH_MIN: usize = 4;
+/// Lengths that room is made for at once, 16 KiB: doubling without a bound would take a buffer
+/// full of tiny messages far beyond its limit.
+const GROWTH_MAX: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -73,5 +83,15 @@ mod tests {
             assert_eq!(lengths.pop(), Some(length));
         }
         assert_eq!((lengths.pop(), lengths.charged(), lengths.is_empty()), (None, 0, true));
+    }
+
+    #[test]
+    fn makes_room_for_a_bounded_number_of_further_lengths() {
+        let mut lengths = Lengths::default();
+        for length in 0..1_000_000 {
+            lengths.push(length);
+            let room = (lengths.len() + GROWTH_MAX) * size_of::<u32>() + size_of::<Rest>();
+            assert!(lengths.charged() <= room, "{} for {}", lengths.charged(), lengths.len());
+        }
     }
 }

@@ -63,7 +63,6 @@ pub struct Intake {
     /// Whether messages may be compressed, marked by the first reserved bit.
     deflate: bool,
     /// The beginning of a header that came in parts.
-    head: RawHeader,
     at: At,
     /// The message whose fragments, or parts, are coming in.
     open: Option<Box<Open>>,
@@ -72,8 +71,8 @@ pub struct Intake {
 /// What the next byte is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 enum At {
-    /// A byte of a header.
-    Header,
+    /// A byte of a header, of which these have come.
+    Header(RawHeader),
     /// A byte of the payload of a message that goes through as it is.
     Whole { left: u64 },
     /// A byte of a fragment's payload.
@@ -105,7 +104,13 @@ struct Open {
 impl Intake {
     /// Reads what `sender` sends, compressed messages included where `deflate` was agreed.
     pub const fn new(sender: Sender, deflate: bool) -> Self {
-        Self { sender, deflate, head: RawHeader::EMPTY, at: At::Header, open: None }
+        Self { sender, deflate, at: At::HEADER, open: None }
+    }
+
+    /// A reader for another stream of the same sender.
+    #[must_use]
+    pub const fn anew(&self) -> Self {
+        Self::new(self.sender, self.deflate)
     }
 
     /// Whether part of a message has come and its end has not.
@@ -146,7 +151,7 @@ impl Intake {
     ) -> Result<Option<Event>, Violation> {
         loop {
             match &mut self.at {
-                At::Header => match self.next_header(input)? {
+                At::Header(head) => match next_header(head, input)? {
                     Some((header, bytes)) => {
                         if self.begin(&header, &bytes, input, to, limits)? {
                             return Ok(Some(Event::Message));
@@ -162,7 +167,7 @@ impl Intake {
                         return Ok(None);
                     }
                     to.commit();
-                    self.at = At::Header;
+                    self.at = At::HEADER;
                     return Ok(Some(Event::Message));
                 }
                 At::Piece { left, offset, fin, mask } => {
@@ -176,7 +181,7 @@ impl Intake {
                         return Ok(None);
                     }
                     let fin = *fin;
-                    self.at = At::Header;
+                    self.at = At::HEADER;
                     if fin && let Some(open) = self.open.take() {
                         open.runs.finish(to);
                         to.commit();
@@ -193,7 +198,7 @@ impl Intake {
                     let (opcode, mask) = (frame.opcode, frame.mask.unwrap_or_default());
                     let mut payload = std::mem::take(&mut frame.payload);
                     apply_mask(&mut payload, mask, 0);
-                    self.at = At::Header;
+                    self.at = At::HEADER;
                     return self.control(opcode, payload).map(Some);
                 }
                 At::End => {
@@ -202,27 +207,6 @@ impl Intake {
                 }
             }
         }
-    }
-
-    /// The next header and its bytes, put together from what came before and what is at hand.
-    #[inline]
-    fn next_header(&mut self, input: &mut &[u8]) -> Result<Option<(Header, RawHeader)>, Violation> {
-        if self.head.used == 0
-            && let Some((header, used)) = Header::parse(input)?
-        {
-            let (bytes, rest) = input.split_at(used);
-            *input = rest;
-            return Ok(Some((header, RawHeader::new(bytes))));
-        }
-        while let Some((byte, rest)) = input.split_first() {
-            self.head.push(*byte);
-            *input = rest;
-            if let Some((header, _)) = Header::parse(self.head.bytes())? {
-                let raw = std::mem::replace(&mut self.head, RawHeader::EMPTY);
-                return Ok(Some((header, raw)));
-            }
-        }
-        Ok(None)
     }
 
     /// Begins a frame; gives whether a whole message has been committed with it.
@@ -327,6 +311,33 @@ impl Intake {
 struct RawHeader {
     bytes: [u8; HEADER_MAX],
     used: u8,
+}
+
+impl At {
+    const HEADER: Self = Self::Header(RawHeader::EMPTY);
+}
+
+/// The next header and its bytes, put together from what came before and what is at hand.
+#[inline]
+fn next_header(
+    head: &mut RawHeader,
+    input: &mut &[u8],
+) -> Result<Option<(Header, RawHeader)>, Violation> {
+    if head.used == 0
+        && let Some((header, used)) = Header::parse(input)?
+    {
+        let (bytes, rest) = input.split_at(used);
+        *input = rest;
+        return Ok(Some((header, RawHeader::new(bytes))));
+    }
+    while let Some((byte, rest)) = input.split_first() {
+        head.push(*byte);
+        *input = rest;
+        if let Some((header, _)) = Header::parse(head.bytes())? {
+            return Ok(Some((header, std::mem::replace(head, RawHeader::EMPTY))));
+        }
+    }
+    Ok(None)
 }
 
 impl RawHeader {

@@ -21,12 +21,19 @@ pub struct Output {
     begun: bool,
     /// Messages after this number wait.
     through: u64,
-    /// Where a Close frame ends the stream.
-    ends_at: Option<u64>,
     /// Control frames that wait; there are none most of the time.
     control: Option<Box<Control>>,
-    /// A Close to be written after all messages.
-    last: Option<Box<[u8]>>,
+    /// The Close that has been queued.
+    ending: Option<Box<Ending>>,
+}
+
+/// How the stream ends.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+enum Ending {
+    /// With this Close frame, after all messages.
+    After(Vec<u8>),
+    /// With a Close frame among the control frames, at this position.
+    At(u64),
 }
 
 /// Control frames in their place among the messages.
@@ -47,9 +54,8 @@ impl Output {
             begin: outbox.start(),
             begun: false,
             through: u64::MAX,
-            ends_at: None,
+            ending: None,
             control: None,
-            last: None,
         }
     }
 
@@ -94,7 +100,7 @@ impl Output {
     pub fn charged(&self) -> usize {
         let control = self.control.as_ref();
         control.map_or(0, |control| size_of::<Control>() + control.frames.capacity())
-            + self.last.as_ref().map_or(0, |last| last.len())
+            + self.ending.as_ref().map_or(0, |ending| ending.charged())
     }
 
     /// Bytes of control frames that wait to be written.
@@ -104,7 +110,7 @@ impl Output {
 
     /// Whether there is nothing to write.
     pub fn is_idle(&self, outbox: &Outbox) -> bool {
-        self.control.is_none() && self.last.is_none() && self.waiting(outbox) == 0
+        self.control.is_none() && self.last().is_none() && self.waiting(outbox) == 0
     }
 
     /// Bytes of messages that may be written and have not been.
@@ -114,7 +120,7 @@ impl Output {
 
     /// Queues control frames at the next frame boundary; `write` appends them.
     pub fn push_control(&mut self, outbox: &Outbox, write: impl FnOnce(&mut Vec<u8>)) {
-        if self.ends_at.is_some() {
+        if self.ends_at().is_some() {
             return;
         }
         let at = self.next_boundary(outbox);
@@ -129,15 +135,14 @@ impl Output {
 
     /// Queues a Close frame at the next frame boundary; nothing is written after it.
     pub fn push_close(&mut self, outbox: &Outbox, write: impl FnOnce(&mut Vec<u8>)) {
-        if self.ends_at.is_some() {
+        if self.ends_at().is_some() {
             return;
         }
         // What waits further ahead would hold up the Close, and means nothing after it.
         let at = self.next_boundary(outbox);
         self.control.take_if(|control| control.sent == 0 && control.at > at);
         self.push_control(outbox, write);
-        self.ends_at = self.control.as_ref().map(|control| control.at);
-        self.last = None;
+        self.ending = self.control.as_ref().map(|control| Box::new(Ending::At(control.at)));
     }
 
     /// Queues a Close frame after all messages that are complete; none may be added after it.
@@ -147,13 +152,13 @@ impl Output {
         }
         let mut frame = Vec::new();
         write(&mut frame);
-        self.last = Some(frame.into());
+        self.ending = Some(Box::new(Ending::After(frame)));
         self.promote_last(outbox);
     }
 
     /// Whether a Close frame has been queued.
     pub const fn is_closed(&self) -> bool {
-        self.ends_at.is_some() || self.last.is_some()
+        self.ending.is_some()
     }
 
     /// Queues a control frame after the first message that ends `ahead` bytes or more from here,
@@ -166,7 +171,7 @@ impl Output {
         ahead: u64,
         write: impl FnOnce(u64, &mut Vec<u8>),
     ) -> Option<u64> {
-        if self.ends_at.is_some() || self.control.is_some() {
+        if self.control.is_some() || self.ends_at().is_some() {
             return None;
         }
         let (number, at) = self.message_end(outbox, ahead)?;
@@ -177,6 +182,9 @@ impl Output {
     /// Lays the bytes to write next into `into`, in order; gives how many slices there are.
     pub fn slices<'a>(&'a self, outbox: &'a Outbox, into: &mut [&'a [u8]]) -> usize {
         let end = self.end(outbox);
+        if self.position == end && self.control.is_none() {
+            return 0;
+        }
         let room = into.len();
         let mut count = 0;
         let mut push = |slice: &'a [u8]| {
@@ -238,22 +246,36 @@ impl Output {
     }
 
     fn promote_last(&mut self, outbox: &Outbox) {
-        if self.control.is_none()
-            && self.position == self.end(outbox)
-            && let Some(last) = self.last.take()
-        {
-            let control = self.control.insert(Control::boxed(self.position));
-            control.frames = last.into();
-            self.ends_at = Some(self.position);
+        let due =
+            self.last().is_some() && self.control.is_none() && self.position == self.end(outbox);
+        if due && let Some(Ending::After(frame)) = self.ending.take().map(|ending| *ending) {
+            self.control.insert(Control::boxed(self.position)).frames = frame;
+            self.ending = Some(Box::new(Ending::At(self.position)));
+        }
+    }
+
+    /// Where a Close frame ends the stream.
+    fn ends_at(&self) -> Option<u64> {
+        match self.ending.as_deref() {
+            Some(Ending::At(position)) => Some(*position),
+            _ => None,
+        }
+    }
+
+    /// A Close to be written after all messages.
+    fn last(&self) -> Option<&[u8]> {
+        match self.ending.as_deref() {
+            Some(Ending::After(frame)) => Some(frame),
+            _ => None,
         }
     }
 
     /// Up to where may be written.
     fn end(&self, outbox: &Outbox) -> u64 {
-        if let Some(end) = self.ends_at {
+        if let Some(end) = self.ends_at() {
             return end;
         }
-        if self.through > outbox.last() {
+        if self.through == u64::MAX || self.through > outbox.last() {
             return outbox.readable_end();
         }
         let lengths = (self.next..=self.through).filter_map(|number| outbox.length(number));
@@ -272,6 +294,15 @@ impl Output {
                 return Some((number, end));
             }
             number += 1;
+        }
+    }
+}
+
+impl Ending {
+    fn charged(&self) -> usize {
+        match self {
+            Self::After(frame) => size_of::<Self>() + frame.capacity(),
+            Self::At(_) => size_of::<Self>(),
         }
     }
 }

@@ -102,7 +102,7 @@ pub(super) const POOL: Section = Section {
             "backends",
             "list of URLs or tables",
             "[\"ws://127.0.0.1:9001\", \"ws://127.0.0.1:9002\"]",
-            "The backends. A URL without a path gets the client's path and query; one with a \
+            "The backends; [] if they are added over the admin API. A URL without a path gets the client's path and query; one with a \
              path is dialled at exactly that path, the client's query added.",
         ),
         key(
@@ -175,9 +175,13 @@ pub(super) const ROUTE: Section = Section {
             "buffer_max",
             "size",
             "\"5MiB\"",
-            "What one session may hold back while its backend is away; at least 64KiB.",
+            "What one session may hold back in each direction while the other side is away or slow; \
+             at least 64KiB. Reading stops there: the last read may take it 64KiB beyond, 256KiB \
+             with messages of a few bytes. A client that writes more than this without reading \
+             what it is answered is stopped until it reads: set it above what your clients write \
+             ahead.",
         ),
-        key("message_max", "size", "\"64MiB\"", "Larger messages close with 1009."),
+        key("message_max", "size", "\"64MiB\"", "Larger messages close with 1009; less than 4GiB."),
         key(
             "outage_max",
             "duration",
@@ -190,7 +194,12 @@ pub(super) const ROUTE: Section = Section {
             "\"500ms\"",
             "When moving on purpose: how long the old backend must have been silent.",
         ),
-        key("drain_max", "duration", "\"10s\"", "… and when the move stops waiting for that."),
+        key(
+            "drain_max",
+            "duration",
+            "\"10s\"",
+            "… and when the move stops waiting for that; at least 100ms, and no less than drain_quiet.",
+        ),
         key(
             "replays_max",
             "1 to 100",
@@ -201,7 +210,11 @@ pub(super) const ROUTE: Section = Section {
             "ping",
             "table",
             "{ interval = \"20s\", timeout = \"10s\" }",
-            "The heartbeat, on both sides.",
+            "The heartbeat, on both sides: whoever is silent for interval is asked, and is hung when \
+             it then neither sends nor takes a byte for timeout. Kernels buffer megabytes: a slow \
+             reader that needs longer than timeout to get through those looks hung. A backend is \
+             then replaced and its messages are doubled, none lost; a client is cut off. Keep \
+             timeout at several seconds where readers are slow.",
         ),
         key(
             "on_full",
@@ -274,8 +287,13 @@ pub(super) const PING: Section = Section {
     example: "",
     doc: "The heartbeat.",
     keys: &[
-        key("interval", "duration", "\"20s\"", "How often a silent peer is asked."),
-        key("timeout", "duration", "\"10s\"", "How long it may owe an answer."),
+        key(
+            "interval",
+            "duration",
+            "\"20s\"",
+            "Silence after which a peer is asked; at least 100ms.",
+        ),
+        key("timeout", "duration", "\"10s\"", "How long it may then give no sign; at least 100ms."),
     ],
 };
 

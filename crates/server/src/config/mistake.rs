@@ -46,6 +46,10 @@ impl Mistakes {
         self.list.is_empty()
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.list.len()
+    }
+
     /// The mistakes in the order in which a reader of the file meets them.
     pub(super) fn sorted(mut self) -> Self {
         self.list.sort();

@@ -6,7 +6,7 @@ use everwire_gateway::config::{BackendConfig, BackendUrl, Balance, HealthCheck, 
 
 use super::{
     keys,
-    mistake::Mistakes,
+    mistake::{Mistakes, Origin},
     reader::{self, Reader},
     tree::{Node, Value},
 };
@@ -40,10 +40,11 @@ pub(super) fn read_all(node: Node, mistakes: &mut Mistakes) -> BTreeMap<String, 
 
 fn read(path: String, node: Node, mistakes: &mut Mistakes) -> Option<PoolConfig> {
     let mut pool = PoolConfig::default();
+    let origin = node.origin.clone();
     let mut reader = Reader::open(path, &keys::POOL, node, mistakes)?;
     reader.set("balance", &mut pool.balance, reader::one_of(&BALANCES));
     reader.read("affinity", no_affinity);
-    pool.backends = read_backends(&mut reader);
+    pool.backends = read_backends(&mut reader, &origin);
     if let Some(node) = reader.take("health") {
         let path = reader.path_of("health");
         pool.health = read_health(path, node, reader.mistakes());
@@ -52,8 +53,12 @@ fn read(path: String, node: Node, mistakes: &mut Mistakes) -> Option<PoolConfig>
     Some(pool)
 }
 
-fn read_backends(reader: &mut Reader<'_>) -> Vec<BackendConfig> {
+fn read_backends(reader: &mut Reader<'_>, origin: &Origin) -> Vec<BackendConfig> {
     let mut backends: Vec<BackendConfig> = Vec::new();
+    if !reader.has("backends") {
+        let what = "is missing; write [] if they are added over the admin API";
+        reader.complain(origin, "backends", what);
+    }
     for (index, node) in reader.take_list("backends").unwrap_or_default().into_iter().enumerate() {
         let key = format!("backends[{index}]");
         let origin = node.origin.clone();

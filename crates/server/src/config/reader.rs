@@ -1,7 +1,7 @@
 //! Typed reading of one table: takes its keys one by one, says what is wrong with each, and at
 //! the end what it does not know.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use super::{
     keys::{Key, Section, State},
@@ -15,6 +15,8 @@ pub(super) struct Reader<'m> {
     path: String,
     section: &'static Section,
     table: Table,
+    /// Where the keys were written that have been taken.
+    taken: BTreeMap<&'static str, Origin>,
     mistakes: &'m mut Mistakes,
 }
 
@@ -25,7 +27,7 @@ impl<'m> Reader<'m> {
         table: Table,
         mistakes: &'m mut Mistakes,
     ) -> Self {
-        Self { path: path.into(), section, table, mistakes }
+        Self { path: path.into(), section, table, taken: BTreeMap::new(), mistakes }
     }
 
     /// Opens a value that has to be a table.
@@ -56,8 +58,15 @@ impl<'m> Reader<'m> {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
+    /// Whether a key was written and has not been taken.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.entries.contains_key(key)
+    }
+
     pub(super) fn take(&mut self, key: &'static str) -> Option<Node> {
-        self.table.entries.remove(key)
+        let node = self.table.entries.remove(key)?;
+        self.taken.insert(key, node.origin.clone());
+        Some(node)
     }
 
     /// Reads a key with `parse`, which says what to write where it cannot.
@@ -82,18 +91,24 @@ impl<'m> Reader<'m> {
         }
     }
 
-    /// Reads a list; every wrong element is its own mistake.
-    pub(super) fn read_list<T>(
+    /// Reads a list; every wrong element is its own mistake, and so is one that was there before.
+    pub(super) fn read_list<T: PartialEq>(
         &mut self,
         key: &'static str,
         parse: impl Fn(&Node) -> Result<T, String>,
     ) -> Option<Vec<T>> {
         let items = self.take_list(key)?;
-        let read = |(index, item): (usize, &Node)| {
+        let mut list = Vec::new();
+        for (index, item) in items.iter().enumerate() {
             let key = format!("{key}[{index}]");
-            self.parsed(&key, item, &parse)
-        };
-        Some(items.iter().enumerate().filter_map(read).collect())
+            match self.parsed(&key, item, &parse) {
+                Some(value) if list.contains(&value) => {
+                    self.refuse(&key, item, "is listed twice");
+                }
+                value => list.extend(value),
+            }
+        }
+        Some(list)
     }
 
     /// Takes a list whose elements the caller reads.
@@ -106,6 +121,14 @@ impl<'m> Reader<'m> {
     pub(super) fn refuse(&mut self, key: &str, node: &Node, what: &str) {
         let path = self.path_of(key);
         self.mistakes.add(node.origin.clone(), path, format!("{} {what}", node.describe()));
+    }
+
+    /// A mistake that only several keys together show; told of the first that was written.
+    pub(super) fn contradict(&mut self, keys: &[&'static str], what: impl Into<String>) {
+        let written = keys.iter().find_map(|key| Some((*key, self.taken.get(key)?.clone())));
+        if let Some((key, origin)) = written {
+            self.complain(&origin, key, what);
+        }
     }
 
     /// A mistake of this table as a whole.
@@ -156,6 +179,14 @@ pub(super) fn duration_from(least: Duration) -> impl Fn(&Node) -> Result<Duratio
     move |node| match duration(node)? {
         value if value >= least => Ok(value),
         _ => Err(format!("is too short; at least {}", units::format_duration(least))),
+    }
+}
+
+/// A size of at least `least` bytes and of no more than `most`.
+pub(super) fn size_within(least: u64, most: u64) -> impl Fn(&Node) -> Result<u64, String> {
+    move |node| match size_from(least)(node)? {
+        bytes if bytes <= most => Ok(bytes),
+        _ => Err(format!("is too large; at most {}", units::format_size(most))),
     }
 }
 

@@ -68,10 +68,11 @@ fn read_config(reader: &mut Reader<'_>) -> RouteConfig {
     let mut config = RouteConfig::default();
     reader.set("delivery", &mut config.delivery, reader::one_of(&DELIVERIES));
     reader.set("buffer_max", &mut config.buffer_max, buffer_size);
-    reader.set("message_max", &mut config.message_max, reader::size_from(1));
+    let message_size = reader::size_within(1, MESSAGE_MAX);
+    reader.set("message_max", &mut config.message_max, message_size);
     reader.set("outage_max", &mut config.outage_max, reader::duration);
     reader.set("drain_quiet", &mut config.drain_quiet, reader::duration);
-    reader.set("drain_max", &mut config.drain_max, reader::duration);
+    reader.set("drain_max", &mut config.drain_max, reader::duration_from(DRAIN_MIN));
     reader.set("replays_max", &mut config.replays_max, reader::number(1, 100));
     reader.set("on_full", &mut config.on_full, reader::one_of(&ON_FULL));
     reader.set("confirm_linger", &mut config.confirm_linger, reader::duration);
@@ -87,7 +88,27 @@ fn read_config(reader: &mut Reader<'_>) -> RouteConfig {
     if let Some(node) = reader.take("restore") {
         config.restore = read_restore(reader, node);
     }
+    check_together(reader, &config);
     config
+}
+
+/// Keys that are fine alone and mean nothing together.
+fn check_together(reader: &mut Reader<'_>, config: &RouteConfig) {
+    if config.drain_quiet > config.drain_max {
+        let what = "drain_quiet is longer than drain_max: no backend could be quiet for so long \
+                    before the move stops waiting; write drain_max above drain_quiet";
+        reader.contradict(&["drain_max", "drain_quiet"], what);
+    }
+    if config.delivery == Delivery::AtMostOnce && !config.confirm_linger.is_zero() {
+        let what = "does nothing with delivery = \"at-most-once\": nothing is sent again; leave one \
+                    of them out";
+        reader.contradict(&["confirm_linger"], what);
+    }
+    if config.delivery == Delivery::ExactlyOnce && config.restore != Restore::NONE {
+        let what = "does nothing with delivery = \"exactly-once\": the backends keep their \
+                    sessions themselves; leave one of them out";
+        reader.contradict(&["restore"], what);
+    }
 }
 
 fn read_ping(outer: &mut Reader<'_>, node: Node, mut ping: Ping) -> Ping {
@@ -116,10 +137,14 @@ fn read_restore(outer: &mut Reader<'_>, node: Node) -> Restore {
             .unwrap_or(restore);
     }
     let path = outer.path_of("restore");
+    let before = outer.mistakes().count();
     if let Some(mut reader) = Reader::open(path, &keys::RESTORE, node, outer.mistakes()) {
         reader.set("first", &mut restore.first, reader::number(0, RESTORE_MESSAGES_MAX));
         reader.set("answers", &mut restore.answers, reader::number(0, RESTORE_MESSAGES_MAX));
         reader.finish();
+        if restore == Restore::NONE && outer.mistakes().count() == before {
+            outer.contradict(&["restore"], "restores nothing; write first or answers, or \"none\"");
+        }
     }
     restore
 }
@@ -157,6 +182,12 @@ fn web_origin(node: &Node) -> Result<String, String> {
 
 /// Smaller than a read of the socket cannot be held.
 const BUFFER_MIN: u64 = 64 << 10;
+
+/// The protocol engine counts a message's bytes in 32 bits.
+const MESSAGE_MAX: u64 = u32::MAX as u64;
+
+/// A backend that is moved from needs a moment to confirm what it has just been sent.
+const DRAIN_MIN: Duration = Duration::from_millis(100);
 
 /// A heartbeat more often than this is load.
 const PING_MIN: Duration = Duration::from_millis(100);

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use everwire_gateway::{ClientInfo, Opened, Scheme};
+use everwire_gateway::{ClientInfo, Gateway, Opened, Scheme};
 use everwire_proto::ws::upgrade::{HeadError, HeadScan, REQUEST_HEAD_MAX, Refusal, UpgradeRequest};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -30,7 +30,6 @@ pub(super) async fn run(mut stream: TcpStream, peer: SocketAddr, slot: Slot, sha
     match open(&mut stream, peer, &shard).await {
         Ok((opened, held)) => start(stream, opened, &held, slot, &shard).await,
         Err(End::Refused(refusal)) => {
-            shard.node.metrics.refused.inc();
             tracing::debug!(client = %peer, status = refusal.status, "client refused");
             refuse::answer(stream, &refusal).await;
         }
@@ -43,6 +42,15 @@ enum End {
     Refused(Refusal),
     /// The client went away, or never said anything: nobody is there to answer.
     Gone,
+}
+
+impl End {
+    /// Counts a refusal that the gateway has not: it counts its own.
+    fn count(&self, gateway: &Gateway) {
+        if let Self::Refused(refusal) = self {
+            gateway.count_refused(refusal.status);
+        }
+    }
 }
 
 impl From<Refusal> for End {
@@ -63,20 +71,29 @@ async fn open(
     shard: &Shard,
 ) -> Result<(Opened, Vec<u8>), End> {
     stream.set_nodelay(true)?;
-    let Ok(read) = timeout(HEAD_TIMEOUT, read_head(stream)).await else {
-        shard.node.metrics.head_timeouts.inc();
-        let seconds = HEAD_TIMEOUT.as_secs();
-        return Err(Refusal::new(408, format!("no whole request within {seconds} s")).into());
-    };
-    let (request, mut held) = read?;
+    let gateway = &shard.node.gateway;
+    let heard = hear(stream, shard).await.inspect_err(|end| end.count(gateway));
+    let (request, mut held) = heard?;
     let routes = shard.node.routes();
     let Some(routed) = routes.find(request.host(), request.path()) else {
-        return Err(Refusal::new(404, "no route leads there").into());
+        let end = End::from(Refusal::new(404, "no route leads there"));
+        end.count(gateway);
+        return Err(end);
     };
     let from = ClientInfo { address: peer, scheme: Scheme::Http };
     let dialling = routed.manager.open(request, from);
     let opened = unless_gone(dialling, stream, &mut held).await.ok_or(End::Gone)??;
     Ok((opened, held))
+}
+
+/// What the client asks for, if it says so in time.
+async fn hear(stream: &mut TcpStream, shard: &Shard) -> Result<(UpgradeRequest, Vec<u8>), End> {
+    let Ok(heard) = timeout(HEAD_TIMEOUT, read_head(stream)).await else {
+        shard.node.metrics.head_timeouts.inc();
+        let seconds = HEAD_TIMEOUT.as_secs();
+        return Err(Refusal::new(408, format!("no whole request within {seconds} s")).into());
+    };
+    heard
 }
 
 /// Reads the head and no more than one read beyond it.

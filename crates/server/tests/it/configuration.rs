@@ -2,21 +2,7 @@
 
 use crate::process::{self, everwire, file, run};
 
-const TEN_MISTAKES: &str = r#"listen = "everywhere"
-log = "xml"
-lissen = "127.0.0.1:1"
-[admin]
-listen = "0.0.0.0:8404"
-[pools.chat]
-backends = ["http://127.0.0.1:9001"]
-affinity = "cookie"
-[[routes]]
-pool = "chatt"
-delivery = "twice"
-buffer_max = "5 bananas"
-[hubs.status]
-path = "/statusHub"
-"#;
+const TEN_MISTAKES: &str = include_str!("../ten-mistakes.toml");
 
 #[test]
 fn ten_mistakes_show_ten_with_file_line_and_key() {

@@ -34,6 +34,28 @@ fn a_path_without_route_is_404() {
     assert_eq!(status(&exchange(node.gateway, &upgrade("/chat", "other.example"))), 404);
 }
 
+/// Whoever refuses, the listener or the gateway, it is one metric, and moves once.
+#[test]
+fn every_refused_request_is_counted_once_by_its_status() {
+    let text = "listen = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[pools.chat]\n\
+        backends = [\"ws://127.0.0.1:9\"]\n[[routes]]\npath = \"/chat\"\npool = \"chat\"\n\
+        origins = [\"https://app.example\"]\n";
+    let node = Node::with_file(&file("refused.toml", text));
+    let upgrade = upgrade("/chat", "x");
+    let foreign = upgrade.replace("\r\n\r\n", "\r\nOrigin: https://other.example\r\n\r\n");
+    let elsewhere = upgrade.replace("/chat", "/");
+    for (status_wanted, request) in [(403, &*foreign), (404, &*elsewhere), (400, "GET\r\n\r\n")] {
+        assert_eq!(status(&exchange(node.gateway, request)), status_wanted);
+        wait_for(
+            &node,
+            &format!("everwire_handshakes_refused_total{{status=\"{status_wanted}\"}} 1"),
+        );
+    }
+    let page = http(node.admin, "GET /metrics", &[], "");
+    let series = page.lines().filter(|line| !line.starts_with('#') && line.contains("_refused"));
+    assert_eq!(series.count(), 3, "{page}");
+}
+
 #[test]
 fn attack_h9_a_head_without_end_is_431() {
     let node = Node::with_backends(&["ws://127.0.0.1:9"]);

@@ -80,3 +80,24 @@ async fn fault_p6_a_client_that_comes_while_nothing_is_up_gets_503() {
     let tokio_tungstenite::tungstenite::Error::Http(response) = error else { panic!("{error}") };
     assert_eq!(response.status(), 503);
 }
+
+/// Where thousands of sessions end at once, a line for each would stall all pipes until the log is
+/// read.
+#[tokio::test]
+async fn a_backend_that_ends_many_sessions_is_one_line_in_the_log() {
+    let node = need!(tools::node());
+    let mut backends = [Backend::start(echoing(&node)).await, Backend::start(echoing(&node)).await];
+    let everwire = in_front_of(&backends.each_ref()).await;
+    let mut clients = Vec::new();
+    for _ in 0..20 {
+        clients.push(client_of(&everwire).await);
+    }
+    let before = everwire.log().lines().count();
+    backends[0].kill().await;
+    for client in &mut clients {
+        client.round_trip().await;
+    }
+    let log = everwire.log();
+    let since: Vec<&str> = log.lines().skip(before).collect();
+    assert!(since.len() == 1 && since[0].contains(&backends[0].url()), "{since:#?}");
+}

@@ -8,11 +8,19 @@ use everwire_testkit::{
     namespace::Namespace,
     need,
     relay::Relay,
+    scripted::{
+        Listener, Recorder,
+        frame::{Frame, TEXT},
+    },
     tools,
-    wait::eventually,
+    wait::{eventually, until_equal},
 };
+use serde_json::{Value, json};
+use tokio::join;
 
-use crate::stage::{arrived_from, before, client_of, echoing, hear_until, legs_in_order, replying};
+use crate::stage::{
+    arrived_from, before, client_of, echoing, hear_until, legs_in_order, replying, wire_to,
+};
 
 /// As long as a link must be down to be noticed by nobody.
 const BLINK: Duration = Duration::from_secs(1);
@@ -58,6 +66,35 @@ async fn fault_p12_a_held_cable_moves_the_pipe_and_late_bytes_are_ignored() {
     let cut_off = Backend::start(replying(&node).with("push-every", 50)).await;
     let cable = Relay::start(vec![cut_off.address()]).await;
     moves_and_ignores(&node, &cut_off, &cable.url(), || cable.hold(), || cable.heal()).await;
+}
+
+/// A backend that says 1012 and ends its socket at once may do so before our bytes are there: its
+/// FIN is as orderly as any, and confirms nothing that its TCP has not acknowledged.
+#[tokio::test]
+async fn fault_p12_a_goodbye_confirms_nothing_that_was_still_on_its_way() {
+    let ip = need!(tools::namespaces());
+    let namespace = Namespace::new(&ip);
+    let listener = Listener::within(&namespace);
+    let everwire = Everwire::start(&Setup::new().backend(listener.url())).await;
+    let (mut client, mut leg) = join!(wire_to(everwire.address()), listener.accept_leg());
+
+    namespace.deafen();
+    let message = Frame::new(TEXT, "on its way").masked();
+    client.send_frame(&message).await;
+    pipe_shows(&everwire, "unconfirmed_messages", &json!(1)).await;
+    leg.send_frame(&Frame::close(1012, "restart")).await;
+    pipe_shows(&everwire, "state", &json!("closing")).await;
+    drop((leg, listener));
+
+    let other = Recorder::start().await;
+    assert!(everwire.add_backend(&other.url()).await.status < 300);
+    let arrived = eventually("the message at the other backend", async || other.data().pop()).await;
+    assert_eq!(arrived.payload, message.payload);
+    assert_eq!(other.data().len(), 1);
+}
+
+async fn pipe_shows(everwire: &Everwire, key: &str, value: &Value) {
+    until_equal(key, value.clone(), async || everwire.pipes().await[0][key].clone()).await;
 }
 
 /// The backend pushes and answers, is cut off with messages under way, and comes back: the client

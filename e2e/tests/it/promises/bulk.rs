@@ -1,17 +1,31 @@
 //! Much at once: a fast upload, a slow reader, and neither closed nor swollen for it.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use everwire_testkit::{
     everwire::Everwire,
     foreign::Backend,
-    message, need, tools,
+    message::{self, Kind, Mark},
+    need,
+    scripted::frame::{Frame, TEXT},
+    tools,
     wait::{eventually_within, now, within},
 };
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    join,
+    net::tcp::ReadHalf,
+};
 
-use crate::stage::{arrived_at, arrived_from, before, client_of, echoing, in_front_of, silent};
+use crate::stage::{
+    arrived_at, arrived_from, before, client_of, echoing, in_front_of, silent, wire_to,
+};
 
 const MIB: usize = 1 << 20;
+
+/// Interval and timeout of the pings where a false deadline is to show.
+const PING_MILLIS: u64 = 1000;
 
 /// A full buffer with a live leg is normal operation: the client is stopped, never closed.
 #[tokio::test]
@@ -62,7 +76,7 @@ async fn a_100_mb_upload_into_a_1_mb_per_second_backend_is_never_closed_and_memo
 async fn an_echo_client_that_writes_20_mb_before_it_reads_is_not_taken_for_hung() {
     let node = need!(tools::node());
     let backend = Backend::start(echoing(&node)).await;
-    let setup = before(&[&backend]).ping_millis(1000).route("buffer_max", r#""32MiB""#);
+    let setup = before(&[&backend]).ping_millis(PING_MILLIS).route("buffer_max", r#""32MiB""#);
     let everwire = Everwire::start(&setup).await;
     let mut client = client_of(&everwire).await;
     let start = now();
@@ -79,3 +93,66 @@ async fn an_echo_client_that_writes_20_mb_before_it_reads_is_not_taken_for_hung(
     arrived_from(&client, &[&backend]).await.assert_exact("at the backend");
     client.close().await;
 }
+
+/// What the default buffers cannot hold stops the client for as long as it does not read. It may
+/// stand still for many deadlines: when it reads, everything goes on where it was.
+#[tokio::test]
+async fn a_client_that_is_stopped_until_it_reads_its_echoes_goes_on_on_the_same_leg() {
+    let node = need!(tools::node());
+    let backend = Backend::start(echoing(&node)).await;
+    let everwire = Everwire::start(&before(&[&backend]).ping_millis(PING_MILLIS)).await;
+    let mut wire = wire_to(everwire.address()).await;
+    let (mut reading, mut writing) = wire.stream().split();
+    // Several times what all buffers on the way take.
+    let mut upload = pin!(async {
+        for sequence in 1..=100 {
+            let (kind, payload) = message::write("c", sequence, MIB);
+            let frame = Frame::message(kind, payload).masked().encode();
+            writing.write_all(&frame).await.expect("the upload goes on");
+        }
+    });
+    tokio::select! {
+        () = &mut upload => panic!("nothing stopped the client"),
+        () = stands_still(&everwire, Duration::from_millis(3 * PING_MILLIS)) => {}
+    }
+    within(UPLOAD_MAX, "upload and echoes", async { join!(upload, echoes(&mut reading, 100)) })
+        .await;
+    assert_eq!(backend.legs().len(), 1, "somebody was taken for hung");
+    arrived_at(&[&backend], |checker| checker.sent("c", 100)).await.assert_exact("at the backend");
+}
+
+/// Waits until the client's buffer has been full, and nothing was read from it, for `long`.
+async fn stands_still(everwire: &Everwire, long: Duration) {
+    let mut seen = (Value::Null, now());
+    eventually_within(UPLOAD_MAX, "a client that is stopped", async || {
+        let pipe = everwire.pipes().await.swap_remove(0);
+        let full = pipe["buffered_bytes"].as_u64() >= Some(5 * MIB as u64);
+        if !full || seen.0 != pipe["client_bytes"] {
+            seen = (pipe["client_bytes"].clone(), now());
+        }
+        (seen.1.elapsed() > long).then_some(())
+    })
+    .await;
+}
+
+/// Reads the echoes of the messages 1 to `last`, and no Close among them.
+async fn echoes(reading: &mut ReadHalf<'_>, last: u64) {
+    let mut ahead = Vec::new();
+    let mut next = 1;
+    while next <= last {
+        while let Some((frame, length)) = Frame::decode(&ahead) {
+            ahead.drain(..length);
+            assert_eq!(frame.close_code(), None, "{frame:?}");
+            if !frame.is_control() {
+                let wanted = Mark { stream: "c".to_owned(), sequence: next, whole: true };
+                let kind = if frame.opcode == TEXT { Kind::Text } else { Kind::Binary };
+                assert_eq!(message::read(kind, &frame.payload), Some(wanted));
+                next += 1;
+            }
+        }
+        assert_ne!(reading.read_buf(&mut ahead).await.expect("the socket lives"), 0);
+    }
+}
+
+/// 100 MB through a machine that does other things as well.
+const UPLOAD_MAX: Duration = Duration::from_secs(120);

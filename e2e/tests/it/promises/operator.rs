@@ -1,8 +1,24 @@
 //! What an operator does and sees: stopping, closing, and every close attributed.
 
-use everwire_testkit::{foreign::Backend, need, tools, wait::eventually};
+use std::time::Duration;
 
-use crate::stage::{client_of, echoing, in_front_of};
+use everwire_testkit::{
+    everwire::{Everwire, Setup},
+    foreign::Backend,
+    need,
+    scripted::{
+        Recorder,
+        frame::{Frame, PONG},
+    },
+    tools,
+    wait::{eventually, within},
+};
+use tokio::join;
+
+use crate::stage::{client_of, echoing, in_front_of, wire_to};
+
+/// `stop.announce` and `stop.window` at their defaults, 3 s for goodbyes, and a busy machine.
+const STOP_MAX: Duration = Duration::from_secs(15);
 
 #[tokio::test]
 async fn a_stopping_gateway_tells_its_clients_1001_and_ends() {
@@ -16,6 +32,25 @@ async fn a_stopping_gateway_tells_its_clients_1001_and_ends() {
     assert_eq!(code, 1001, "{reason}");
     assert!(everwire.process().ended().await.success());
     eventually("the backend told", async || backend.closes().pop()).await;
+}
+
+/// A client that goes on sending, and neither answers the Close nor ends, is cut off.
+#[tokio::test]
+async fn a_client_that_trickles_and_never_answers_does_not_keep_a_gateway_from_stopping() {
+    let backend = Recorder::start().await;
+    let mut everwire = Everwire::start(&Setup::new().backend(backend.url())).await;
+    let mut wire = wire_to(everwire.address()).await;
+    everwire.pipes_become(1).await;
+    let pong = Frame::new(PONG, "").masked().encode();
+    let trickle = async {
+        while wire.try_send(&pong).await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    everwire.process().terminate();
+    let (status, ()) = join!(within(STOP_MAX, "the end", everwire.process().ended()), trickle);
+    assert!(status.success());
+    backend.legs_end(1).await;
 }
 
 #[tokio::test]

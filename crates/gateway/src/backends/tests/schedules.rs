@@ -59,7 +59,9 @@ impl Run {
             Event::Remove(id) => drop(sim.backends.remove(BackendId(id))),
             Event::Drain(id) => drop(sim.backends.drain(BackendId(id))),
             Event::Ready(id) => drop(sim.backends.ready(BackendId(id))),
-            Event::LegLost(id) => sim.backends.leg_lost(BackendId(id), sim.now),
+            Event::LegLost(id) => {
+                sim.backends.leg_lost(BackendId(id), sim.now);
+            }
             Event::Health(id, health) => {
                 sim.backends.set_health(BackendId(id), health);
             }

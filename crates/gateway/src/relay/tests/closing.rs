@@ -278,6 +278,73 @@ fn an_answer_to_a_client_s_close_comes_after_what_it_is_owed_however_slow_it_is(
 }
 
 #[test]
+fn a_client_that_trickles_and_takes_nothing_delays_the_end_no_longer_than_a_farewell() {
+    let stop = End::new(Who::Gateway, Why::Stopping, CloseCode::GOING_AWAY, "gateway stopping");
+    let mut rig = Rig::new(RouteConfig::default());
+    rig.client.window = 0;
+    rig.leg_says("never taken");
+    rig.relay.handle_close(rig.now, stop);
+    rig.settle();
+    for _ in 0..59 {
+        rig.wait(5000);
+        rig.client_sends(&masked(Opcode::Pong, b""));
+    }
+    assert!(!rig.client.dropped, "it is alive, and may still take what it is owed");
+    rig.wait(5000);
+    assert!(rig.client.dropped);
+    ended(&rig, "gateway", "stopping", 1001);
+}
+
+#[test]
+fn a_client_that_trickles_and_never_answers_a_close_is_dropped_all_the_same() {
+    let stop = End::new(Who::Gateway, Why::Stopping, CloseCode::GOING_AWAY, "gateway stopping");
+    let mut rig = Rig::new(RouteConfig::default());
+    rig.relay.handle_close(rig.now, stop);
+    rig.settle();
+    for _ in 0..6 {
+        assert!(!rig.client.dropped);
+        rig.client_sends(&masked(Opcode::Text, b"still here"));
+        rig.wait(1000);
+    }
+    assert!(rig.client.dropped);
+    ended(&rig, "gateway", "stopping", 1001);
+}
+
+#[test]
+fn a_backend_that_talks_on_instead_of_answering_a_close_is_cut_after_a_farewell() {
+    let mut rig = Rig::new(RouteConfig { buffer_max: 4096, ..RouteConfig::default() });
+    rig.client.window = 0;
+    rig.relay.handle_move(rig.now);
+    rig.wait(500);
+    assert_eq!(rig.leg.code(), Some(1001));
+    for _ in 0..75 {
+        assert_eq!(rig.resets, 0, "its clock stands while we do not read");
+        while rig.leg_may_be_read() {
+            rig.leg_sends(&bare(Opcode::Binary, &[0; 1000]));
+        }
+        rig.wait(4000);
+        rig.client_takes(2000);
+    }
+    assert!(rig.resets == 1 && rig.relay.is_waiting());
+}
+
+#[test]
+fn a_backend_that_talks_and_never_reads_does_not_keep_a_client_that_has_gone() {
+    let mut rig = Rig::new(RouteConfig::default());
+    rig.leg.window = 0;
+    rig.client_says("never taken");
+    rig.client_vanishes();
+    for _ in 0..11 {
+        rig.wait(5000);
+        rig.leg_says("alive");
+        assert!(rig.relay.finished().is_none());
+    }
+    rig.wait(5000);
+    rig.leg_ends(false);
+    ended(&rig, "gateway", "not_acknowledged", 1013);
+}
+
+#[test]
 fn a_close_that_is_never_answered_ends_all_the_same() {
     let mut rig = Rig::new(RouteConfig::default());
     rig.leg_closes(4000, "");

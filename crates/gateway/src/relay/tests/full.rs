@@ -1,8 +1,11 @@
 //! Full buffers: with a leg they slow the client down, without one they end or pause the pipe.
 
-use everwire_proto::ws::frame::Opcode;
+use std::sync::Arc;
+
+use everwire_proto::{time::Time, ws::frame::Opcode};
 
 use super::{
+    super::{LegUp, Relay},
     rig::Rig,
     wire::{MASK, bare, fragments, masked},
 };
@@ -207,3 +210,57 @@ fn a_message_that_is_held_whole_never_streams_and_never_stalls_however_full_the_
     rig.leg_sends(&second);
     assert_eq!(rig.client.messages().len(), 2);
 }
+
+/// How far beyond `buffer_max` a relay is charged when it has read `stream` as far as it wants to.
+fn overrun(buffer_max: usize, stream: &[u8], read: fn(&mut Relay, &[u8]) -> bool) -> usize {
+    let config = RouteConfig { buffer_max, ..RouteConfig::default() };
+    let mut relay = Relay::new(Arc::new(config), Time::default(), false, LegUp::default(), 7);
+    for part in stream.chunks(READ) {
+        if !read(&mut relay, part) {
+            return relay.charged().saturating_sub(buffer_max);
+        }
+    }
+    panic!("{} bytes do not fill a buffer of {buffer_max}", stream.len());
+}
+
+fn from_client(relay: &mut Relay, part: &[u8]) -> bool {
+    let reads = relay.client_wish().reads();
+    if reads {
+        relay.handle_client_data(Time::default(), part);
+    }
+    reads
+}
+
+fn from_leg(relay: &mut Relay, part: &[u8]) -> bool {
+    let reads = relay.leg_wish().reads();
+    if reads {
+        relay.handle_leg_data(Time::default(), part);
+    }
+    reads
+}
+
+#[test]
+fn a_full_buffer_exceeds_its_limit_by_no_more_than_a_read_takes_to_keep() {
+    for buffer_max in [64 << 10, 256 << 10, 5 << 20, 6 << 20] {
+        for size in [0, 1, 100, 1000, 16 << 10, 100_000, 2 << 20] {
+            for pieces in [1, 3] {
+                let payload = vec![7; size];
+                let up = fragments(Opcode::Binary, MASK, &payload, pieces);
+                let down = fragments(Opcode::Binary, None, &payload, pieces);
+                let times = |message: &[u8]| (2 * buffer_max + (1 << 20)) / message.len() + 1;
+                let up = overrun(buffer_max, &up.repeat(times(&up)), from_client);
+                let down = overrun(buffer_max, &down.repeat(times(&down)), from_leg);
+                let ordinary = pieces == 1 && size >= 100;
+                let most = if ordinary { READ } else { READ_COST_MAX };
+                let case = format!("{pieces} x {size} into {buffer_max}: {up} up, {down} down");
+                assert!(up <= most && down <= most, "{case}");
+            }
+        }
+    }
+}
+
+/// What a socket gives at once.
+const READ: usize = 64 * 1024;
+/// What it takes to keep that: the bytes, the room that growing leaves, and four bytes for each
+/// message, of which the smallest have two.
+const READ_COST_MAX: usize = 4 * READ;

@@ -1,8 +1,12 @@
 //! Clients that break the rules: they are told at once, and the backend sees nothing of it.
 
-use everwire_proto::ws::frame::{HEADER_MAX, Header, Opcode};
+use everwire_proto::ws::{
+    close::CloseCode,
+    frame::{HEADER_MAX, Header, Opcode},
+};
 
 use super::{
+    super::{End, Who, Why},
     rig::Rig,
     wire::{Got, MASK, bare, close_payload, fragments, frame, masked},
 };
@@ -173,6 +177,55 @@ fn attack_f14_a_client_that_does_not_end_its_socket_is_dropped() {
     rig.wait(1000);
     assert!(rig.client.dropped);
     rig.leg_ends(true);
+    assert_eq!(rig.end(), ("client".into(), "protocol_error".into(), 1002));
+}
+
+#[test]
+fn what_came_whole_before_a_violation_is_delivered_although_its_leg_is_lost() {
+    let losses: [fn(&mut Rig); 3] = [
+        |rig| rig.leg_ends(false),
+        |rig| {
+            rig.leg_closes(1012, "restart");
+            rig.leg_ends(false);
+        },
+        |rig| rig.leg_sends(&[0x83, 0]),
+    ];
+    for lose in losses {
+        let mut rig = Rig::new(RouteConfig::default());
+        rig.client_says("whole");
+        rig.client_sends(&[0x83]);
+        assert_eq!(rig.client.code(), Some(1002));
+        lose(&mut rig);
+        rig.client_vanishes();
+        rig.dials();
+        assert_eq!(rig.leg.texts(), ["whole"]);
+        rig.leg_pongs();
+        assert!(rig.leg.finished);
+        rig.leg_ends(true);
+        assert_eq!(rig.end(), ("client".into(), "protocol_error".into(), 1002));
+    }
+}
+
+#[test]
+fn a_refused_client_s_messages_wait_for_a_backend_no_longer_than_an_outage_and_a_stop() {
+    let stop = End::new(Who::Gateway, Why::Stopping, CloseCode::GOING_AWAY, "gateway stopping");
+    let refused = || {
+        let mut rig = Rig::new(RouteConfig::default());
+        rig.client_says("whole");
+        rig.client_sends(&[0x83]);
+        rig.client_vanishes();
+        rig
+    };
+    let mut rig = refused();
+    rig.leg_ends(false);
+    rig.wait(60_000);
+    assert_eq!(rig.end(), ("client".into(), "protocol_error".into(), 1002));
+
+    let mut rig = refused();
+    rig.relay.handle_close(rig.now, stop);
+    rig.settle();
+    rig.wait(5000);
+    assert_eq!((rig.resets, rig.relay.dial_wish()), (1, None));
     assert_eq!(rig.end(), ("client".into(), "protocol_error".into(), 1002));
 }
 

@@ -17,10 +17,11 @@ pub struct Forwarded {
     /// The target, then header lines.
     text: Box<[u8]>,
     target_len: u32,
+    scheme: Scheme,
 }
 
 /// How the client reached the gateway.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scheme {
     /// Without TLS.
     Http,
@@ -39,9 +40,9 @@ impl Scheme {
 }
 
 impl Forwarded {
-    /// Keeps what may pass of `request`, and states where it comes from: `client` is the peer of
-    /// the client's connection. What the client itself says about that is dropped.
-    pub fn new(request: &UpgradeRequest, client: IpAddr, scheme: Scheme) -> Self {
+    /// Keeps what may pass of `request`. What the client itself says about where it comes from is
+    /// dropped.
+    pub fn new(request: &UpgradeRequest, scheme: Scheme) -> Self {
         let dropped = dropped_by_client(request);
         let passes = |name: &str| {
             !stays_here(name)
@@ -53,12 +54,10 @@ impl Forwarded {
         for (name, value) in request.headers().filter(|(name, _)| passes(name)) {
             push_line(&mut text, name, value);
         }
-        push_line(&mut text, "X-Forwarded-For", client.to_canonical().to_string().as_bytes());
-        push_line(&mut text, "X-Forwarded-Proto", scheme.as_str().as_bytes());
-        push_line(&mut text, "X-Forwarded-Host", request.host().as_bytes());
         // A head is shorter than 4 GiB by far.
         let target_len = u32::try_from(target.len()).unwrap_or_default();
-        Self { text: text.into(), target_len }
+        // A copy: allocators shrink a block in place and keep its size.
+        Self { text: text.as_slice().into(), target_len, scheme }
     }
 
     /// The path and query.
@@ -76,9 +75,21 @@ impl Forwarded {
         split_target(self.target()).1
     }
 
-    /// The header fields, as they are written to a backend.
-    pub fn lines(&self) -> &[u8] {
-        self.split().1
+    /// Appends the header fields: what passes, and where it comes from. `client` is the peer of the
+    /// client's connection.
+    pub fn write_lines(&self, client: IpAddr, to: &mut Vec<u8>) {
+        to.extend_from_slice(self.split().1);
+        push_line(to, "X-Forwarded-For", client.to_canonical().to_string().as_bytes());
+        push_line(to, "X-Forwarded-Proto", self.scheme.as_str().as_bytes());
+        push_line(to, "X-Forwarded-Host", self.host());
+    }
+
+    /// The host that the client asked for; a request without one is refused.
+    fn host(&self) -> &[u8] {
+        let mut lines = self.split().1.split(|byte| *byte == b'\n');
+        let host = lines
+            .find(|line| line.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"host:")));
+        host.map_or(b"", |line| line[5..].trim_ascii())
     }
 
     /// What this holds in memory beside its own two words, in bytes.

@@ -1,6 +1,6 @@
 //! The request that opens one leg.
 
-use std::io::Write;
+use std::{io::Write, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,8 @@ pub struct Progress<'a> {
 pub struct LegRequest<'a> {
     /// What the client sent.
     pub forwarded: &'a Forwarded,
+    /// Where it came from.
+    pub client: IpAddr,
     /// The path of the backend's URL, which takes the place of the client's.
     pub fixed_path: Option<&'a str>,
     /// The key of this leg.
@@ -59,7 +61,7 @@ impl LegRequest<'_> {
         let forwarded = self.forwarded.heap_bytes();
         let mut out = Vec::with_capacity(forwarded + OWN_LINES_GUESS);
         self.write_request_line(&mut out);
-        out.extend_from_slice(self.forwarded.lines());
+        self.forwarded.write_lines(self.client, &mut out);
         out.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\n");
         push_line(&mut out, "Sec-WebSocket-Version", b"13");
         push_line(&mut out, "Sec-WebSocket-Key", self.key.as_bytes());

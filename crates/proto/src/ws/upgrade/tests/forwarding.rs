@@ -9,16 +9,23 @@ const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 const PROGRESS: Progress<'_> = Progress { session: "s-1", leg: 2, client_next: 7, server_count: 3 };
 
 fn forwarded(extra: &[&str]) -> Forwarded {
-    Forwarded::new(&request(extra), CLIENT, Scheme::Http)
+    Forwarded::new(&request(extra), Scheme::Http)
 }
 
 fn passed(extra: &[&str]) -> String {
-    String::from_utf8(forwarded(extra).lines().to_vec()).expect("ASCII")
+    lines(&forwarded(extra), CLIENT)
+}
+
+fn lines(forwarded: &Forwarded, client: IpAddr) -> String {
+    let mut lines = Vec::new();
+    forwarded.write_lines(client, &mut lines);
+    String::from_utf8(lines).expect("ASCII")
 }
 
 fn leg(forwarded: &Forwarded, fixed_path: Option<&str>, offer: LegOffer<'_>) -> String {
     let key = LegKey::new([7; 16]);
-    let request = LegRequest { forwarded, fixed_path, key, offer, progress: PROGRESS };
+    let request =
+        LegRequest { forwarded, client: CLIENT, fixed_path, key, offer, progress: PROGRESS };
     String::from_utf8(request.to_bytes()).expect("ASCII")
 }
 
@@ -32,8 +39,8 @@ fn a_backend_sees_the_client_s_request_and_where_it_came_from() {
          X-Forwarded-Host: example.com:8080\r\n"
     );
     let mapped = IpAddr::V6(Ipv6Addr::from_bits(0xffff_c000_0207));
-    let kept = Forwarded::new(&request(&[]), mapped, Scheme::Https);
-    let lines = String::from_utf8(kept.lines().to_vec()).expect("ASCII");
+    let kept = Forwarded::new(&request(&[]), Scheme::Https);
+    let lines = self::lines(&kept, mapped);
     assert!(lines.contains("X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https"), "{lines}");
 }
 
@@ -161,7 +168,7 @@ fn a_backend_url_with_a_path_keeps_it_and_gets_the_client_s_query() {
     assert!(with_query.starts_with("GET /listener?room=1 HTTP/1.1\r\n"), "{with_query}");
     let head = String::from_utf8(request_head(&[])).expect("ASCII").replace("?room=1", "");
     let bare = UpgradeRequest::parse(head.as_bytes()).expect("a good request");
-    let kept = Forwarded::new(&bare, CLIENT, Scheme::Http);
+    let kept = Forwarded::new(&bare, Scheme::Http);
     assert!(leg(&kept, Some("/listener"), offer).starts_with("GET /listener HTTP/1.1\r\n"));
     assert_eq!((kept.target(), kept.path(), kept.query()), ("/chat", "/chat", None));
 }
