@@ -28,6 +28,7 @@ use crate::{
     identity::{Authenticate, Denied, Identity},
     member::Member,
     method::Methods,
+    raw::RawHandler,
     recipients::{Groups, Recipients},
     request::ClientRequest,
     service::HubService,
@@ -62,6 +63,7 @@ struct Inner {
     methods: Methods,
     authenticate: Option<Authenticate>,
     events: Events,
+    raw: Option<RawHandler>,
     questions: AtomicU64,
     refuses_new: AtomicBool,
     stop: CancellationToken,
@@ -188,9 +190,9 @@ impl Hub {
         self.0.stop.cancel();
     }
 
-    /// Ready once no connection is left, and everything is done that its end brings with it. For
-    /// who has told them to go: it does not hold up those that come.
-    pub async fn emptied(&self) {
+    /// Ready once the hub has been stopped and every connection has ended.
+    pub async fn stopped(&self) {
+        self.0.stop.cancelled().await;
         for shard in &self.0.shards {
             shard.tasks.close();
             shard.tasks.wait().await;
@@ -276,6 +278,11 @@ impl Hub {
 
     pub(crate) fn events(&self) -> &Events {
         &self.0.events
+    }
+
+    /// What is done with connections if they speak no hub protocol.
+    pub(crate) fn raw(&self) -> Option<&RawHandler> {
+        self.0.raw.as_ref()
     }
 
     /// An id that no other question has.

@@ -31,6 +31,7 @@ mod member;
 pub mod method;
 mod outgoing;
 mod pulse;
+mod raw;
 mod recipients;
 mod registry;
 mod request;
@@ -49,6 +50,7 @@ pub use self::{
     identity::{Denied, Identity},
     member::Member,
     method::{Context, Methods},
+    raw::{Gone, RawMessage, RawSocket},
     recipients::{Groups, Recipients, SendError},
     request::ClientRequest,
     service::HubService,

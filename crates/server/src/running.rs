@@ -111,7 +111,7 @@ impl Running {
         let (gateway, hubs) = (&self.node.gateway, &self.node.hubs);
         gateway.stop();
         hubs.stop();
-        let gone = async { tokio::join!(gateway.idle(), hubs.emptied()) };
+        let gone = async { tokio::join!(gateway.idle(), hubs.stopped()) };
         if tokio::time::timeout(GOODBYE, gone).await.is_err() {
             let (left, clients) = (gateway.totals().pipes, hubs.connected());
             tracing::warn!(

@@ -41,7 +41,10 @@ async fn members_are_shown_with_their_users_and_groups() {
 async fn refused(served: &Served) -> u16 {
     match connect_async(format!("ws://{}/hub", served.address)).await {
         Err(Error::Http(response)) => response.status().as_u16(),
-        other => panic!("let in: {other:?}"),
+        other => {
+            drop(other.expect_err("it is turned away"));
+            0
+        }
     }
 }
 
@@ -65,6 +68,7 @@ async fn a_hub_that_takes_no_more_is_emptied_bit_by_bit() {
     let closes = join_all(peers.iter_mut().map(|peer| peer.code())).await;
     assert_eq!(closes, [Some(1001), Some(1001)]);
     drop(peers);
-    served.hub.emptied().await;
+    served.hub.stop();
+    served.hub.stopped().await;
     assert_eq!(served.hub.connected(), 0);
 }

@@ -7,6 +7,8 @@ mod ends;
 mod looking;
 mod methods;
 mod peer;
+mod raw;
 mod requests;
 mod slow;
 mod stateful;
+mod streams;

@@ -95,11 +95,11 @@ impl Hubs {
         self.iter().for_each(|hub| hub.hub.stop());
     }
 
-    /// Resolves when all clients have gone that were told to, and what was said to them last is
+    /// Resolves when all clients of the stopped hubs have gone, and what was said to them last is
     /// written.
-    pub(crate) async fn emptied(&self) {
+    pub(crate) async fn stopped(&self) {
         for hub in self.iter() {
-            hub.hub.emptied().await;
+            hub.hub.stopped().await;
         }
         self.stop.cancel();
         self.requests.close();
