@@ -1,0 +1,261 @@
+//! The hub: what publishers hold, and what every connection belongs to.
+
+mod builder;
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use everwire_proto::signalr::message::InvocationId;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use self::builder::HubBuilder;
+use crate::{
+    audience::{Audience, Whom},
+    client::Client,
+    config::HubConfig,
+    connection::{Connection, Delivered},
+    directory::Directory,
+    end::End,
+    events::Events,
+    frames::Frames,
+    id::{ConnectionId, GroupName, UserId},
+    identity::{Authenticate, Denied, Identity},
+    method::Methods,
+    recipients::{Groups, Recipients},
+    request::ClientRequest,
+    service::HubService,
+    shard::{Overloaded, Post, Shard, ShardHandle},
+};
+
+/// A hub. Cheap to clone; every clone is the same hub.
+#[derive(Clone)]
+pub struct Hub(Arc<Inner>);
+
+/// What a hub has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Connections that are open.
+    pub connected: usize,
+    /// Messages that were published, counted once for each client that was sent them.
+    pub delivered: u64,
+    /// Those that had to wait, because their client did not take them at once.
+    pub queued: u64,
+    /// Messages that were dropped for slow clients, by the policy for those.
+    pub dropped: u64,
+}
+
+struct Inner {
+    config: Arc<HubConfig>,
+    shards: Box<[Arc<ShardHandle>]>,
+    directory: Arc<Directory>,
+    methods: Methods,
+    authenticate: Option<Authenticate>,
+    events: Events,
+    questions: AtomicU64,
+    stop: CancellationToken,
+    running: Mutex<Running>,
+    next_shard: AtomicUsize,
+}
+
+/// Who runs the shards.
+enum Running {
+    /// Nobody has taken them.
+    NotYet,
+    /// They were given away.
+    Given,
+    /// The hub does, and they end with it.
+    Own { _tasks: JoinSet<()> },
+}
+
+impl Hub {
+    /// A hub with all defaults and no methods.
+    pub fn builder() -> HubBuilder {
+        HubBuilder::default()
+    }
+
+    /// All clients.
+    pub fn all(&self) -> Recipients {
+        self.to(Whom::All)
+    }
+
+    /// The members of a group.
+    pub fn group(&self, group: impl Into<GroupName>) -> Recipients {
+        self.to(Whom::Groups(vec![group.into()]))
+    }
+
+    /// The members of any of these groups, each once.
+    pub fn members<G: Into<GroupName>>(&self, groups: impl IntoIterator<Item = G>) -> Recipients {
+        self.to(Whom::Groups(groups.into_iter().map(Into::into).collect()))
+    }
+
+    /// The connections of a user.
+    pub fn user(&self, user: impl Into<UserId>) -> Recipients {
+        self.to(Whom::Users(vec![user.into()]))
+    }
+
+    /// The connections of any of these users.
+    pub fn users<U: Into<UserId>>(&self, users: impl IntoIterator<Item = U>) -> Recipients {
+        self.to(Whom::Users(users.into_iter().map(Into::into).collect()))
+    }
+
+    /// One connection.
+    pub fn connection(&self, connection: ConnectionId) -> Client {
+        Client::new(self.clone(), connection)
+    }
+
+    /// These connections.
+    pub fn connections(&self, connections: impl IntoIterator<Item = ConnectionId>) -> Recipients {
+        self.to(Whom::Connections(connections.into_iter().collect()))
+    }
+
+    /// Who is in which group.
+    pub fn groups(&self) -> Groups {
+        Groups { hub: self.clone() }
+    }
+
+    /// Ends a connection. Its client does not reconnect by itself.
+    pub fn abort(&self, connection: ConnectionId) {
+        if let Some(connection) = self.find(connection) {
+            let shard = Arc::clone(&connection.shard);
+            shard.post(Post::End(connection, End::Aborted));
+        }
+    }
+
+    /// How many connections are open.
+    pub fn connected(&self) -> usize {
+        self.0.shards.iter().map(|shard| shard.members()).sum()
+    }
+
+    /// What the hub has done so far.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals { connected: self.connected(), ..Totals::default() };
+        for shard in &self.0.shards {
+            let Delivered { messages, queued, dropped } = shard.delivered();
+            totals.delivered += messages;
+            totals.queued += queued;
+            totals.dropped += dropped;
+        }
+        totals
+    }
+
+    /// The shards, for who runs each on a runtime of its own; empty if they run already. A hub whose
+    /// shards nobody takes runs them on the runtime of its first request.
+    pub fn take_shards(&self) -> Vec<Shard> {
+        let mut running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(*running, Running::NotYet) {
+            return Vec::new();
+        }
+        *running = Running::Given;
+        self.all_shards().collect()
+    }
+
+    /// Answers requests below the path that the hub is mounted at.
+    pub fn service(&self) -> HubService {
+        HubService::new(self.clone(), None)
+    }
+
+    /// Tells all clients that the hub stops, and takes no more of them.
+    pub fn stop(&self) {
+        self.0.stop.cancel();
+    }
+
+    pub(crate) fn config(&self) -> &HubConfig {
+        &self.0.config
+    }
+
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.0.directory
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.0.stop.is_cancelled()
+    }
+
+    pub(crate) fn methods(&self) -> &Methods {
+        &self.0.methods
+    }
+
+    pub(crate) async fn identify(&self, request: Arc<ClientRequest>) -> Result<Identity, Denied> {
+        let identity = match &self.0.authenticate {
+            Some(authenticate) => authenticate.ask(request).await?,
+            None => Identity::default(),
+        };
+        match (self.0.methods.admits(&identity), &identity.user) {
+            (true, _) => Ok(identity),
+            (false, None) => Err(Denied::Unauthorized),
+            (false, Some(_)) => Err(Denied::Forbidden),
+        }
+    }
+
+    /// A shard for one more connection; runs the shards if nobody does.
+    pub(crate) fn pick_shard(&self) -> Arc<ShardHandle> {
+        let mut running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*running, Running::NotYet) {
+            *running = Running::Own { _tasks: self.all_shards().map(Shard::run).collect() };
+        }
+        drop(running);
+        let next = self.0.next_shard.fetch_add(1, Relaxed) % self.0.shards.len();
+        Arc::clone(&self.0.shards[next])
+    }
+
+    pub(crate) fn find(&self, connection: ConnectionId) -> Option<Arc<Connection>> {
+        self.0.directory.find(connection)
+    }
+
+    pub(crate) fn publish(
+        &self,
+        audience: &Arc<Audience>,
+        frames: &Arc<Frames>,
+    ) -> Result<(), Overloaded> {
+        let bytes_max = self.config().inbox_max;
+        let send = |shard: &ShardHandle| {
+            shard.publish(Arc::clone(audience), Arc::clone(frames), bytes_max)
+        };
+        if let Whom::Connections(ids) = &audience.whom
+            && let [id] = ids[..]
+        {
+            return self.find(id).map_or(Ok(()), |connection| send(&connection.shard));
+        }
+        let mut all = Ok(());
+        for shard in self.0.shards.iter().filter(|shard| shard.members() > 0) {
+            if send(shard).is_err() {
+                all = Err(Overloaded);
+            }
+        }
+        all
+    }
+
+    pub(crate) fn events(&self) -> &Events {
+        &self.0.events
+    }
+
+    /// An id that no other question has.
+    pub(crate) fn next_question(&self) -> InvocationId {
+        self.0.questions.fetch_add(1, Relaxed).into()
+    }
+
+    fn to(&self, whom: Whom) -> Recipients {
+        Recipients::new(self.clone(), whom)
+    }
+
+    fn all_shards(&self) -> impl Iterator<Item = Shard> {
+        self.0.shards.iter().enumerate().map(|(index, handle)| Shard {
+            handle: Arc::clone(handle),
+            config: Arc::clone(&self.0.config),
+            stop: self.0.stop.clone(),
+            tidies: (index == 0).then(|| Arc::clone(&self.0.directory)),
+        })
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("connected", &self.connected()).finish_non_exhaustive()
+    }
+}
