@@ -11,6 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("everwire-proto", &[]),
     ("everwire-socket", &["everwire-proto"]),
     ("everwire-gateway", &["everwire-socket", "everwire-proto"]),
+    ("everwire-client", &["everwire-socket", "everwire-proto"]),
     ("everwire-server", &["everwire-gateway", "everwire-socket", "everwire-proto"]),
     ("everwire-testkit", &["everwire-socket", "everwire-proto"]),
     (

@@ -1,0 +1,11 @@
+//! The client against a scripted server: hand-written bytes over an independent WebSocket.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
+mod calls;
+mod handlers;
+mod limits;
+mod negotiation;
+mod peer;
+mod reconnecting;
+mod stateful;
