@@ -6,5 +6,6 @@ pub mod frame;
 pub mod intake;
 pub mod message;
 pub mod output;
+pub mod payload;
 pub mod runs;
 pub mod upgrade;

@@ -42,15 +42,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ByteSocket<S> {
         cx: &mut Context<'_>,
         handle: impl FnOnce(&[u8]),
     ) -> Poll<io::Result<usize>> {
-        SHARED.with_borrow_mut(|buffer| {
-            let mut read = ReadBuf::new(buffer);
-            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
-            let count = read.filled().len();
-            if count > 0 {
-                handle(read.filled());
-            }
-            Poll::Ready(Ok(count))
-        })
+        poll_read(&mut self.stream, cx, |bytes| handle(bytes))
     }
 
     /// Writes the first [`SLICES_MAX`] slices at once; gives how many bytes were accepted.
@@ -80,6 +72,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ByteSocket<S> {
             self.finished = Pin::new(&mut self.stream).poll_shutdown(cx).is_ready();
         }
     }
+}
+
+/// Reads once from a stream, as [`ByteSocket::poll_read`] does, for who keeps its halves apart and
+/// unmasks in place.
+///
+/// # Errors
+/// Those of the stream.
+pub fn poll_read(
+    stream: &mut (impl AsyncRead + Unpin + ?Sized),
+    cx: &mut Context<'_>,
+    handle: impl FnOnce(&mut [u8]),
+) -> Poll<io::Result<usize>> {
+    SHARED.with_borrow_mut(|buffer| {
+        let mut read = ReadBuf::new(buffer);
+        ready!(Pin::new(stream).poll_read(cx, &mut read))?;
+        let count = read.filled().len();
+        if count > 0 {
+            handle(read.filled_mut());
+        }
+        Poll::Ready(Ok(count))
+    })
 }
 
 /// Slices of one write: some messages, a control frame, more messages.

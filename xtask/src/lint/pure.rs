@@ -14,6 +14,7 @@ use crate::root;
 const PURE: &[(&str, &[&str])] = &[
     ("crates/proto/src", &[""]),
     ("crates/gateway/src", &["relay", "backends"]),
+    ("crates/hub/src", &["dispatch"]),
     ("crates/client/src", &["session", "reconnect", "address"]),
 ];
 

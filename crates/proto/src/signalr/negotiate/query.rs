@@ -1,7 +1,7 @@
 //! Names and values of a query string.
 
 /// All names and values with their escapes resolved; what does not resolve stays as it is.
-pub(super) fn parameters(query: &str) -> impl Iterator<Item = (String, String)> {
+pub fn parameters(query: &str) -> impl Iterator<Item = (String, String)> {
     query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         (resolve(name), resolve(value))

@@ -1,0 +1,233 @@
+//! The half of a connection that others see: its shard, which writes to it, and its transport.
+//!
+//! A broadcast is written from here, by the shard, straight to the socket. Only what a full socket
+//! does not take is queued, and the connection's own [`task`] is woken to finish. What one writer
+//! puts on the wire and what another does is kept apart by one lock, which nobody else waits for.
+
+pub(crate) mod batch;
+pub(crate) mod kept;
+pub(crate) mod mail;
+pub(crate) mod stream;
+pub(crate) mod task;
+mod wire;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use atomic_waker::AtomicWaker;
+use bytes::Bytes;
+use everwire_proto::{
+    signalr::{
+        Protocol,
+        negotiate::{StatefulReconnect, Transport},
+    },
+    time::Time,
+};
+
+pub(crate) use self::wire::{Link, Own, Wire};
+use self::{batch::Batch, mail::Mail, stream::Takeover};
+use crate::{
+    config::HubConfig,
+    end::End,
+    frames::Framing,
+    id::{ConnectionId, Token},
+    identity::Identity,
+    method::Items,
+    pulse::Due,
+    request::ClientRequest,
+    shard::{Post, ShardHandle},
+};
+
+/// One client's connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) token: Token,
+    pub(crate) identity: Identity,
+    /// What the application keeps here.
+    pub(crate) items: Items,
+    pub(crate) transport: Transport,
+    /// Whether it was negotiated that the session may outlive its socket.
+    pub(crate) stateful_reconnect: StatefulReconnect,
+    pub(crate) request: ClientRequest,
+    pub(crate) shard: Arc<ShardHandle>,
+    /// What requests bring and fetch; only with transports that are made of requests.
+    pub(crate) mail: Option<Box<Mail>>,
+    wire: Mutex<Wire>,
+    waker: AtomicWaker,
+    /// The socket with which the client has come back, until the task takes it.
+    takeover: Mutex<Option<Box<Takeover>>>,
+}
+
+/// What was agreed on before a connection begins.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Begun {
+    pub(crate) token: Token,
+    pub(crate) transport: Transport,
+    pub(crate) stateful_reconnect: StatefulReconnect,
+}
+
+/// What became of a batch at one receiver.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Delivered {
+    /// Messages that were written or queued.
+    pub(crate) messages: u64,
+    /// Messages that were queued.
+    pub(crate) queued: u64,
+    /// Messages that were dropped from the queue.
+    pub(crate) dropped: u64,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        begun: Begun,
+        identity: Identity,
+        request: ClientRequest,
+        shard: Arc<ShardHandle>,
+        wire: Wire,
+    ) -> Self {
+        let Begun { token, transport, stateful_reconnect } = begun;
+        let mail = (transport != Transport::WebSockets).then(Box::default);
+        let (wire, waker) = (Mutex::new(wire), AtomicWaker::new());
+        let takeover = Mutex::default();
+        Self {
+            token,
+            identity,
+            items: Items::default(),
+            transport,
+            stateful_reconnect,
+            request,
+            shard,
+            mail,
+            wire,
+            waker,
+            takeover,
+        }
+    }
+
+    /// A connection of nobody, to nowhere.
+    #[cfg(test)]
+    pub(crate) fn unconnected() -> Self {
+        let begun = Begun {
+            token: Token { id: ConnectionId::random(), secret: None },
+            transport: Transport::WebSockets,
+            stateful_reconnect: StatefulReconnect::Off,
+        };
+        let request = ClientRequest::from_fields("/", std::iter::empty());
+        let wire = Wire::new(Link::Gone, Default::default(), Time::default());
+        Self::new(begun, Identity::default(), request, Arc::default(), wire)
+    }
+
+    pub(crate) const fn id(&self) -> ConnectionId {
+        self.token.id
+    }
+
+    /// What the client speaks; `None` before it has said so, and once it has been told goodbye.
+    pub(crate) fn protocol(&self) -> Option<Protocol> {
+        self.wire().speech.map(|speech| speech.protocol)
+    }
+
+    pub(crate) const fn framing(&self) -> Framing {
+        match self.transport {
+            Transport::WebSockets => Framing::WebSocket,
+            Transport::ServerSentEvents => Framing::Events,
+            Transport::LongPolling => Framing::Plain,
+        }
+    }
+
+    /// Writes a batch, or queues what the socket does not take; for the shard.
+    pub(crate) fn deliver(
+        &self,
+        batch: &mut Batch<'_>,
+        now: Time,
+        config: &HubConfig,
+    ) -> Delivered {
+        let mut wire = self.wire();
+        let delivered = wire.deliver(batch, now, config);
+        if delivered.queued > 0 || wire.is_asked() {
+            self.wake();
+        }
+        delivered
+    }
+
+    /// Writes a frame of the client's own, behind what waits; for the shard.
+    pub(crate) fn deliver_own(&self, own: Own, now: Time) {
+        let mut wire = self.wire();
+        wire.push_own(own);
+        if !wire.write(now) {
+            self.wake();
+        }
+    }
+
+    /// Sends a frame of the client's own behind everything that was published before.
+    pub(crate) fn send_own(self: &Arc<Self>, own: Own) {
+        if self.shard.is_clear() {
+            self.wire().push_own(own);
+        } else {
+            self.shard.post_own(Post::Own(Arc::clone(self), own));
+        }
+    }
+
+    /// Has the connection end; for the shard.
+    pub(crate) fn ask(&self, end: End) {
+        let mut wire = self.wire();
+        wire.ask(end);
+        self.wake();
+    }
+
+    /// The client is back with another socket; gives whether the session still waits for it.
+    pub(crate) fn take_over(&self, takeover: Takeover) -> bool {
+        let is_resumable = self.wire().is_resumable();
+        if is_resumable {
+            // One that came even later counts: the client knows nothing of the one before.
+            *self.takeover.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(Box::new(takeover));
+            self.waker.wake();
+        }
+        is_resumable
+    }
+
+    /// The socket that takes the place of the one before; for the task.
+    pub(crate) fn take_takeover(&self) -> Option<Box<Takeover>> {
+        self.takeover.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Does what the time asks for; for the shard.
+    pub(crate) fn tick(&self, now: Time, config: &HubConfig) {
+        let mut wire = self.wire();
+        wire.acknowledge(now);
+        match wire.pulse.due(now, config) {
+            Due::Nothing => {}
+            Due::Ping => wire.ping(now, self.transport),
+            Due::End(end) => wire.ask(end),
+        }
+        if !wire.outgoing.is_empty() || wire.is_asked() {
+            self.wake();
+        }
+    }
+
+    pub(crate) fn wire(&self) -> MutexGuard<'_, Wire> {
+        self.wire.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes all that waits, for who carries it away.
+    pub(crate) fn carry(&self, now: Time) -> Option<Bytes> {
+        let mut wire = self.wire();
+        let taken = wire.outgoing.take_all()?;
+        wire.pulse.sent(now, false);
+        drop(wire);
+        self.waker.wake();
+        Some(taken)
+    }
+
+    /// Wakes the task, and whoever carries away what waits.
+    pub(crate) fn wake(&self) {
+        self.waker.wake();
+        self.wake_carrier();
+    }
+
+    /// Wakes whoever carries away what waits.
+    pub(crate) fn wake_carrier(&self) {
+        if let Some(mail) = &self.mail {
+            mail.carrier().wake();
+        }
+    }
+}

@@ -1,0 +1,461 @@
+//! The task of a connection: it reads, answers, and finishes what its shard could not write.
+//!
+//! A hand-written poll, because a hub has many thousands of them: an idle one holds no buffer and
+//! sets no timer. Each turn, in this order: what others ask, the methods at work, what has come,
+//! what is to go.
+
+use std::{
+    any::Any,
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use everwire_proto::{
+    signalr::{
+        handshake::HandshakeResponse,
+        message::HubMessage,
+        negotiate::{StatefulReconnect, Transport},
+    },
+    time::Time,
+    ws::{
+        close::{Close, CloseCode},
+        frame::{Opcode, Violation, write_frame},
+        intake::Sender,
+        payload::{PayloadReader, Piece},
+    },
+};
+use everwire_socket::bytes::poll_read;
+use tokio::runtime::Handle;
+
+use super::{
+    Connection, Link, Own,
+    stream::{Input, Takeover},
+};
+use crate::{
+    calls::Calls,
+    clock,
+    conversation::{Conversation, Said},
+    end::{End, Farewell},
+    frames::{Speech, encode, frame_text},
+    hub::Hub,
+    pulse::Watch,
+};
+
+/// A connection at work. Dropping it ends it.
+pub(crate) struct Task {
+    hub: Hub,
+    connection: Arc<Connection>,
+    input: Input,
+    frames: PayloadReader,
+    talk: Talk,
+    ending: Option<Box<Ending>>,
+    /// What is given back when the connection ends, such as its place among those allowed.
+    _guard: Option<Box<dyn Any + Send>>,
+}
+
+/// What is said, and what is done about it.
+struct Talk {
+    conversation: Conversation,
+    /// What the client has said and nobody has listened to, because its calls are all at work.
+    unread: Vec<u8>,
+    calls: Calls,
+}
+
+/// The connection ends.
+struct Ending {
+    end: End,
+    /// Whether the client has said its last.
+    client_closed: bool,
+}
+
+impl Task {
+    pub(crate) fn new(
+        hub: Hub,
+        connection: Arc<Connection>,
+        input: Input,
+        guard: Option<Box<dyn Any + Send>>,
+    ) -> Self {
+        let calls = Calls::new(&hub);
+        let talk = Talk { conversation: Conversation::new(), unread: Vec::new(), calls };
+        connection.shard.arrive(Arc::clone(&connection));
+        let frames = PayloadReader::new(Sender::Client);
+        Self { hub, connection, input, frames, talk, ending: None, _guard: guard }
+    }
+
+    /// Takes bytes that came behind the request.
+    pub(crate) fn read_ahead(mut self, bytes: &[u8]) -> Self {
+        let mut bytes = bytes.to_vec();
+        self.hear(&mut bytes, clock::now());
+        self
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = clock::now();
+        self.connection.waker.register(cx.waker());
+        loop {
+            self.obey_asked(now);
+            let had_room = self.has_room();
+            self.work(cx, now);
+            let has_read = had_room && self.wants_input() && self.read(cx, now);
+            self.write(cx, now);
+            let has_new_room = !had_room && self.has_room();
+            if !has_read && !has_new_room {
+                break;
+            }
+        }
+        self.obey_asked(now);
+        let is_heard = self.wants_input();
+        self.connection.wire().pulse.hear(is_heard, now);
+        if self.is_over() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn obey_asked(&mut self, now: Time) {
+        if let Some(takeover) = self.connection.take_takeover() {
+            self.adopt(*takeover, now);
+        }
+        let asked = self.connection.wire().take_asked();
+        if let Some(end) = asked {
+            self.end(end, now);
+        }
+    }
+
+    /// Goes on with another socket, if the session has not ended meanwhile.
+    fn adopt(&mut self, takeover: Takeover, now: Time) {
+        let Takeover { stream, head, mut read_ahead, guard } = takeover;
+        if self.ending.is_some() {
+            return;
+        }
+        let Ok(stream) = stream.moved_here() else { return };
+        let (input, link) = stream.split();
+        self.input = input;
+        self.forget_unread();
+        self._guard = guard;
+        self.connection.wire().resume(link, head, now);
+        tracing::debug!(connection = %self.connection.id(), "resumed");
+        self.hear(&mut read_ahead, now);
+    }
+
+    /// What was not whole, or not listened to, is said again on another socket.
+    fn forget_unread(&mut self) {
+        self.frames = PayloadReader::new(Sender::Client);
+        self.talk.unread = Vec::new();
+        self.talk.conversation.begin_again(self.hub.config().message_max);
+    }
+
+    /// Whether the socket takes what the client is answered: as long as it does not, the client is
+    /// not heard.
+    fn has_room(&self) -> bool {
+        self.connection.wire().outgoing.bytes() < OWN_MAX
+    }
+
+    /// Whether calls may go on: the client takes what it is answered, or its acknowledgement may
+    /// be behind what is still unread.
+    fn may_answer(&self) -> bool {
+        let wire = self.connection.wire();
+        let is_acknowledged = wire.is_acknowledged(self.hub.config());
+        wire.outgoing.bytes() < OWN_MAX && (is_acknowledged || !self.talk.unread.is_empty())
+    }
+
+    /// Lets the calls go on, and listens to what was left unread meanwhile.
+    fn work(&mut self, cx: &mut Context<'_>, now: Time) {
+        loop {
+            while self.may_answer()
+                && let Poll::Ready(Some(message)) =
+                    self.talk.calls.poll(cx, &self.hub, &self.connection)
+            {
+                self.say(&message);
+            }
+            if self.talk.unread.is_empty() || self.talk.calls.is_full() || self.ending.is_some() {
+                return;
+            }
+            let unread = std::mem::take(&mut self.talk.unread);
+            self.listen(&unread, now);
+        }
+    }
+
+    fn wants_input(&self) -> bool {
+        self.talk.unread.is_empty() && !matches!(self.input, Input::Ended)
+    }
+
+    /// Reads once; gives whether there may be more.
+    fn read(&mut self, cx: &mut Context<'_>, now: Time) -> bool {
+        let mut input = std::mem::replace(&mut self.input, Input::Ended);
+        let read = match &mut input {
+            Input::Tcp(socket) => poll_read(socket, cx, |bytes| self.hear(bytes, now)),
+            Input::Carried(stream) => poll_read(stream, cx, |bytes| self.hear(bytes, now)),
+            Input::Mail => return self.read_mail(input, now),
+            Input::Ended => return false,
+        };
+        match read {
+            Poll::Pending => {
+                self.input = input;
+                false
+            }
+            Poll::Ready(Ok(count)) if count > 0 => {
+                self.connection.wire().pulse.received(now);
+                self.input = input;
+                true
+            }
+            Poll::Ready(_) => {
+                self.end(End::Vanished, now);
+                false
+            }
+        }
+    }
+
+    fn read_mail(&mut self, input: Input, now: Time) -> bool {
+        self.input = input;
+        let bodies = self.connection.mail.as_ref().map(|mail| mail.take()).unwrap_or_default();
+        for body in &bodies {
+            self.listen(body, now);
+        }
+        if !bodies.is_empty() {
+            self.connection.wire().pulse.received(now);
+        }
+        !bodies.is_empty()
+    }
+
+    /// Takes what frames say.
+    fn hear(&mut self, mut bytes: &mut [u8], now: Time) {
+        loop {
+            match self.frames.next(&mut bytes) {
+                Ok(None) => return,
+                Ok(Some(Piece::Payload(payload))) => self.listen(payload, now),
+                Ok(Some(Piece::Ping(payload))) => {
+                    self.send(control(Opcode::Pong, &payload));
+                }
+                Ok(Some(Piece::Pong)) => {}
+                Ok(Some(Piece::Close(close))) => self.client_closes(&close, now),
+                Err(Violation { code, .. }) => return self.end(End::Violation(code), now),
+            }
+        }
+    }
+
+    /// Takes what the client says, or keeps it for later.
+    fn listen(&mut self, mut payload: &[u8], now: Time) {
+        let message_max = self.hub.config().message_max;
+        while self.ending.is_none() {
+            if self.talk.calls.is_full() || !self.talk.unread.is_empty() {
+                return self.talk.unread.extend_from_slice(payload);
+            }
+            let conversation = &mut self.talk.conversation;
+            match conversation.next(&mut payload, self.connection.transport, message_max) {
+                Ok(None) => return,
+                Ok(Some(Said::Hello(spoken))) => {
+                    let framing = self.connection.framing();
+                    let answer = frame_text(&HandshakeResponse::agreed().to_bytes(), framing);
+                    let speech = Speech { protocol: spoken.protocol, framing };
+                    let mut wire = self.connection.wire();
+                    wire.open(speech, answer, now);
+                    if spoken.allows_stateful_reconnect
+                        && self.connection.stateful_reconnect == StatefulReconnect::On
+                    {
+                        wire.begin_keeping(self.hub.config());
+                    }
+                }
+                Ok(Some(Said::Message(message))) => {
+                    if self.is_new(&message, now) {
+                        self.obey(message, now);
+                    }
+                }
+                Err(misunderstood) => self.end(misunderstood.into(), now),
+            }
+        }
+    }
+
+    /// Whether the message has not been taken before, on an earlier socket.
+    fn is_new(&mut self, message: &HubMessage, now: Time) -> bool {
+        let judged = self.connection.wire().kept().map_or(Ok(true), |kept| kept.judge(message));
+        judged.unwrap_or_else(|error| {
+            self.end(error.into(), now);
+            false
+        })
+    }
+
+    fn obey(&mut self, message: HubMessage, now: Time) {
+        match message {
+            HubMessage::Ping => {
+                let pulse = &mut self.connection.wire().pulse;
+                let is_first = pulse.watched() == Watch::Nothing;
+                if is_first && self.connection.transport != Transport::LongPolling {
+                    pulse.watch(Watch::Life, now);
+                }
+            }
+            HubMessage::Close(close) => self.end(End::Left(close.error), now),
+            HubMessage::Ack(_) | HubMessage::Sequence(_) => {}
+            message => self.talk.calls.handle(message, &self.hub, &self.connection),
+        }
+    }
+
+    /// Sends a message of the client's own.
+    fn say(&self, message: &HubMessage) {
+        let Some(speech) = self.connection.wire().speech else { return };
+        match encode(message, speech) {
+            Ok(frame) if message.is_tracked() => self.connection.send_own(Own::Counted(frame)),
+            Ok(frame) => self.connection.send_own(Own::Passing(frame)),
+            Err(error) => tracing::warn!(%error, "an answer cannot be encoded"),
+        }
+    }
+
+    fn send(&self, frame: Bytes) {
+        if self.ending.is_none() {
+            self.connection.send_own(Own::Passing(frame));
+        }
+    }
+
+    /// Begins the end of the connection, unless it ends already: then there is no waiting.
+    fn end(&mut self, end: End, now: Time) {
+        if end == End::Vanished && self.suspend(now) {
+            return;
+        }
+        if let Some(ending) = &mut self.ending {
+            ending.client_closed |= end == End::Vanished;
+            if ending.client_closed {
+                self.connection.wire().retire();
+            }
+            return;
+        }
+        let farewell = end.farewell();
+        let client_closed = farewell == Farewell::Nothing && !matches!(end, End::Violation(_));
+        self.tell(farewell, end.code(), now);
+        if client_closed {
+            self.connection.wire().retire();
+        }
+        self.ending = Some(Box::new(Ending { end, client_closed }));
+        self.talk.unread = Vec::new();
+    }
+
+    /// Waits for the client to come back, if the session can outlive its socket; it does so once
+    /// for each socket.
+    fn suspend(&mut self, now: Time) -> bool {
+        let mut wire = self.connection.wire();
+        if !wire.is_resumable() || wire.is_away() {
+            return false;
+        }
+        wire.suspend(now);
+        drop(wire);
+        self.input = Input::Ended;
+        self.forget_unread();
+        tracing::debug!(connection = %self.connection.id(), "lost its socket");
+        true
+    }
+
+    /// Says goodbye.
+    fn tell(&self, farewell: Farewell, code: CloseCode, now: Time) {
+        let mut wire = self.connection.wire();
+        let speech = wire.speech.take();
+        let last = match (farewell, speech) {
+            (Farewell::Close(close), Some(speech)) => {
+                encode(&HubMessage::Close(close), speech).ok()
+            }
+            (Farewell::Handshake(answer), _) => {
+                Some(frame_text(&answer.to_bytes(), self.connection.framing()))
+            }
+            _ => None,
+        };
+        last.into_iter().for_each(|frame| wire.push_own(Own::Passing(frame)));
+        if self.connection.transport == Transport::WebSockets {
+            let close = control(Opcode::Close, &Close::new(code, "").payload());
+            wire.push_own(Own::Passing(close));
+        }
+        wire.close(now);
+    }
+
+    /// The client's Close frame: answered with its code, or with 1000 where it has none.
+    fn client_closes(&mut self, close: &Close, now: Time) {
+        if self.ending.is_none() {
+            let code = close.code.unwrap_or(CloseCode::NORMAL);
+            self.tell(Farewell::Nothing, code, now);
+            let end = Box::new(Ending { end: End::Left(None), client_closed: true });
+            self.ending = Some(end);
+        }
+        if let Some(ending) = &mut self.ending {
+            ending.client_closed = true;
+        }
+    }
+
+    /// Writes what waits, and sees to it that the task is woken when the socket takes more.
+    fn write(&mut self, cx: &mut Context<'_>, now: Time) {
+        loop {
+            let mut wire = self.connection.wire();
+            if let Input::Carried(stream) = &mut self.input {
+                return crate::transport::carried::poll_write(stream, &mut wire, cx, now);
+            }
+            if wire.write(now) {
+                return;
+            }
+            let ready = match &wire.link {
+                Link::Tcp(socket) => socket.as_ref().poll_write_ready(cx),
+                Link::Carried => return self.connection.wake_carrier(),
+                Link::Away | Link::Gone => return,
+            };
+            if ready.is_pending() {
+                return;
+            }
+        }
+    }
+
+    /// Whether nothing is left to be said or heard.
+    fn is_over(&self) -> bool {
+        let Some(ending) = &self.ending else { return false };
+        let wire = self.connection.wire();
+        match wire.link {
+            Link::Away | Link::Gone => true,
+            Link::Tcp(_) | Link::Carried => {
+                let is_heard = match &self.connection.mail {
+                    Some(mail) if self.connection.transport == Transport::LongPolling => {
+                        mail.is_end_told()
+                    }
+                    Some(_) => true,
+                    None => ending.client_closed,
+                };
+                is_heard && wire.outgoing.is_empty()
+            }
+        }
+    }
+}
+
+impl Future for Task {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.turn(cx)
+    }
+}
+
+impl Drop for Task {
+    /// However the connection ends, this is where it has ended.
+    fn drop(&mut self) {
+        self.connection.wire().retire();
+        let at_work = self.talk.calls.disconnect(&self.hub, &self.connection);
+        if let Ok(runtime) = Handle::try_current() {
+            let tasks = &self.connection.shard.tasks;
+            at_work.into_iter().for_each(|answer| drop(tasks.spawn_on(answer, &runtime)));
+        }
+        if let Some(mail) = &self.connection.mail {
+            mail.close();
+            mail.carrier().wake();
+        }
+        let end = self.ending.take().map_or(End::Vanished, |ending| ending.end);
+        self.connection.shard.leave(self.connection.id());
+        self.hub.forget(&self.connection, end);
+    }
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task").field("connection", &self.connection.id()).finish_non_exhaustive()
+    }
+}
+
+fn control(opcode: Opcode, payload: &[u8]) -> Bytes {
+    let mut frame = Vec::new();
+    write_frame(&mut frame, opcode, None, payload);
+    frame.into()
+}
+
+/// Bytes of answers that wait for a client before it is heard again, as in the official server.
+const OWN_MAX: usize = 64 * 1024;

@@ -1,0 +1,317 @@
+//! The outgoing side of a connection: its socket, what waits for it, and what is due.
+
+use std::io::{self, IoSlice};
+
+use bytes::Bytes;
+use everwire_proto::{
+    signalr::{message::HubMessage, negotiate::Transport},
+    time::Time,
+};
+use tokio::net::tcp::OwnedWriteHalf;
+
+use super::{Delivered, batch::Batch, kept::Kept};
+use crate::{
+    config::{HubConfig, SlowPolicy},
+    end::End,
+    frames::{Speech, encode},
+    outgoing::Outgoing,
+    pulse::{Pulse, Watch},
+};
+
+/// The outgoing side of a connection.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    pub(crate) link: Link,
+    /// How the client speaks; `None` before its handshake and from the farewell on, when it is
+    /// sent nothing that is not its own.
+    pub(crate) speech: Option<Speech>,
+    pub(crate) outgoing: Outgoing,
+    pub(crate) pulse: Pulse,
+    asked: Option<End>,
+    /// Whether the last has been said.
+    closed: bool,
+    /// What outlives the socket, once both ends have agreed that the session does.
+    kept: Option<Box<Kept>>,
+}
+
+/// A frame of a client's own.
+#[derive(Debug, Clone)]
+pub(crate) enum Own {
+    /// A message that both ends count, with stateful reconnect.
+    Counted(Bytes),
+    /// What belongs to this socket alone.
+    Passing(Bytes),
+}
+
+/// Who takes what is sent.
+#[derive(Debug)]
+pub(crate) enum Link {
+    /// A plain socket, which whoever has something writes to.
+    Tcp(OwnedWriteHalf),
+    /// A stream or a request that comes for what waits.
+    Carried,
+    /// Nobody, until the client comes back with another socket.
+    Away,
+    /// Nobody.
+    Gone,
+}
+
+impl Wire {
+    pub(crate) const fn new(link: Link, outgoing: Outgoing, now: Time) -> Self {
+        Self {
+            link,
+            speech: None,
+            outgoing,
+            pulse: Pulse::new(now),
+            asked: None,
+            closed: false,
+            kept: None,
+        }
+    }
+
+    /// Writes a batch, or queues what the socket does not take.
+    pub(crate) fn deliver(
+        &mut self,
+        batch: &mut Batch<'_>,
+        now: Time,
+        config: &HubConfig,
+    ) -> Delivered {
+        let Some(speech) = self.speech else { return Delivered::default() };
+        let messages = batch.messages().len() as u64;
+        if !self.keep(batch, speech) {
+            return Delivered::default();
+        }
+        let mut written = 0;
+        if self.outgoing.is_empty()
+            && let Link::Tcp(socket) = &self.link
+        {
+            let run = batch.run(speech.protocol);
+            match run.write(socket) {
+                Ok(count) if count == run.length => {
+                    self.pulse.sent(now, false);
+                    return Delivered { messages, ..Delivered::default() };
+                }
+                Ok(count) => written = count,
+                Err(_) => {
+                    self.ask(End::Vanished);
+                    return Delivered::default();
+                }
+            }
+        }
+        match self.link {
+            Link::Away => Delivered { messages, queued: messages, dropped: 0 },
+            _ => self.queue(batch, speech, written, now, config),
+        }
+    }
+
+    /// Keeps what the session is to outlive its socket with; `false` if that is too much.
+    fn keep(&mut self, batch: &Batch<'_>, speech: Speech) -> bool {
+        let Some(kept) = &mut self.kept else { return true };
+        let frames = batch.messages().iter().filter_map(|message| message.bytes(speech));
+        let has_room = frames.fold(true, |room, frame| kept.keep(frame.clone()) && room);
+        if !has_room {
+            self.ask(End::Slow);
+        }
+        has_room
+    }
+
+    /// Queues a batch but for the bytes of it that are `written`.
+    fn queue(
+        &mut self,
+        batch: &Batch<'_>,
+        speech: Speech,
+        mut written: usize,
+        now: Time,
+        config: &HubConfig,
+    ) -> Delivered {
+        let mut delivered = Delivered::default();
+        // What is counted must not be left out: the limit of what is kept is the limit.
+        let (policy, bytes_max) = match &self.kept {
+            Some(_) => (SlowPolicy::Close, usize::MAX),
+            None => (config.slow, config.queue_max),
+        };
+        for message in batch.messages() {
+            let Some(frame) = message.bytes(speech) else { continue };
+            delivered.messages += 1;
+            if written >= frame.len() {
+                written -= frame.len();
+                continue;
+            }
+            if written > 0 {
+                self.outgoing.push_rest(frame.clone(), std::mem::take(&mut written));
+            } else {
+                let key = message.key();
+                match self.outgoing.push_shared(frame, key, policy, bytes_max) {
+                    Ok(dropped) => delivered.dropped += dropped as u64,
+                    Err(_) => {
+                        self.ask(End::Slow);
+                        break;
+                    }
+                }
+            }
+            delivered.queued += 1;
+        }
+        self.pulse.waits(now);
+        delivered
+    }
+
+    /// Adds a frame of the client's own, unless the last has been said.
+    pub(crate) fn push_own(&mut self, own: Own) {
+        if self.closed {
+            return;
+        }
+        let frame = match (own, &mut self.kept) {
+            (Own::Counted(frame), Some(kept)) => {
+                if !kept.keep(frame.clone()) {
+                    self.ask(End::Slow);
+                }
+                frame
+            }
+            (Own::Counted(frame) | Own::Passing(frame), _) => frame,
+        };
+        if !matches!(self.link, Link::Away) {
+            self.outgoing.push_own(frame);
+        }
+    }
+
+    /// Whether what the client has acknowledged leaves room for further answers.
+    pub(crate) fn is_acknowledged(&self, config: &HubConfig) -> bool {
+        self.kept.as_ref().is_none_or(|kept| kept.has_room(config.stateful_max))
+    }
+
+    /// The session is to outlive this socket.
+    pub(crate) fn begin_keeping(&mut self, config: &HubConfig) {
+        self.kept = Some(Box::new(Kept::new(config.stateful_max + config.queue_max)));
+    }
+
+    pub(crate) fn kept(&mut self) -> Option<&mut Kept> {
+        self.kept.as_deref_mut()
+    }
+
+    /// Whether the client may come back with another socket.
+    pub(crate) const fn is_resumable(&self) -> bool {
+        self.kept.is_some() && !self.closed
+    }
+
+    /// Whether it is expected to.
+    pub(crate) const fn is_away(&self) -> bool {
+        matches!(self.link, Link::Away)
+    }
+
+    /// The socket is lost, and its client may come back.
+    pub(crate) fn suspend(&mut self, now: Time) {
+        self.link = Link::Away;
+        self.outgoing.clear();
+        self.asked = None;
+        self.pulse.watch(Watch::Nothing, now);
+        self.pulse.left_alone(now);
+    }
+
+    /// The client is back: it is told what it may have missed.
+    pub(crate) fn resume(&mut self, link: Link, head: Bytes, now: Time) {
+        self.link = link;
+        self.outgoing.clear();
+        self.asked = None;
+        self.pulse.visited();
+        self.pulse.watch(Watch::Nothing, now);
+        if !head.is_empty() {
+            self.outgoing.push_own(head);
+        }
+        let (Some(kept), Some(speech)) = (&mut self.kept, self.speech) else { return };
+        let (sequence, frames) = kept.resume();
+        // A sequence always has an encoding.
+        encode(&sequence, speech).into_iter().for_each(|frame| self.outgoing.push_own(frame));
+        frames.for_each(|frame| self.outgoing.push_own(frame.clone()));
+    }
+
+    /// Tells the client what it need not keep any longer.
+    pub(crate) fn acknowledge(&mut self, now: Time) {
+        let (Some(kept), Some(speech)) = (&mut self.kept, self.speech) else { return };
+        if matches!(self.link, Link::Away) {
+            return;
+        }
+        if let Some(Ok(frame)) = kept.acknowledge().map(|ack| encode(&ack, speech)) {
+            self.push_own(Own::Passing(frame));
+            self.write(now);
+        }
+    }
+
+    /// Nothing is said after what waits already.
+    pub(crate) const fn close(&mut self, now: Time) {
+        self.closed = true;
+        self.pulse.watch(Watch::Farewell, now);
+    }
+
+    /// Whether the last has been said.
+    pub(crate) const fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Writes what waits; gives whether nothing waits any more, or nobody takes it.
+    pub(crate) fn write(&mut self, now: Time) -> bool {
+        while !self.outgoing.is_empty() {
+            let Link::Tcp(socket) = &self.link else { return false };
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let count = self.outgoing.slices(&mut slices);
+            match socket.try_write_vectored(&slices[..count]) {
+                Ok(count) => {
+                    self.outgoing.wrote(count);
+                    self.pulse.sent(now, !self.outgoing.is_empty());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.pulse.waits(now);
+                    return false;
+                }
+                Err(_) => {
+                    self.ask(End::Vanished);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Shows the client that we are there. Polls are answered often enough without.
+    pub(crate) fn ping(&mut self, now: Time, transport: Transport) {
+        if transport == Transport::LongPolling {
+            return;
+        }
+        // A ping always has an encoding.
+        if let Some(Ok(frame)) = self.speech.map(|speech| encode(&HubMessage::Ping, speech)) {
+            self.push_own(Own::Passing(frame));
+            self.write(now);
+        }
+    }
+
+    /// Begins to speak as the client does; `answer` is what it is told first.
+    pub(crate) fn open(&mut self, speech: Speech, answer: Bytes, now: Time) {
+        self.push_own(Own::Passing(answer));
+        self.speech = Some(speech);
+        self.pulse.watch(Watch::Nothing, now);
+    }
+
+    /// Has the connection end; the first to ask says why.
+    pub(crate) fn ask(&mut self, end: End) {
+        self.asked.get_or_insert(end);
+    }
+
+    pub(crate) const fn is_asked(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    pub(crate) const fn take_asked(&mut self) -> Option<End> {
+        self.asked.take()
+    }
+
+    /// Nothing is sent any more.
+    pub(crate) fn retire(&mut self) {
+        self.link = Link::Gone;
+        self.speech = None;
+        self.closed = true;
+        self.kept = None;
+        self.outgoing.clear();
+    }
+}
+
+/// Slices of one write of what was queued: as many as fit the stack without thought.
+const SLICES_MAX: usize = 32;

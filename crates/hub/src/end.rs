@@ -1,0 +1,102 @@
+//! Why a connection ends, and what its client is told.
+
+use everwire_proto::{
+    signalr::{
+        handshake::{HandshakeError, HandshakeResponse},
+        message::Close,
+    },
+    ws::close::CloseCode,
+};
+
+use crate::{connection::kept::OutOfStep, conversation::Misunderstood};
+
+/// Why a connection ended, for who is told when it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The client said goodbye; with an error, if it had one.
+    Left(Option<Box<str>>),
+    /// The client is gone without a word.
+    Vanished,
+    /// The client was silent for longer than it may be.
+    Silent,
+    /// The client did not say in time, or not well, how it speaks.
+    NoHandshake(Box<str>),
+    /// The client said what cannot be understood.
+    Misunderstood(Box<str>),
+    /// The client broke the rules of WebSockets.
+    Violation(CloseCode),
+    /// The client took less than it was sent.
+    Slow,
+    /// The application ended it.
+    Aborted,
+    /// The application failed when the client came.
+    Failed(Box<str>),
+    /// The hub stops.
+    Stopping,
+}
+
+/// What a client is told last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    /// Nothing; nobody listens.
+    Nothing,
+    /// That its handshake failed.
+    Handshake(HandshakeResponse),
+    /// That the connection ends.
+    Close(Close),
+}
+
+impl End {
+    /// What to tell a client.
+    pub(crate) fn farewell(&self) -> Farewell {
+        let close = |error: Option<&str>, allow_reconnect| {
+            let error = error.map(|error| format!("{CLOSED_WITH} {error}").into());
+            Farewell::Close(Close { error, allow_reconnect })
+        };
+        match self {
+            Self::Vanished | Self::Slow | Self::Violation(_) => Farewell::Nothing,
+            Self::NoHandshake(error) => {
+                Farewell::Handshake(HandshakeResponse { error: Some(error.clone()) })
+            }
+            Self::Left(_) | Self::Aborted => Farewell::Close(Close::default()),
+            Self::Silent => close(Some(SILENT), true),
+            Self::Stopping => close(None, true),
+            Self::Misunderstood(error) => close(Some(error), false),
+            Self::Failed(error) => close(Some(error), false),
+        }
+    }
+
+    /// What a WebSocket is closed with.
+    pub(crate) const fn code(&self) -> CloseCode {
+        match self {
+            Self::Stopping => CloseCode::GOING_AWAY,
+            Self::Violation(code) => *code,
+            _ => CloseCode::NORMAL,
+        }
+    }
+
+    /// The handshake did not come in time.
+    pub(crate) fn late_handshake() -> Self {
+        Self::NoHandshake(HandshakeError::Canceled.to_string().into())
+    }
+}
+
+impl From<OutOfStep> for End {
+    fn from(error: OutOfStep) -> Self {
+        Self::Misunderstood(format!("InvalidOperationException: {error}").into())
+    }
+}
+
+impl From<Misunderstood> for End {
+    fn from(misunderstood: Misunderstood) -> Self {
+        let text = misunderstood.to_string().into();
+        match misunderstood {
+            Misunderstood::Handshake(_) => Self::NoHandshake(text),
+            Misunderstood::Message(_) => Self::Misunderstood(text),
+        }
+    }
+}
+
+const CLOSED_WITH: &str = "Connection closed with an error.";
+const SILENT: &str = "OperationCanceledException: Client hasn't sent a message/ping within the \
+                      configured ClientTimeoutInterval.";

@@ -1,0 +1,52 @@
+//! The hub: real-time messaging for stock SignalR clients.
+//!
+//! A [`Hub`] is a handle: whoever has one sends to all clients, to groups, users or connections.
+//! Mounted as a [`service`](Hub::service) it lets clients in. Each connection has a lean task that
+//! reads and answers; what is published is written by its shard, one task per processor, straight
+//! to the sockets.
+//!
+//! Read on in this order: `transport` (how a client comes in), `connection` and its task,
+//! `conversation` (what it says), [`dispatch`] and [`method`] (what is done about it), `shard` (how it
+//! is written to), `registry` (who is where).
+#![forbid(unsafe_code)]
+
+mod audience;
+mod calls;
+mod clock;
+pub mod config;
+mod connection;
+mod conversation;
+mod directory;
+pub mod dispatch;
+mod end;
+pub mod error;
+mod frames;
+mod hub;
+mod id;
+mod identity;
+pub mod method;
+mod outgoing;
+mod pulse;
+mod recipients;
+mod registry;
+mod request;
+mod service;
+mod shard;
+mod transport;
+pub mod upload;
+
+pub use self::{
+    config::HubConfig,
+    end::End,
+    error::{ErrorDetail, Failure, HubError},
+    hub::{Hub, HubBuilder},
+    id::{ConnectionId, GroupName, NotAnId, UserId},
+    identity::{Denied, Identity},
+    method::{Context, Methods},
+    recipients::{Groups, Recipients, SendError},
+    request::ClientRequest,
+    service::HubService,
+    shard::Shard,
+    transport::{body::HubBody, websocket::Opening},
+    upload::{Feeder, Upload},
+};

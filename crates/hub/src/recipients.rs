@@ -1,0 +1,97 @@
+//! Sending: who is to receive, then what.
+
+use std::sync::Arc;
+
+use everwire_proto::signalr::{
+    message::HubMessage,
+    payload::{Arguments, EncodeError},
+};
+use serde::Serialize;
+
+use crate::{
+    audience::{Audience, Whom},
+    frames::Frames,
+    hub::Hub,
+    id::{ConnectionId, GroupName},
+    shard::Post,
+};
+
+/// Some of a hub's clients; see [`Hub::all`] and its neighbours.
+#[derive(Debug, Clone)]
+pub struct Recipients {
+    hub: Hub,
+    audience: Audience,
+}
+
+/// The memberships of groups; see [`Hub::groups`].
+#[derive(Debug, Clone)]
+pub struct Groups {
+    pub(crate) hub: Hub,
+}
+
+/// Why nothing was sent: the application's fault, or it publishes more than clients take.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// The arguments cannot be encoded.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// What was published before has not been delivered, and is as much as may wait. Some of the
+    /// receivers may have been sent the message nevertheless.
+    #[error("too much that was published has not been delivered")]
+    Overloaded,
+}
+
+impl Recipients {
+    pub(crate) fn new(hub: Hub, whom: Whom) -> Self {
+        Self { hub, audience: whom.into() }
+    }
+
+    /// All of these but some connections.
+    #[must_use]
+    pub fn except(mut self, connections: impl IntoIterator<Item = ConnectionId>) -> Self {
+        self.audience.except.extend(connections);
+        self
+    }
+
+    /// Calls a method of each of these clients, and wants no answer. `arguments` is a tuple, a
+    /// list or a slice.
+    ///
+    /// Returns when the message is on its way: what one publisher sends arrives in its order.
+    ///
+    /// # Errors
+    /// See [`SendError`]. That somebody does not receive is none.
+    pub fn send(
+        &self,
+        target: &str,
+        arguments: &(impl Serialize + ?Sized),
+    ) -> Result<(), SendError> {
+        self.send_encoded(target, Arguments::encode_all(arguments)?)
+    }
+
+    /// The same with arguments that are encoded already, such as a published body.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn send_encoded(&self, target: &str, arguments: Arguments) -> Result<(), SendError> {
+        let frames = Arc::new(Frames::new(HubMessage::call(target, arguments)));
+        let audience = Arc::new(self.audience.clone());
+        self.hub.publish(&audience, &frames).map_err(|_| SendError::Overloaded)
+    }
+}
+
+impl Groups {
+    /// Adds a connection to a group; what is sent to the group after this reaches it. One that is
+    /// gone, or in the group already, changes nothing.
+    pub fn add(&self, connection: ConnectionId, group: impl Into<GroupName>) {
+        if let Some(there) = self.hub.find(connection) {
+            there.shard.post(Post::Join(connection, group.into()));
+        }
+    }
+
+    /// Takes a connection out of a group. When a connection ends this happens by itself.
+    pub fn remove(&self, connection: ConnectionId, group: impl Into<GroupName>) {
+        if let Some(there) = self.hub.find(connection) {
+            there.shard.post(Post::Part(connection, group.into()));
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The hub as a service of HTTP requests, for axum, hyper, or anything of tower.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use crate::{
+    hub::Hub,
+    shard::{Shard, ShardHandle},
+    transport::{self, body::HubBody},
+};
+
+/// Answers negotiation, and opens connections. Mount it where the hub is to be, with everything
+/// below: `router.nest_service("/chat", hub.service())`.
+#[derive(Debug, Clone)]
+pub struct HubService {
+    hub: Hub,
+    /// Where connections go; `None` leaves it to the hub.
+    shard: Option<Arc<ShardHandle>>,
+}
+
+impl HubService {
+    pub(crate) const fn new(hub: Hub, shard: Option<Arc<ShardHandle>>) -> Self {
+        Self { hub, shard }
+    }
+
+    /// The same with its connections on one shard: the one that runs on the runtime from which the
+    /// service is called.
+    #[must_use]
+    pub fn on(self, shard: &Shard) -> Self {
+        Self { shard: Some(Arc::clone(&shard.handle)), ..self }
+    }
+
+    /// Answers one request.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<HubBody>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Send,
+    {
+        let shard = self.shard.clone().unwrap_or_else(|| self.hub.pick_shard());
+        transport::answer(&self.hub, shard, request).await
+    }
+}
+
+impl<B> Service<Request<B>> for HubService
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Send,
+{
+    type Response = Response<HubBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move { Ok(service.handle(request).await) })
+    }
+}

@@ -1,0 +1,185 @@
+//! A shard: the part of a hub's connections that one task writes to.
+//!
+//! Whoever has something for connections of a shard posts it once to the shard's inbox, however
+//! many of them it is for, and wakes the shard's task only if it was idle. The task takes what has
+//! come, in order, and writes. Nothing is shared between shards but what is being said.
+
+mod writer;
+
+use std::{
+    future::Future,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use tokio::sync::Notify;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::writer::Writer;
+use crate::{
+    audience::Audience,
+    config::HubConfig,
+    connection::{Connection, Delivered, Own},
+    directory::Directory,
+    end::End,
+    frames::Frames,
+    id::{ConnectionId, GroupName},
+};
+
+/// A shard that nobody runs yet. Whoever owns a thread with a runtime takes one and runs it there.
+#[derive(Debug)]
+pub struct Shard {
+    pub(crate) handle: Arc<ShardHandle>,
+    pub(crate) config: Arc<HubConfig>,
+    pub(crate) stop: CancellationToken,
+    /// What the shard keeps tidy; one does for all.
+    pub(crate) tidies: Option<Arc<Directory>>,
+}
+
+/// The outside of a shard.
+#[derive(Debug, Default)]
+pub(crate) struct ShardHandle {
+    inbox: Mutex<Inbox>,
+    /// Told when there is something in the inbox of a task that waits.
+    wake: Notify,
+    /// The tasks of the shard's connections.
+    pub(crate) tasks: TaskTracker,
+    members: AtomicUsize,
+    tally: Tally,
+}
+
+/// What is to be done by a shard's task, in order.
+#[derive(Debug)]
+pub(crate) enum Post {
+    Arrive(Arc<Connection>),
+    Leave(ConnectionId),
+    Join(ConnectionId, GroupName),
+    Part(ConnectionId, GroupName),
+    Send(Arc<Audience>, Arc<Frames>),
+    /// A frame of one connection's own that must not overtake what was posted before it.
+    Own(Arc<Connection>, Own),
+    End(Arc<Connection>, End),
+}
+
+/// A shard has not delivered what was published before, and takes no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Overloaded;
+
+#[derive(Debug, Default)]
+struct Inbox {
+    posts: Vec<Post>,
+    /// What messages in `posts` take in memory.
+    bytes: usize,
+    /// Whether the task is at work: it looks again before it waits.
+    is_awake: bool,
+}
+
+/// What a shard has done, written by its task alone.
+#[derive(Debug, Default)]
+struct Tally {
+    delivered: AtomicU64,
+    queued: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl Shard {
+    /// Writes what is published, until the hub stops.
+    ///
+    /// The runtime that polls this is the one that the shard's connections are to be served on.
+    pub fn run(self) -> impl Future<Output = ()> + Send {
+        Writer::new(self.handle, self.config, self.tidies).run(self.stop)
+    }
+}
+
+impl ShardHandle {
+    /// Has something done that others may do as often as they like.
+    pub(crate) fn publish(
+        &self,
+        audience: Arc<Audience>,
+        frames: Arc<Frames>,
+        bytes_max: usize,
+    ) -> Result<(), Overloaded> {
+        let mut inbox = self.inbox();
+        if inbox.bytes > bytes_max {
+            return Err(Overloaded);
+        }
+        inbox.bytes += frames.charged();
+        self.put(inbox, Post::Send(audience, frames));
+        Ok(())
+    }
+
+    /// Has something done that connections do, of which there is a limited number.
+    pub(crate) fn post(&self, post: Post) {
+        self.put(self.inbox(), post);
+    }
+
+    /// Takes a frame of a connection's own, which waits for its client as any does.
+    pub(crate) fn post_own(&self, post: Post) {
+        let mut inbox = self.inbox();
+        if let Post::Own(_, Own::Counted(frame) | Own::Passing(frame)) = &post {
+            inbox.bytes += frame.len();
+        }
+        self.put(inbox, post);
+    }
+
+    /// Whether everything that was posted has been done.
+    pub(crate) fn is_clear(&self) -> bool {
+        !self.inbox().is_awake
+    }
+
+    /// How many connections there are, those that only just come or go included.
+    pub(crate) fn members(&self) -> usize {
+        self.members.load(Relaxed)
+    }
+
+    pub(crate) fn arrive(&self, connection: Arc<Connection>) {
+        self.members.fetch_add(1, Relaxed);
+        self.post(Post::Arrive(connection));
+    }
+
+    pub(crate) fn leave(&self, id: ConnectionId) {
+        self.members.fetch_sub(1, Relaxed);
+        self.post(Post::Leave(id));
+    }
+
+    /// Messages delivered so far, how many of them had to wait, and how many more were dropped.
+    pub(crate) fn delivered(&self) -> Delivered {
+        let Tally { delivered, queued, dropped } = &self.tally;
+        Delivered {
+            messages: delivered.load(Relaxed),
+            queued: queued.load(Relaxed),
+            dropped: dropped.load(Relaxed),
+        }
+    }
+
+    fn put(&self, mut inbox: MutexGuard<'_, Inbox>, post: Post) {
+        inbox.posts.push(post);
+        if !inbox.is_awake {
+            inbox.is_awake = true;
+            drop(inbox);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Takes everything that has come, into what is empty; `false` if there is nothing, and then
+    /// the task is told of the next.
+    fn take(&self, posts: &mut Vec<Post>) -> bool {
+        let mut inbox = self.inbox();
+        std::mem::swap(&mut inbox.posts, posts);
+        inbox.bytes = 0;
+        inbox.is_awake = !posts.is_empty();
+        inbox.is_awake
+    }
+
+    fn count(&self, delivered: Delivered) {
+        self.tally.delivered.fetch_add(delivered.messages, Relaxed);
+        self.tally.queued.fetch_add(delivered.queued, Relaxed);
+        self.tally.dropped.fetch_add(delivered.dropped, Relaxed);
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,177 @@
+//! The one task of a shard: it does what is posted and looks after its connections once a second.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    task::yield_now,
+    time::{MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Post, ShardHandle};
+use crate::{
+    audience::Audience,
+    clock,
+    config::HubConfig,
+    connection::{Connection, Delivered, batch::Batch},
+    directory::Directory,
+    end::End,
+    frames::Frames,
+    registry::{Registry, Seat},
+};
+
+/// The task's own.
+pub(super) struct Writer {
+    handle: Arc<ShardHandle>,
+    config: Arc<HubConfig>,
+    tidies: Option<Arc<Directory>>,
+    registry: Registry<Arc<Connection>>,
+    /// Memory that is used again for every batch.
+    posts: Vec<Post>,
+    seats: Vec<Seat>,
+    messages: Vec<Arc<Frames>>,
+    /// Writes since other tasks of the thread had their turn.
+    writes: usize,
+}
+
+impl Writer {
+    pub(super) fn new(
+        handle: Arc<ShardHandle>,
+        config: Arc<HubConfig>,
+        tidies: Option<Arc<Directory>>,
+    ) -> Self {
+        Self {
+            handle,
+            config,
+            tidies,
+            registry: Registry::new(),
+            posts: Vec::new(),
+            seats: Vec::new(),
+            messages: Vec::new(),
+            writes: 0,
+        }
+    }
+
+    /// What is posted goes first: a tick that is late does no harm.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                () = self.handle.wake.notified() => self.drain().await,
+                _ = tick.tick() => self.tick(),
+            }
+        }
+        self.stop().await;
+    }
+
+    /// Does everything that has been posted, and what comes meanwhile.
+    async fn drain(&mut self) {
+        while self.handle.take(&mut self.posts) {
+            let mut posts = std::mem::take(&mut self.posts);
+            let mut rest = posts.drain(..).peekable();
+            while let Some(post) = rest.next() {
+                let Post::Send(audience, frames) = post else {
+                    self.apply(post);
+                    continue;
+                };
+                self.messages.push(frames);
+                while self.messages.len() < BATCH_MAX
+                    && let Some(Post::Send(_, frames)) =
+                        rest.next_if(|next| is_for(next, &audience))
+                {
+                    self.messages.push(frames);
+                }
+                self.send(&audience).await;
+            }
+            drop(rest);
+            self.posts = posts;
+        }
+    }
+
+    fn apply(&mut self, post: Post) {
+        match post {
+            Post::Arrive(connection) => {
+                let (id, user) = (connection.id(), connection.identity.user.clone());
+                self.registry.arrive(id, user, connection);
+            }
+            Post::Leave(id) => self.registry.leave(id),
+            Post::Join(id, group) => self.registry.join(id, &group),
+            Post::Part(id, group) => self.registry.part(id, &group),
+            Post::Own(connection, own) => connection.deliver_own(own, clock::now()),
+            Post::End(connection, end) => connection.ask(end),
+            Post::Send(..) => {}
+        }
+    }
+
+    /// Writes the messages at hand to each of the audience, in one write each.
+    async fn send(&mut self, audience: &Audience) {
+        self.registry.resolve(audience, &mut self.seats);
+        let mut batch = Batch::new(&self.messages);
+        let now = clock::now();
+        let mut all = Delivered::default();
+        for seats in self.seats.chunks(TURN) {
+            for connection in seats.iter().filter_map(|seat| self.registry.member(*seat)) {
+                all += connection.deliver(&mut batch, now, &self.config);
+            }
+            self.writes += seats.len();
+            if self.writes >= TURN {
+                self.writes = 0;
+                yield_now().await;
+            }
+        }
+        self.handle.count(all);
+        self.messages.clear();
+    }
+
+    fn tick(&self) {
+        let now = clock::now();
+        for connection in self.registry.members() {
+            connection.tick(now, &self.config);
+        }
+        if let Some(directory) = &self.tidies {
+            directory.sweep(now, self.config.disconnect_timeout);
+        }
+    }
+
+    /// Tells every client that the hub stops, and waits until all have gone.
+    async fn stop(mut self) {
+        self.handle.tasks.close();
+        let gone = self.handle.tasks.clone();
+        let mut tick = interval(TICK);
+        loop {
+            self.drain().await;
+            for connection in self.registry.members() {
+                connection.ask(End::Stopping);
+            }
+            tokio::select! {
+                () = gone.wait() => return,
+                () = self.handle.wake.notified() => {}
+                _ = tick.tick() => self.tick(),
+            }
+        }
+    }
+}
+
+impl std::ops::AddAssign for Delivered {
+    fn add_assign(&mut self, other: Self) {
+        self.messages += other.messages;
+        self.queued += other.queued;
+        self.dropped += other.dropped;
+    }
+}
+
+fn is_for(post: &Post, audience: &Arc<Audience>) -> bool {
+    matches!(post, Post::Send(there, _) if there == audience)
+}
+
+/// How late a ping or the end of a silent client may be.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Messages of one write: more do not make it cheaper, and the system takes at most 1,024.
+const BATCH_MAX: usize = 64;
+
+/// Writes after which the other tasks of the thread have a turn: about a millisecond's worth.
+const TURN: usize = 1024;

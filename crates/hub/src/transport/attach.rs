@@ -1,0 +1,136 @@
+//! Which connection a request belongs to.
+
+use std::sync::Arc;
+
+use everwire_proto::signalr::negotiate::{StatefulReconnect, Transport};
+use http::{Response, StatusCode};
+
+use super::{body::HubBody, reply};
+use crate::{
+    clock,
+    connection::{Begun, Connection, Link, Wire, stream::Input, task::Task},
+    directory::{Found, Pending},
+    hub::Hub,
+    id::{ConnectionId, Token},
+    identity::Identity,
+    outgoing::Outgoing,
+    request::ClientRequest,
+    shard::ShardHandle,
+};
+
+/// A client, as one of its requests shows it.
+#[derive(Debug)]
+pub(crate) struct Visitor {
+    pub(crate) hub: Hub,
+    pub(crate) shard: Arc<ShardHandle>,
+    pub(crate) request: ClientRequest,
+    pub(crate) identity: Identity,
+}
+
+/// What a request attaches to.
+#[derive(Debug)]
+pub(crate) enum Attached {
+    /// A connection that begins with it.
+    New(Begun),
+    /// One that is there.
+    There(Arc<Connection>),
+}
+
+/// Why a request attaches to nothing: the client's fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detached {
+    /// The hub does not offer this transport.
+    Disabled(Transport),
+    /// The request names no connection.
+    NoId,
+    /// There is no such connection.
+    Unknown,
+    /// The connection has another transport.
+    OtherTransport,
+    /// The connection is somebody else's.
+    OtherUser,
+    /// The connection has what it needs.
+    Active,
+}
+
+impl Visitor {
+    /// What a request that may begin a connection attaches to.
+    pub(crate) fn attach(&self, transport: Transport) -> Result<Attached, Detached> {
+        if !self.hub.config().transports.contains(&transport) {
+            return Err(Detached::Disabled(transport));
+        }
+        let Some(id) = self.request.parameter("id") else {
+            // A WebSocket needs no second request, and so no name that was agreed on before.
+            return match transport {
+                Transport::WebSockets => {
+                    let secret = Some(rand::random());
+                    let token = Token { id: ConnectionId::random(), secret };
+                    let stateful_reconnect = StatefulReconnect::Off;
+                    Ok(Attached::New(Begun { token, transport, stateful_reconnect }))
+                }
+                _ => Err(Detached::NoId),
+            };
+        };
+        let token = Token::parse(&id).ok_or(Detached::Unknown)?;
+        match self.hub.directory().claim(&token) {
+            Found::Nothing => Err(Detached::Unknown),
+            Found::Pending(Pending { token, stateful_reconnect, .. }) => {
+                Ok(Attached::New(Begun { token, transport, stateful_reconnect }))
+            }
+            Found::Live(there) if there.transport != transport => Err(Detached::OtherTransport),
+            Found::Live(there) => self.admitted(there).map(Attached::There),
+        }
+    }
+
+    /// The connection that a request for one that is there names.
+    pub(crate) fn find(&self) -> Result<Arc<Connection>, Detached> {
+        let id = self.request.parameter("id").ok_or(Detached::NoId)?;
+        let token = Token::parse(&id).ok_or(Detached::Unknown)?;
+        match self.hub.directory().look(&token) {
+            Found::Live(there) => self.admitted(there),
+            Found::Pending(_) | Found::Nothing => Err(Detached::Unknown),
+        }
+    }
+
+    /// Begins a connection that is made of requests.
+    pub(crate) fn begin(self, begun: Begun) -> Arc<Connection> {
+        let wire = Wire::new(Link::Carried, Outgoing::default(), clock::now());
+        let Self { hub, shard, request, identity } = self;
+        let connection = Connection::new(begun, identity, request, shard, wire);
+        let connection = Arc::new(connection);
+        hub.directory().insert(Arc::clone(&connection));
+        let task = Task::new(hub, Arc::clone(&connection), Input::Mail, None);
+        connection.shard.tasks.spawn(task);
+        connection
+    }
+
+    fn admitted(&self, there: Arc<Connection>) -> Result<Arc<Connection>, Detached> {
+        if there.identity.user == self.identity.user { Ok(there) } else { Err(Detached::OtherUser) }
+    }
+}
+
+impl Detached {
+    pub(crate) fn answer(self) -> Response<HubBody> {
+        let (status, why) = match self {
+            Self::Disabled(transport) => (StatusCode::NOT_FOUND, disabled(transport)),
+            Self::NoId => (StatusCode::BAD_REQUEST, "Connection ID required"),
+            Self::Unknown => (StatusCode::NOT_FOUND, "No Connection with that ID"),
+            Self::OtherTransport => {
+                (StatusCode::BAD_REQUEST, "Cannot change transports mid-connection")
+            }
+            Self::OtherUser => (StatusCode::FORBIDDEN, ""),
+            Self::Active => (StatusCode::CONFLICT, ""),
+        };
+        reply::text(status, why)
+    }
+}
+
+const fn disabled(transport: Transport) -> &'static str {
+    match transport {
+        Transport::WebSockets => "WebSockets transport not supported by this end point type",
+        Transport::ServerSentEvents => {
+            "ServerSentEvents transport not supported by this end point type"
+        }
+        Transport::LongPolling => "LongPolling transport not supported by this end point type",
+    }
+}

@@ -1,0 +1,114 @@
+//! A scripted SignalR client over a WebSocket, and the hub that it talks to.
+
+use std::net::SocketAddr;
+
+use everwire_hub::Hub;
+use futures_util::{SinkExt, StreamExt};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{
+        Message,
+        protocol::{CloseFrame, frame::coding::CloseCode},
+    },
+};
+
+/// A hub at `/hub` of a server that ends with this.
+pub(crate) struct Served {
+    pub(crate) hub: Hub,
+    pub(crate) address: SocketAddr,
+    _server: JoinSet<()>,
+}
+
+/// A client of it.
+pub(crate) struct Peer {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// What has come and was not asked for yet.
+    received: Vec<String>,
+    /// The code of the Close frame, if one has come.
+    code: Option<u16>,
+}
+
+pub(crate) async fn serve(hub: Hub) -> Served {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = axum::Router::new().nest_service("/hub", hub.service());
+    let mut server = JoinSet::new();
+    server.spawn(async move { axum::serve(listener, router).await.unwrap() });
+    Served { hub, address, _server: server }
+}
+
+impl Served {
+    /// A client that has shaken hands.
+    pub(crate) async fn peer(&self) -> Peer {
+        let mut peer = self.stranger("").await;
+        peer.send(r#"{"protocol":"json","version":1}"#).await;
+        assert_eq!(peer.next().await.as_deref(), Some("{}"));
+        peer
+    }
+
+    /// A client that has said nothing.
+    pub(crate) async fn stranger(&self, query: &str) -> Peer {
+        let url = format!("ws://{}/hub{query}", self.address);
+        let (socket, _) = connect_async(url).await.unwrap();
+        Peer { socket, received: Vec::new(), code: None }
+    }
+}
+
+impl Peer {
+    /// Says something, as one frame that ends where the message does.
+    pub(crate) async fn send(&mut self, text: &str) {
+        self.socket.send(Message::text(format!("{text}\x1e"))).await.unwrap();
+    }
+
+    /// Calls a method and gives the whole completion.
+    pub(crate) async fn call(&mut self, target: &str, arguments: &str) -> String {
+        self.send(&format!(
+            r#"{{"type":1,"invocationId":"7","target":"{target}","arguments":{arguments}}}"#
+        ))
+        .await;
+        self.next().await.unwrap()
+    }
+
+    /// The next message that is not a ping; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Option<String> {
+        loop {
+            while self.received.is_empty() {
+                match self.socket.next().await?.ok()? {
+                    Message::Text(text) => {
+                        let whole = text.strip_suffix('\x1e').unwrap();
+                        self.received.extend(whole.split('\x1e').map(str::to_owned));
+                    }
+                    Message::Close(close) => {
+                        self.code = close.map(|close| close.code.into());
+                        return None;
+                    }
+                    _ => {}
+                }
+            }
+            let next = self.received.remove(0);
+            if next != r#"{"type":6}"# {
+                return Some(next);
+            }
+        }
+    }
+
+    /// The code of the Close frame, whatever comes before it. Reads to the end of the connection.
+    pub(crate) async fn code(&mut self) -> Option<u16> {
+        while let Some(Ok(message)) = self.socket.next().await {
+            if let Message::Close(Some(close)) = message {
+                self.code = Some(close.code.into());
+            }
+        }
+        self.code
+    }
+
+    /// Sends a Close frame, with a code or without.
+    pub(crate) async fn close(&mut self, code: Option<u16>) {
+        let frame = code.map(|code| CloseFrame { code: CloseCode::from(code), reason: "".into() });
+        self.socket.close(frame).await.unwrap();
+    }
+}
