@@ -14,6 +14,11 @@ use serde::{Serialize, de::DeserializeOwned};
 /// an [`IntoAnswer`] or a future of one. `Signature` tells such closures apart and is inferred. An
 /// argument that the server does not send is null, so that an `Option` takes it; one too many is
 /// ignored.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no handler",
+    note = "a handler is a closure of up to eight typed parameters that gives `()`, an `Answer`, a \
+            `Result` of these, or a future of one"
+)]
 pub trait Handler<Signature>: Send + Sync + 'static {
     /// Calls it with these arguments.
     ///

@@ -1,15 +1,13 @@
 //! The one task of a connection: it moves bytes, calls and answers, and does what [`Session`]
 //! decides.
 
-use std::{collections::HashMap, future::pending, pin::Pin, sync::Arc, time::Duration};
+mod waiting;
+
+use std::{future::pending, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use everwire_proto::{
-    signalr::{
-        TransferFormat,
-        message::{Invocation, Outcome},
-        payload::Payload,
-    },
+    signalr::{TransferFormat, message::Invocation, payload::Payload},
     time::Time,
     ws::{close::CloseCode, message::Message},
 };
@@ -25,7 +23,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    call::{Cancellations, Command, Items, Reply},
+    call::{Cancellations, Command, Reply},
     clock,
     dial::{Dialer, Dialled, Route, Socket},
     dispatch::{Handlers, dispatch},
@@ -33,6 +31,7 @@ use crate::{
     session::{Blocker, CallId, CallKind, Epoch, Event, Output, Session, SessionConfig, Wish},
     state::State,
 };
+use waiting::{End, Waiting};
 
 /// What a task is made of.
 pub(crate) struct TaskConfig {
@@ -60,7 +59,7 @@ pub(crate) struct Task {
     route: Option<Route>,
     /// The last socket, which is being closed.
     farewell: JoinSet<()>,
-    waiting: HashMap<CallId, Waiting>,
+    waiting: Waiting,
     uploads: JoinSet<()>,
     /// What there is no room for.
     parked: Option<Parked>,
@@ -75,17 +74,6 @@ type Dial = Pin<Box<dyn Future<Output = Result<Box<Opened>, ConnectError>> + Sen
 enum Opened {
     New(Dialled),
     Again(Socket),
-}
-
-/// Who waits for the end of a call, and the uploads that end with it.
-struct Waiting {
-    end: End,
-    uploads: Vec<AbortHandle>,
-}
-
-enum End {
-    Once(oneshot::Sender<Result<Outcome, InvokeError>>),
-    Stream(Items),
 }
 
 /// What the session gave and nobody takes yet.
@@ -120,7 +108,7 @@ impl Task {
             dial: None,
             route: None,
             farewell: JoinSet::new(),
-            waiting: HashMap::new(),
+            waiting: Waiting::default(),
             uploads: JoinSet::new(),
             parked: None,
             calls,
@@ -177,7 +165,7 @@ impl Task {
             Turn::Cancel(ids) => {
                 for id in ids {
                     self.session.handle_cancel(now, id);
-                    self.forget(id);
+                    self.waiting.forget(id);
                 }
             }
             Turn::Answer(epoch, answer) => self.session.handle_answer(now, epoch, answer),
@@ -221,7 +209,7 @@ impl Task {
             }
             Reply::Once(id, waits) => match said {
                 Ok(()) => {
-                    self.waiting.insert(id, Waiting { end: End::Once(waits), uploads });
+                    self.waiting.insert(id, End::Once(waits), uploads);
                 }
                 Err(error) => {
                     let _ = waits.send(Err(error.into()));
@@ -229,7 +217,7 @@ impl Task {
             },
             Reply::Stream(id, waits, items) => {
                 if said.is_ok() {
-                    self.waiting.insert(id, Waiting { end: End::Stream(items), uploads });
+                    self.waiting.insert(id, End::Stream(items), uploads);
                 }
                 let _ = waits.send(said);
             }
@@ -320,11 +308,12 @@ impl Task {
                 Event::Item(id, item) => {
                     self.put(now, Parked::Item(id, item));
                 }
-                Event::Completed(id, outcome) => self.complete(id, Ok(outcome)),
-                Event::Overrun(id, limit) => self.complete(id, Err(InvokeError::Overrun(limit))),
+                Event::Completed(id, outcome) => self.waiting.complete(id, Ok(outcome)),
+                Event::Overrun(id, limit) => {
+                    self.waiting.complete(id, Err(InvokeError::Overrun(limit)));
+                }
                 Event::CallsLost => {
-                    let ids: Vec<CallId> = self.waiting.keys().copied().collect();
-                    ids.into_iter().for_each(|id| self.complete(id, Err(InvokeError::Lost)));
+                    self.waiting.lose_all();
                     self.uploads.abort_all();
                 }
             }
@@ -342,45 +331,14 @@ impl Task {
                     Ok(()) | Err(TrySendError::Closed(_)) => return true,
                 }
             }
-            Parked::Item(id, item) => {
-                let waiting = self.waiting.get(&id).map(|waiting| &waiting.end);
-                let Some(End::Stream(stream)) = waiting else { return true };
-                match stream.items.try_send(item) {
-                    Err(TrySendError::Full(item)) => (Parked::Item(id, item), Blocker::Stream(id)),
-                    Ok(()) | Err(TrySendError::Closed(_)) => return true,
-                }
-            }
+            Parked::Item(id, item) => match self.waiting.give(id, item) {
+                Err(item) => (Parked::Item(id, item), Blocker::Stream(id)),
+                Ok(()) => return true,
+            },
         };
         self.session.handle_blocked(now, by);
         self.parked = Some(refused);
         false
-    }
-
-    /// Ends a call for whoever waits for it; nobody may any more.
-    fn complete(&mut self, id: CallId, outcome: Result<Outcome, InvokeError>) {
-        let Some(end) = self.forget(id) else { return };
-        match end {
-            End::Once(waits) => {
-                let _ = waits.send(outcome);
-            }
-            End::Stream(Items { end, .. }) => {
-                let _ = end.send(match outcome {
-                    Ok(Outcome::Error(error)) => Err(InvokeError::Server(error)),
-                    Ok(Outcome::Void | Outcome::Result(_)) => Ok(()),
-                    Err(error) => Err(error),
-                });
-            }
-        }
-    }
-
-    /// Drops what belongs to a call, its uploads included.
-    fn forget(&mut self, id: CallId) -> Option<End> {
-        if matches!(self.parked, Some(Parked::Item(parked, _)) if parked == id) {
-            self.parked = None;
-        }
-        let Waiting { end, uploads } = self.waiting.remove(&id)?;
-        uploads.iter().for_each(AbortHandle::abort);
-        Some(end)
     }
 
     fn change(&mut self, state: State) {
@@ -443,16 +401,12 @@ async fn exchange(
 async fn room(
     parked: Option<&Parked>,
     calls: &mpsc::Sender<(Epoch, Invocation)>,
-    waiting: &HashMap<CallId, Waiting>,
+    waiting: &Waiting,
 ) {
     match parked {
         None => pending().await,
         Some(Parked::Invocation(..)) => drop(calls.reserve().await),
-        Some(Parked::Item(id, _)) => {
-            if let Some(End::Stream(stream)) = waiting.get(id).map(|waiting| &waiting.end) {
-                drop(stream.items.reserve().await);
-            }
-        }
+        Some(Parked::Item(id, _)) => waiting.room(*id).await,
     }
 }
 

@@ -210,6 +210,19 @@ fn a_stateful_session_is_resumed_once_and_at_once() {
 }
 
 #[test]
+fn what_a_socket_left_unfinished_is_not_part_of_the_next() {
+    let mut rig = Rig::open(true);
+    rig.say(3).unwrap();
+    rig.hear("{\"type\":1,\"tar");
+    assert!(rig.event().is_none());
+    rig.lose();
+    rig.session.handle_resumed(rig.now);
+    assert_eq!(rig.said(), ["{\"type\":9,\"sequenceId\":1}\u{1e}", "xxx"]);
+    rig.hear(&format!("{{\"type\":9,\"sequenceId\":1}}\u{1e}{CALLED}"));
+    assert!(matches!(rig.event(), Some(Event::Invocation(..))));
+}
+
+#[test]
 fn a_session_that_cannot_be_resumed_is_replaced() {
     let mut rig = Rig::open(true);
     rig.lose();
