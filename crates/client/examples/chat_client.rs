@@ -1,7 +1,8 @@
 //! A chat in a terminal: `cargo run -p everwire-client --example chat_client -- URL NAME`.
 //!
 //! It calls `Send(name, text)` on the hub for each line that is typed, and shows what the hub calls
-//! `Message(name, text)` with. A connection that is lost is made again for as long as it takes.
+//! `Receive(name, text)` with, as the example `chat` of everwire-hub does. A connection that is lost
+//! is made again for as long as it takes.
 #![expect(clippy::print_stdout, reason = "a chat is there to be read")]
 
 use everwire_client::{Client, ReconnectPolicy, SendError};
@@ -16,7 +17,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let chat = Client::builder(url)
         .stateful_reconnect()
         .reconnect(ReconnectPolicy::unlimited())
-        .on("Message", |name: String, text: String| println!("{name}: {text}"))
+        .on("Receive", |name: String, text: String| println!("{name}: {text}"))
         .connect()
         .await?;
     let mut lines = BufReader::new(stdin()).lines();
