@@ -101,7 +101,7 @@ where
         }
         Method::GET if accepts_events(request.headers()) => events::answer(visitor),
         Method::GET => polls::answer(visitor).await,
-        Method::POST => bring::answer(&visitor, request.into_body()).await,
+        Method::POST => bring::answer(visitor, request.into_body()).await,
         Method::DELETE => polls::end(&visitor),
         _ => reply::empty(StatusCode::METHOD_NOT_ALLOWED),
     }

@@ -14,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("everwire-hub", &["everwire-socket", "everwire-proto"]),
     ("everwire-client", &["everwire-socket", "everwire-proto"]),
     ("everwire-server", &["everwire-gateway", "everwire-socket", "everwire-proto"]),
+    ("everwire-conformance", &["everwire-hub", "everwire-proto"]),
     ("everwire-testkit", &["everwire-socket", "everwire-proto"]),
     (
         "everwire-e2e",

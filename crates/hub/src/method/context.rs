@@ -8,6 +8,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
+use everwire_proto::signalr::negotiate::Transport;
 use tokio_util::sync::CancellationToken;
 
 pub use self::{claims::Claims, items::Items};
@@ -87,6 +88,11 @@ impl Context {
     /// The request that the connection began with.
     pub fn request(&self) -> &ClientRequest {
         &self.connection.request
+    }
+
+    /// How bytes travel between the client and the hub.
+    pub fn transport(&self) -> Transport {
+        self.connection.transport
     }
 
     /// What the application keeps for this connection, from one call to the next.
