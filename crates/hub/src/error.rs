@@ -130,10 +130,7 @@ impl Failure {
     /// What a client is told that called `target`.
     pub fn text(&self, target: &str, detail: ErrorDetail) -> Box<str> {
         match self {
-            Self::Binding(error) => error.told(
-                &format!("Failed to invoke '{target}' due to an error on the server."),
-                detail,
-            ),
+            Self::Binding(error) => error.told(&failing(target), detail),
             Self::Invoking(error) => error.told(&invoking(target), detail),
             Self::Streaming(error) => {
                 error.told("An error occurred on the server while streaming results.", detail)
@@ -147,6 +144,11 @@ impl Failure {
             Self::Binding(error) | Self::Invoking(error) | Self::Streaming(error) => error,
         }
     }
+}
+
+/// What happened when a call could not begin.
+pub(crate) fn failing(target: &str) -> String {
+    format!("Failed to invoke '{target}' due to an error on the server.")
 }
 
 /// What happened when a method was invoked in vain.

@@ -2,8 +2,16 @@
 //!
 //! Reading answers Pings, keeps the heartbeat and ends the closing handshake; writing goes through
 //! a queue that is bounded in bytes, and a peer that does not take what is sent is given up.
+//! Reading goes on while writing waits, so that two peers that both have much to say do not wait
+//! for each other.
 
-use std::{io, time::Duration};
+use std::{
+    future::poll_fn,
+    io,
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use everwire_proto::ws::{
     close::{Close, CloseCode},
@@ -13,8 +21,8 @@ use everwire_proto::ws::{
 };
 use thiserror::Error;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    time::timeout,
+    io::{AsyncRead, AsyncReadExt, AsyncWrite},
+    time::{Sleep, sleep, timeout},
 };
 
 /// Which end of the connection we are.
@@ -79,7 +87,18 @@ pub struct MessageSocket<S> {
     looked_at: usize,
     /// What waits to be written.
     queue: Vec<u8>,
+    /// Runs while the stream takes nothing.
+    stall: Option<Pin<Box<Sleep>>>,
     close_sent: bool,
+}
+
+/// What an exchange of bytes came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exchanged {
+    /// There is more to look at.
+    Read,
+    /// The queue was not empty and is.
+    Written,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> MessageSocket<S> {
@@ -97,6 +116,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> MessageSocket<S> {
             input: read_ahead.to_vec(),
             looked_at: 0,
             queue: Vec::new(),
+            stall: None,
             close_sent: false,
         }
     }
@@ -110,15 +130,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> MessageSocket<S> {
     /// See [`SocketError`]; the socket is of no use after that.
     pub async fn receive(&mut self) -> Result<Message, SocketError> {
         loop {
+            if let Some(message) = self.exchange().await? {
+                return Ok(message);
+            }
+        }
+    }
+
+    /// The next message as [`Self::receive`] gives it, or `None` as soon as all that was queued is
+    /// written: for those who wait for room in the queue as well as for messages.
+    ///
+    /// Dropping the future loses nothing, unless it was about to return a Close.
+    ///
+    /// # Errors
+    /// See [`SocketError`]; the socket is of no use after that.
+    pub async fn exchange(&mut self) -> Result<Option<Message>, SocketError> {
+        loop {
             if let Some(message) = self.next_buffered()? {
                 self.answer(&message);
                 if matches!(message, Message::Close(_)) {
                     self.flush().await?;
                 }
-                return Ok(message);
+                return Ok(Some(message));
             }
-            self.flush().await?;
-            self.read_more().await?;
+            if self.exchange_bytes().await? == Exchanged::Written {
+                return Ok(None);
+            }
         }
     }
 
@@ -140,21 +176,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> MessageSocket<S> {
         self.flush().await
     }
 
+    /// Queues a message and writes nothing: the caller looks at [`Self::queued`] before it queues
+    /// more, and exchanges or flushes afterwards. What follows a Close is not queued.
+    pub fn enqueue(&mut self, message: &Message) {
+        if self.close_sent {
+            return;
+        }
+        self.close_sent = matches!(message, Message::Close(_));
+        let mask = self.mask();
+        message.write(&mut self.queue, mask);
+    }
+
+    /// Bytes that wait to be written.
+    pub const fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Writes what is queued.
     ///
     /// # Errors
     /// [`SocketError::Hung`] where the peer takes nothing for the ping timeout.
     pub async fn flush(&mut self) -> Result<(), SocketError> {
-        while !self.queue.is_empty() {
-            let write = self.stream.write(&self.queue);
-            let written =
-                timeout(self.config.ping_timeout, write).await.map_err(|_| SocketError::Hung)??;
-            if written == 0 {
-                return Err(SocketError::Vanished);
-            }
-            self.queue.drain(..written);
-        }
-        Ok(())
+        poll_fn(|cx| self.poll_flush(cx)).await
     }
 
     /// Sends a Close and waits for the peer's, dropping what comes before it.
@@ -168,15 +211,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> MessageSocket<S> {
                 return Ok(close);
             }
         }
-    }
-
-    fn enqueue(&mut self, message: &Message) {
-        if self.close_sent {
-            return;
-        }
-        self.close_sent = matches!(message, Message::Close(_));
-        let mask = self.mask();
-        message.write(&mut self.queue, mask);
     }
 
     fn mask(&self) -> Option<Mask> {
@@ -206,18 +240,48 @@ impl<S: AsyncRead + AsyncWrite + Unpin> MessageSocket<S> {
         })
     }
 
-    async fn read_more(&mut self) -> Result<(), SocketError> {
-        self.input.reserve(READ_SIZE);
-        let read = timeout(self.config.ping_interval, self.stream.read_buf(&mut self.input)).await;
-        let count = match read {
-            Ok(count) => count?,
-            Err(_) => {
-                self.send(&Message::Ping(Vec::new())).await?;
-                let read = self.stream.read_buf(&mut self.input);
-                timeout(self.config.ping_timeout, read).await.map_err(|_| SocketError::Hung)??
-            }
+    /// Writes and reads as the stream allows. A peer that stays silent is asked whether it lives.
+    async fn exchange_bytes(&mut self) -> Result<Exchanged, SocketError> {
+        let SocketConfig { ping_interval, ping_timeout, .. } = self.config;
+        if let Ok(done) = timeout(ping_interval, poll_fn(|cx| self.poll_bytes(cx))).await {
+            return done;
+        }
+        self.enqueue(&Message::Ping(Vec::new()));
+        let read = async {
+            while poll_fn(|cx| self.poll_bytes(cx)).await? != Exchanged::Read {}
+            Ok(Exchanged::Read)
         };
-        if count == 0 { Err(SocketError::Vanished) } else { Ok(()) }
+        timeout(ping_timeout, read).await.map_err(|_| SocketError::Hung)?
+    }
+
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Result<Exchanged, SocketError>> {
+        let waited = !self.queue.is_empty();
+        let flushed = self.poll_flush(cx)?;
+        self.input.reserve(READ_SIZE);
+        match pin!(self.stream.read_buf(&mut self.input)).poll(cx)? {
+            Poll::Ready(0) => Poll::Ready(Err(SocketError::Vanished)),
+            Poll::Ready(_) => Poll::Ready(Ok(Exchanged::Read)),
+            Poll::Pending if waited && flushed.is_ready() => Poll::Ready(Ok(Exchanged::Written)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
+        while !self.queue.is_empty() {
+            let Poll::Ready(written) = Pin::new(&mut self.stream).poll_write(cx, &self.queue)?
+            else {
+                let limit = self.config.ping_timeout;
+                let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(limit)));
+                ready!(stall.as_mut().poll(cx));
+                return Poll::Ready(Err(SocketError::Hung));
+            };
+            if written == 0 {
+                return Poll::Ready(Err(SocketError::Vanished));
+            }
+            self.stall = None;
+            self.queue.drain(..written);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

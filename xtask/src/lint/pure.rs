@@ -19,6 +19,7 @@ const PURE: &[(&str, &[&str])] = &[
         &["audience", "conversation", "dispatch", "frames", "outgoing", "pulse", "registry"],
     ),
     ("crates/hub/src/connection", &["kept"]),
+    ("crates/client/src", &["session", "reconnect", "address"]),
 ];
 
 /// Words that pure code has no use for.

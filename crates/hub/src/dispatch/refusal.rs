@@ -1,6 +1,6 @@
 //! Why a call does not begin.
 
-use crate::error::{ErrorDetail, HubError, invoking};
+use crate::error::{ErrorDetail, HubError, failing, invoking};
 
 /// Why a call does not begin: the client's fault, or beyond its limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,7 +34,11 @@ impl Refusal {
     /// What the client is told that called `target` under the name of `id`.
     pub fn text(self, target: &str, id: &str) -> Box<str> {
         let text = match self {
-            Self::UnknownMethod => format!("Unknown hub method '{target}'"),
+            // What servers have answered since .NET 5; those before said "Unknown hub method".
+            Self::UnknownMethod => {
+                let why = HubError::new("Method does not exist.");
+                return why.told(&failing(target), ErrorDetail::Hidden);
+            }
             Self::Unauthorized => {
                 format!("Failed to invoke '{target}' because user is unauthorized")
             }

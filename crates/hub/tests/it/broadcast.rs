@@ -116,6 +116,6 @@ async fn nobody_is_nobodys_fault() {
     let mut peer = served.peer().await;
     assert_eq!(
         peer.call("nothing", "[]").await,
-        r#"{"type":3,"invocationId":"7","error":"Unknown hub method 'nothing'"}"#
+        r#"{"type":3,"invocationId":"7","error":"Failed to invoke 'nothing' due to an error on the server. HubException: Method does not exist."}"#
     );
 }

@@ -174,7 +174,7 @@ impl InvocationId {
 }
 
 impl From<u64> for InvocationId {
-    /// A number's digits are neither none nor too many.
+    /// The number in decimal, as most clients name what they begin.
     fn from(number: u64) -> Self {
         Self(number.to_string().into())
     }

@@ -62,6 +62,13 @@ pub enum DecodeError {
 }
 
 impl Payload {
+    /// The value that is none.
+    pub const fn null() -> Self {
+        let json = Bytes::from_static(b"null");
+        let msgpack = Bytes::from_static(&[0xc0]);
+        Self(Encodings::Both { json, msgpack })
+    }
+
     /// Encodes a value for a receiver of this protocol.
     ///
     /// # Errors

@@ -7,11 +7,11 @@ use std::time::Duration;
 use everwire_proto::ws::{close::CloseCode, message::Message};
 use everwire_socket::{
     handshake::{accept, connect},
-    message::{MessageSocket, SocketConfig, SocketError},
+    message::{MessageSocket, Role, SocketConfig, SocketError},
 };
 use futures_util::{SinkExt, StreamExt};
 use tokio::{
-    io::DuplexStream,
+    io::{AsyncWriteExt, DuplexStream},
     net::{TcpListener, TcpStream},
 };
 use tokio_tungstenite::tungstenite;
@@ -82,7 +82,6 @@ async fn a_foreign_server_is_used() {
 
 /// Two of our own sockets, the handshake done.
 fn ours(config: SocketConfig) -> (MessageSocket<DuplexStream>, MessageSocket<DuplexStream>) {
-    use everwire_socket::message::Role;
     let (one, other) = tokio::io::duplex(1024);
     let client = MessageSocket::new(one, Role::Client, config, &[]);
     (client, MessageSocket::new(other, Role::Server, config, &[]))
@@ -108,6 +107,51 @@ async fn a_peer_that_takes_nothing_is_given_up_and_the_queue_stays_bounded() {
     };
     assert!(matches!(error, SocketError::Hung));
     assert!(fed < 100_000, "{fed}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_peers_that_both_say_much_do_not_wait_for_each_other() {
+    let (mut client, mut server) = ours(SocketConfig::default());
+    let much = Message::Binary(vec![7; 100_000]);
+    client.enqueue(&much);
+    server.enqueue(&much);
+    let (one, other) = tokio::join!(client.receive(), server.receive());
+    assert_eq!((one.unwrap(), other.unwrap()), (much.clone(), much));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_talks_and_takes_nothing_is_given_up() {
+    let (one, mut other) = tokio::io::duplex(1024);
+    let mut client = MessageSocket::new(one, Role::Client, SocketConfig::default(), &[]);
+    client.enqueue(&Message::Binary(vec![0; 10_000]));
+    let talk = async {
+        loop {
+            other.write_all(b"\x81\x01x").await.unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let listen = async {
+        loop {
+            if let Err(error) = client.exchange().await {
+                return error;
+            }
+        }
+    };
+    let patience = Duration::from_millis(10_001);
+    let given_up = tokio::time::timeout(patience, async {
+        tokio::select! { error = listen => error, () = talk => unreachable!() }
+    });
+    assert!(matches!(given_up.await, Ok(SocketError::Hung)));
+}
+
+#[tokio::test]
+async fn an_exchange_tells_when_the_queue_has_room() {
+    let (mut client, mut server) = ours(SocketConfig::default());
+    client.enqueue(&Message::Text("x".into()));
+    assert!(client.queued() > 0);
+    assert_eq!(client.exchange().await.unwrap(), None);
+    assert_eq!(client.queued(), 0);
+    assert_eq!(server.receive().await.unwrap(), Message::Text("x".into()));
 }
 
 #[tokio::test]

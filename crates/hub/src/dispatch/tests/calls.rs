@@ -54,7 +54,11 @@ fn a_failure_is_told_in_the_words_of_its_stage() {
 #[test]
 fn a_call_that_cannot_be_is_refused_in_the_official_server_s_words() {
     let cases = [
-        (invoke("1", "Nobody"), "Unknown hub method 'Nobody'", "UnknownMethod"),
+        (
+            invoke("1", "Nobody"),
+            "Failed to invoke 'Nobody' due to an error on the server. HubException: Method does not exist.",
+            "UnknownMethod",
+        ),
         (
             invoke("1", "Secret"),
             "Failed to invoke 'Secret' because user is unauthorized",
