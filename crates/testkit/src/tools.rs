@@ -48,9 +48,9 @@ pub fn node() -> Result<PathBuf, Missing> {
 /// The Python that has `websockets`. `EVERWIRE_PYTHON` overrides which.
 pub fn python() -> Result<PathBuf, Missing> {
     let python = override_or("EVERWIRE_PYTHON", || workspace().join(".tools/venv/bin/python"));
-    let hint = "no Python with websockets: python3 -m venv .tools/venv && \
+    let hint = "no Python with websockets and SignalR: python3 -m venv .tools/venv && \
                 .tools/venv/bin/pip install -r e2e/python/requirements.txt";
-    works(Command::new(&python).args(["-c", "import websockets"]), hint)?;
+    works(Command::new(&python).args(["-c", "import pysignalr, signalrcore, websockets"]), hint)?;
     Ok(python)
 }
 
