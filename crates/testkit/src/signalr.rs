@@ -27,6 +27,7 @@ use crate::{
 pub struct Fixture {
     process: Process,
     address: SocketAddr,
+    tls: SocketAddr,
 }
 
 impl Fixture {
@@ -40,10 +41,12 @@ impl Fixture {
         static BINARY: OnceLock<std::path::PathBuf> = OnceLock::new();
         let binary = BINARY.get_or_init(|| build("everwire-conformance", "everwire-conformance"));
         let mut command = Command::new(binary);
-        command.args(["--listen", &listen.to_string()]);
+        let anywhere = SocketAddr::new(listen.ip(), 0).to_string();
+        command.args(["--listen", &listen.to_string(), "--listen-tls", &anywhere]);
         let mut process = Process::start("everwire-conformance", &mut command);
-        let address = process.ready("its listener", listening).await;
-        Self { process, address }
+        let address = process.ready("its listener", |line| listening(line, false)).await;
+        let tls = process.ready("its listener with TLS", |line| listening(line, true)).await;
+        Self { process, address, tls }
     }
 
     /// Where it listens.
@@ -54,6 +57,11 @@ impl Fixture {
     /// The URL of one of its paths.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// The same with TLS. Nobody vouches for the certificate.
+    pub fn tls_url(&self, path: &str) -> String {
+        format!("https://{}{path}", self.tls)
     }
 
     /// A request.
@@ -273,9 +281,10 @@ fn is_beginning(event: &Value) -> bool {
     event["event"] == "started" || event["event"] == "failed"
 }
 
-fn listening(line: &str) -> Option<SocketAddr> {
+fn listening(line: &str, with_tls: bool) -> Option<SocketAddr> {
     let (_, after) = line.split_once("listening on ")?;
-    after.split(' ').next()?.parse().ok()
+    let (address, rest) = after.split_once(' ').unwrap_or((after, ""));
+    (rest.contains("TLS") == with_tls).then(|| address.parse().ok())?
 }
 
 /// How long a client may take to say what is expected: less than the test's own patience, so that

@@ -3,6 +3,7 @@
 mod calls;
 mod connecting;
 mod ends;
+mod pages;
 mod pythons;
 mod rooms;
 mod stateful;
