@@ -27,6 +27,7 @@ use crate::{
     id::{ConnectionId, GroupName, UserId},
     identity::{Authenticate, Denied, Identity},
     method::Methods,
+    raw::RawHandler,
     recipients::{Groups, Recipients},
     request::ClientRequest,
     service::HubService,
@@ -57,6 +58,7 @@ struct Inner {
     methods: Methods,
     authenticate: Option<Authenticate>,
     events: Events,
+    raw: Option<RawHandler>,
     questions: AtomicU64,
     stop: CancellationToken,
     running: Mutex<Running>,
@@ -242,6 +244,11 @@ impl Hub {
 
     pub(crate) fn events(&self) -> &Events {
         &self.0.events
+    }
+
+    /// What is done with connections if they speak no hub protocol.
+    pub(crate) fn raw(&self) -> Option<&RawHandler> {
+        self.0.raw.as_ref()
     }
 
     /// An id that no other question has.

@@ -29,6 +29,7 @@ mod identity;
 pub mod method;
 mod outgoing;
 mod pulse;
+mod raw;
 mod recipients;
 mod registry;
 mod request;
@@ -46,6 +47,7 @@ pub use self::{
     id::{ConnectionId, GroupName, NotAnId, UserId},
     identity::{Denied, Identity},
     method::{Context, Methods},
+    raw::{Gone, RawMessage, RawSocket},
     recipients::{Groups, Recipients, SendError},
     request::ClientRequest,
     service::HubService,

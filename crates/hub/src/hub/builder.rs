@@ -20,6 +20,7 @@ use crate::{
     events::Events,
     identity::{Authenticate, Denied, Identity},
     method::{Context, Handler, MethodsBuilder, MethodsError, StreamHandler},
+    raw::{RawHandler, RawSocket},
     request::ClientRequest,
 };
 
@@ -31,6 +32,7 @@ pub struct HubBuilder {
     methods: MethodsBuilder,
     authenticate: Option<Authenticate>,
     events: Events,
+    raw: Option<RawHandler>,
 }
 
 impl HubBuilder {
@@ -112,6 +114,18 @@ impl HubBuilder {
         self
     }
 
+    /// Gives connections to a handler as they are, without a hub protocol: no methods, no groups, no
+    /// broadcasts. The connection ends with the handler, with an error if that has one; a handler
+    /// whose client has gone hears no more and ends by itself.
+    #[must_use]
+    pub fn raw<F>(mut self, handler: impl Fn(RawSocket) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<(), HubError>> + Send + 'static,
+    {
+        self.raw = Some(RawHandler::by(handler));
+        self
+    }
+
     /// What is done when a client has come, before any of its calls. An error turns it away.
     #[must_use]
     pub fn connected<F>(mut self, greet: impl Fn(Context) -> F + Send + Sync + 'static) -> Self
@@ -141,7 +155,7 @@ impl HubBuilder {
     /// # Errors
     /// If two methods go by one name, or something is said of a method that there is not.
     pub fn build(self) -> Result<Hub, MethodsError> {
-        let Self { config, shards, methods, authenticate, events } = self;
+        let Self { config, shards, methods, authenticate, events, raw } = self;
         let detail = if config.detailed_errors { ErrorDetail::Shown } else { ErrorDetail::Hidden };
         let methods = methods.error_detail(detail).build()?;
         let processors = || available_parallelism().unwrap_or(NonZeroUsize::MIN);
@@ -153,6 +167,7 @@ impl HubBuilder {
             methods,
             authenticate,
             events,
+            raw,
             questions: AtomicU64::new(1),
             stop: CancellationToken::new(),
             running: Mutex::new(Running::NotYet),

@@ -6,6 +6,7 @@ mod broadcast;
 mod ends;
 mod methods;
 mod peer;
+mod raw;
 mod requests;
 mod slow;
 mod stateful;
