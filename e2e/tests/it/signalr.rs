@@ -5,6 +5,7 @@ mod connecting;
 mod ends;
 mod pages;
 mod pythons;
+mod raw;
 mod rooms;
 mod stateful;
 mod streams;
