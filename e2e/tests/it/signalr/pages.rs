@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 use super::WAYS;
 
 /// A page for each way to talk.
-fn pages(node: &Path, browser: &Path, url: String) -> Vec<Launch> {
+fn pages(node: &Path, browser: &Path, url: &str) -> Vec<Launch> {
     let talking = |(transport, protocol)| {
         Launch::node(node, "signalr_browser.mjs")
             .with("browser", browser.display())
-            .with("url", &url)
+            .with("url", url)
             .with("transport", transport)
             .with("protocol", protocol)
     };
@@ -29,7 +29,8 @@ fn pages(node: &Path, browser: &Path, url: String) -> Vec<Launch> {
 async fn pages_talk_to_a_hub_of_another_origin() {
     let (node, browser) = (need!(tools::node()), need!(tools::chromium()));
     let fixture = Fixture::start().await;
-    for (launch, (transport, _)) in pages(&node, &browser, fixture.url("/testhub")).iter().zip(WAYS)
+    for (launch, (transport, _)) in
+        pages(&node, &browser, &fixture.url("/testhub")).iter().zip(WAYS)
     {
         let mut peer = Peer::start(launch).await;
         assert_eq!(peer.call("Echo", json!(["你好，世界！"])).await, "你好，世界！");
@@ -68,7 +69,7 @@ async fn pages_have_tokens_over_each_transport() {
     let (node, browser) = (need!(tools::node()), need!(tools::chromium()));
     let fixture = Fixture::start().await;
     let token = fixture.url("/generateJwtToken");
-    for launch in pages(&node, &browser, fixture.url("/authorizedhub")) {
+    for launch in pages(&node, &browser, &fixture.url("/authorizedhub")) {
         let mut peer = Peer::start(&launch.with("token", &token)).await;
         assert_eq!(peer.call("Echo", json!(["in"])).await, "in");
     }
@@ -80,7 +81,7 @@ async fn pages_come_back_to_a_server_that_was_restarted() {
     let fixture = Fixture::start_at((unique_address(), 0).into()).await;
     let address = fixture.address();
     let mut crowd = Vec::new();
-    for launch in pages(&node, &browser, fixture.url("/testhub")) {
+    for launch in pages(&node, &browser, &fixture.url("/testhub")) {
         crowd.push(Peer::start(&launch.flag("reconnect")).await);
     }
     fixture.stop_gracefully().await;

@@ -133,9 +133,10 @@ async fn clients_of_all_makes_meet_in_one_room() {
         crowd.push(peer);
     }
     let mut said = Vec::new();
-    for at in 0..crowd.len() {
-        crowd[at].call("SayToRoom", json!(["all", format!("from {at}")])).await;
-        said.push(json!([format!("from {at}")]));
+    for (at, peer) in crowd.iter_mut().enumerate() {
+        let from = format!("from {at}");
+        peer.call("SayToRoom", json!(["all", from])).await;
+        said.push(json!([from]));
     }
     for peer in &crowd {
         peer.called_with("Said", &said).await;
