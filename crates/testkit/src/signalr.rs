@@ -8,7 +8,7 @@ use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     process::Command,
-    sync::OnceLock,
+    sync::{Mutex, OnceLock},
     time::Duration,
 };
 
@@ -82,6 +82,8 @@ impl Fixture {
 pub struct Peer {
     process: Process,
     calls: u64,
+    /// What it has said, as far as that has been looked at.
+    heard: Mutex<Vec<Value>>,
 }
 
 /// What a client was told that called in vain.
@@ -99,7 +101,7 @@ impl Peer {
 
     /// Starts a peer that has not connected.
     pub fn unconnected(launch: &Launch) -> Self {
-        Self { process: launch.start(&[]), calls: 0 }
+        Self { process: launch.start(&[]), calls: 0, heard: Mutex::default() }
     }
 
     /// Has it connect; what it says of that.
@@ -232,6 +234,11 @@ impl Peer {
         self.all(|said| said["event"] == event).len()
     }
 
+    /// The process, to be signalled.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
     /// How a call that has begun ends.
     pub async fn end_of(&self, call: u64) -> Result<Value, Refused> {
         let ends = |event: &Value| event["event"] == "answered" || event["event"] == "refused";
@@ -263,11 +270,12 @@ impl Peer {
     }
 
     fn all(&self, is_meant: impl Fn(&Value) -> bool) -> Vec<Value> {
-        let lines = self.process.stdout().all();
-        let events = lines.iter().map(|line| {
-            serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"))
-        });
-        events.filter(|event| is_meant(event)).collect()
+        let mut heard = self.heard.lock().unwrap();
+        for line in self.process.stdout().after(heard.len()) {
+            let event = serde_json::from_str(&line);
+            heard.push(event.unwrap_or_else(|error| panic!("{error}: {line}")));
+        }
+        heard.iter().filter(|event| is_meant(event)).cloned().collect()
     }
 }
 
