@@ -1,90 +1,197 @@
-//! The calls of one connection: one after the other.
+//! The calls of one connection at work: does what [`Dispatch`] decides.
+//!
+//! Polled by the connection's task, so that what a client calls costs no task of its own, and goes
+//! on only while the client takes what it is answered.
 
 use std::{
     collections::VecDeque,
     fmt,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context as TaskContext, Poll},
 };
 
-use everwire_proto::signalr::message::{Call, HubMessage, InvocationId, Outcome};
+use everwire_proto::signalr::{message::HubMessage, payload::Payload};
+use futures_util::StreamExt;
+use tokio_util::sync::CancellationToken;
 
-use crate::{connection::Connection, hub::Hub};
+use crate::{
+    connection::Connection,
+    dispatch::{Action, CallKey, Dispatch, Start, UploadKey},
+    error::{Failure, HubError},
+    hub::Hub,
+    method::{Answer, Begun, Context, Work},
+    upload::Feeder,
+};
 
-/// What a method is called with, and by whom.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    hub: Hub,
-    connection: Arc<Connection>,
+/// Calls that are at work or wait, and what is to be said of them.
+pub(crate) struct Calls {
+    dispatch: Dispatch,
+    at_work: Vec<AtWork>,
+    said: VecDeque<HubMessage>,
+    /// Who was at work last; the one behind it comes next, so that no stream starves another.
+    last: usize,
 }
-
-/// A method without its types.
-pub(crate) type Method = Box<dyn Fn(Caller, Call) -> Running + Send + Sync>;
 
 /// A call at work.
-pub(crate) type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
-
-/// Calls at work and calls that wait.
-#[derive(Default)]
-pub(crate) struct Calls {
-    running: Option<Box<(Option<InvocationId>, Running)>>,
-    waiting: VecDeque<(Option<InvocationId>, Running)>,
+struct AtWork {
+    call: CallKey,
+    work: Work,
+    canceled: CancellationToken,
+    feeders: Vec<Feeder>,
 }
 
-impl Caller {
-    /// The hub.
-    pub const fn hub(&self) -> &Hub {
-        &self.hub
-    }
-
-    /// The connection that calls.
-    pub fn id(&self) -> crate::ConnectionId {
-        self.connection.id()
-    }
+/// What a call has come to.
+enum Step {
+    Item(Payload),
+    End(Result<Option<Payload>, Failure>),
 }
 
 impl Calls {
-    pub(crate) const fn new() -> Self {
-        Self { running: None, waiting: VecDeque::new() }
+    pub(crate) fn new(hub: &Hub) -> Self {
+        let dispatch = Dispatch::new(hub.config().calls, hub.methods().detail());
+        Self { dispatch, at_work: Vec::new(), said: VecDeque::new(), last: 0 }
     }
 
+    /// Whether the client is not to be heard for the time being.
     pub(crate) fn is_full(&self) -> bool {
-        !self.waiting.is_empty()
+        let feeders = || self.at_work.iter().flat_map(|at_work| &at_work.feeders);
+        self.dispatch.is_full() || self.said.len() >= SAID_MAX || feeders().any(Feeder::is_full)
     }
 
+    /// Takes a message of the client.
     pub(crate) fn handle(&mut self, message: HubMessage, hub: &Hub, connection: &Arc<Connection>) {
-        let HubMessage::Invocation(invocation) = message else { return };
-        let caller = Caller { hub: hub.clone(), connection: Arc::clone(connection) };
-        let running: Running = match hub.method(&invocation.call.target) {
-            Some(method) => method(caller, invocation.call),
-            None => {
-                let error = format!("Unknown hub method '{}'", invocation.call.target);
-                Box::pin(async move { Outcome::Error(error.into()) })
-            }
-        };
-        self.waiting.push_back((invocation.id, running));
+        let find = |target: &str| hub.methods().find(target, &connection.identity);
+        self.dispatch.handle_message(message, find);
+        self.obey(hub, connection);
     }
 
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<HubMessage>> {
+    /// Goes on until there is something to say; ready with nothing if nothing is at work.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        hub: &Hub,
+        connection: &Arc<Connection>,
+    ) -> Poll<Option<HubMessage>> {
         loop {
-            if self.running.is_none() {
-                let Some(next) = self.waiting.pop_front() else { return Poll::Ready(None) };
-                self.running = Some(Box::new(next));
+            if let Some(said) = self.said.pop_front() {
+                return Poll::Ready(Some(said));
             }
-            let Some(running) = &mut self.running else { return Poll::Ready(None) };
-            let Poll::Ready(outcome) = running.1.as_mut().poll(cx) else { return Poll::Pending };
-            let id = running.0.take();
-            self.running = None;
-            if let Some(id) = id {
-                return Poll::Ready(Some(HubMessage::completion(id, outcome)));
+            self.said = VecDeque::new();
+            let Some((call, step)) = self.step(cx) else { break };
+            match step {
+                Step::Item(item) => self.dispatch.handle_item(call, item),
+                Step::End(end) => {
+                    self.at_work.retain(|at_work| at_work.call != call);
+                    self.dispatch.handle_end(call, end);
+                }
             }
+            self.obey(hub, connection);
+        }
+        if self.at_work.is_empty() {
+            self.at_work = Vec::new();
+            return Poll::Ready(None);
+        }
+        for feeder in self.at_work.iter().flat_map(|at_work| &at_work.feeders) {
+            // The task looks whether there is room whenever it is woken.
+            let _ = feeder.poll_room(cx);
+        }
+        Poll::Pending
+    }
+
+    /// The client is gone: streams end, and methods that are at work are told and go on, because
+    /// what they do may have to be done. They are given to whoever lets them.
+    pub(crate) fn disconnect(&mut self, hub: &Hub, connection: &Arc<Connection>) -> Vec<Answer> {
+        self.dispatch.handle_disconnect();
+        self.obey(hub, connection);
+        let at_work = self.at_work.drain(..);
+        let answers = at_work.filter_map(|at_work| match at_work.work {
+            Work::Answer(answer) => Some(answer),
+            Work::Stream(_) => None,
+        });
+        answers.collect()
+    }
+
+    /// Lets each call go on in its turn, until one comes to something.
+    fn step(&mut self, cx: &mut TaskContext<'_>) -> Option<(CallKey, Step)> {
+        let count = self.at_work.len();
+        for next in 1..=count {
+            let at = (self.last + next) % count;
+            let at_work = &mut self.at_work[at];
+            if let Poll::Ready(step) = at_work.poll(cx) {
+                self.last = at;
+                return Some((at_work.call, step));
+            }
+        }
+        None
+    }
+
+    fn obey(&mut self, hub: &Hub, connection: &Arc<Connection>) {
+        while let Some(action) = self.dispatch.poll_action() {
+            match action {
+                Action::Start(start) => self.start(&start, hub, connection),
+                Action::Feed(key, item) => {
+                    self.feeder(key).into_iter().for_each(|feeder| feeder.feed(item.clone()));
+                }
+                Action::EndUpload(key, error) => {
+                    self.feeder(key).into_iter().for_each(|feeder| feeder.end(error.clone()));
+                }
+                Action::Cancel(call) => {
+                    let at_work = self.at_work.iter().find(|at_work| at_work.call == call);
+                    at_work.into_iter().for_each(|at_work| at_work.canceled.cancel());
+                }
+                Action::Send(message) => self.said.push_back(message),
+                Action::Refused(refusal) => tracing::debug!(?refusal, "a call is refused"),
+                Action::Ignored(ignored) => tracing::debug!(?ignored, "a message is ignored"),
+                Action::Answer(..) | Action::Unanswered(_) | Action::Closed(_) => {}
+            }
+        }
+    }
+
+    fn start(&mut self, start: &Start, hub: &Hub, connection: &Arc<Connection>) {
+        let Some(protocol) = connection.protocol() else {
+            let gone = Failure::Invoking(HubError::canceled());
+            return self.dispatch.handle_end(start.call, Err(gone));
+        };
+        let canceled = CancellationToken::new();
+        let context = Context::new(hub.clone(), Arc::clone(connection), canceled.clone());
+        match hub.methods().begin(start.method, &start.arguments, context, protocol) {
+            Ok(Begun { work, feeders }) => {
+                self.at_work.push(AtWork { call: start.call, work, canceled, feeders });
+            }
+            Err(failure) => self.dispatch.handle_end(start.call, Err(failure)),
+        }
+    }
+
+    fn feeder(&self, key: UploadKey) -> Option<&Feeder> {
+        let at_work = self.at_work.iter().find(|at_work| at_work.call == key.call)?;
+        at_work.feeders.get(key.index)
+    }
+}
+
+impl AtWork {
+    fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<Step> {
+        match &mut self.work {
+            Work::Answer(answer) => {
+                Pin::new(answer).poll(cx).map(|ended| Step::End(ended.map(Some)))
+            }
+            Work::Stream(items) => items.poll_next_unpin(cx).map(|item| match item {
+                Some(Ok(item)) => Step::Item(item),
+                Some(Err(failure)) => Step::End(Err(failure)),
+                None => Step::End(Ok(None)),
+            }),
         }
     }
 }
 
 impl fmt::Debug for Calls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Calls").finish_non_exhaustive()
+        let mut shown = f.debug_struct("Calls");
+        shown.field("dispatch", &self.dispatch).field("at_work", &self.at_work.len());
+        shown.finish_non_exhaustive()
     }
 }
+
+/// Messages that wait to be said before the client is heard again: a flood of calls that are
+/// refused at once must not become a flood of answers in memory.
+const SAID_MAX: usize = 64;

@@ -10,6 +10,8 @@ use everwire_proto::{
     },
 };
 
+use crate::dispatch::Limits;
+
 /// Limits, timeouts and permissions of a hub.
 #[derive(Debug, Clone)]
 pub struct HubConfig {
@@ -52,6 +54,8 @@ pub struct HubConfig {
     /// Bytes published that a shard has not delivered yet. Default: 64 MiB; beyond that publishing
     /// fails, and the publisher is told.
     pub inbox_max: usize,
+    /// What one client may call at once. Default: one call at a time, and see [`Limits`].
+    pub calls: Limits,
     /// Whether clients are told what an application's error says. Default: no, it may be secret.
     pub detailed_errors: bool,
 }
@@ -98,6 +102,7 @@ impl Default for HubConfig {
             origins: Origins::Same,
             pending_max: 65_536,
             inbox_max: 64 << 20,
+            calls: Limits::default(),
             detailed_errors: false,
         }
     }

@@ -5,7 +5,9 @@
 //! puts on the wire and what another does is kept apart by one lock, which nobody else waits for.
 
 pub(crate) mod batch;
+pub(crate) mod kept;
 pub(crate) mod mail;
+pub(crate) mod stream;
 pub(crate) mod task;
 mod wire;
 
@@ -13,15 +15,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
-use everwire_proto::{signalr::negotiate::Transport, time::Time};
+use everwire_proto::{
+    signalr::{
+        Protocol,
+        negotiate::{StatefulReconnect, Transport},
+    },
+    time::Time,
+};
 
-pub(crate) use self::wire::{Link, Wire};
-use self::{batch::Batch, mail::Mail};
+pub(crate) use self::wire::{Link, Own, Wire};
+use self::{batch::Batch, mail::Mail, stream::Takeover};
 use crate::{
     config::HubConfig,
     end::End,
     frames::Framing,
-    id::{ConnectionId, Token, UserId},
+    id::{ConnectionId, Token},
+    identity::Identity,
+    method::Items,
     pulse::Due,
     request::ClientRequest,
     shard::{Post, ShardHandle},
@@ -31,14 +41,28 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) token: Token,
-    pub(crate) user: Option<UserId>,
+    pub(crate) identity: Identity,
+    /// What the application keeps here.
+    pub(crate) items: Items,
     pub(crate) transport: Transport,
+    /// Whether it was negotiated that the session may outlive its socket.
+    pub(crate) stateful_reconnect: StatefulReconnect,
     pub(crate) request: ClientRequest,
     pub(crate) shard: Arc<ShardHandle>,
     /// What requests bring and fetch; only with transports that are made of requests.
     pub(crate) mail: Option<Box<Mail>>,
     wire: Mutex<Wire>,
     waker: AtomicWaker,
+    /// The socket with which the client has come back, until the task takes it.
+    takeover: Mutex<Option<Box<Takeover>>>,
+}
+
+/// What was agreed on before a connection begins.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Begun {
+    pub(crate) token: Token,
+    pub(crate) transport: Transport,
+    pub(crate) stateful_reconnect: StatefulReconnect,
 }
 
 /// What became of a batch at one receiver.
@@ -54,20 +78,51 @@ pub(crate) struct Delivered {
 
 impl Connection {
     pub(crate) fn new(
-        token: Token,
-        user: Option<UserId>,
+        begun: Begun,
+        identity: Identity,
         request: ClientRequest,
         shard: Arc<ShardHandle>,
-        transport: Transport,
         wire: Wire,
     ) -> Self {
+        let Begun { token, transport, stateful_reconnect } = begun;
         let mail = (transport != Transport::WebSockets).then(Box::default);
         let (wire, waker) = (Mutex::new(wire), AtomicWaker::new());
-        Self { token, user, transport, request, shard, mail, wire, waker }
+        let takeover = Mutex::default();
+        Self {
+            token,
+            identity,
+            items: Items::default(),
+            transport,
+            stateful_reconnect,
+            request,
+            shard,
+            mail,
+            wire,
+            waker,
+            takeover,
+        }
+    }
+
+    /// A connection of nobody, to nowhere.
+    #[cfg(test)]
+    pub(crate) fn unconnected() -> Self {
+        let begun = Begun {
+            token: Token { id: ConnectionId::random(), secret: None },
+            transport: Transport::WebSockets,
+            stateful_reconnect: StatefulReconnect::Off,
+        };
+        let request = ClientRequest::from_fields("/", std::iter::empty());
+        let wire = Wire::new(Link::Gone, Default::default(), Time::default());
+        Self::new(begun, Identity::default(), request, Arc::default(), wire)
     }
 
     pub(crate) const fn id(&self) -> ConnectionId {
         self.token.id
+    }
+
+    /// What the client speaks; `None` before it has said so, and once it has been told goodbye.
+    pub(crate) fn protocol(&self) -> Option<Protocol> {
+        self.wire().speech.map(|speech| speech.protocol)
     }
 
     pub(crate) const fn framing(&self) -> Framing {
@@ -94,20 +149,20 @@ impl Connection {
     }
 
     /// Writes a frame of the client's own, behind what waits; for the shard.
-    pub(crate) fn deliver_own(&self, frame: Bytes, now: Time) {
+    pub(crate) fn deliver_own(&self, own: Own, now: Time) {
         let mut wire = self.wire();
-        wire.push_own(frame);
+        wire.push_own(own);
         if !wire.write(now) {
             self.wake();
         }
     }
 
     /// Sends a frame of the client's own behind everything that was published before.
-    pub(crate) fn send_own(self: &Arc<Self>, frame: Bytes) {
+    pub(crate) fn send_own(self: &Arc<Self>, own: Own) {
         if self.shard.is_clear() {
-            self.wire().push_own(frame);
+            self.wire().push_own(own);
         } else {
-            self.shard.post_own(Post::Own(Arc::clone(self), frame));
+            self.shard.post_own(Post::Own(Arc::clone(self), own));
         }
     }
 
@@ -118,11 +173,29 @@ impl Connection {
         self.wake();
     }
 
+    /// The client is back with another socket; gives whether the session still waits for it.
+    pub(crate) fn take_over(&self, takeover: Takeover) -> bool {
+        let is_resumable = self.wire().is_resumable();
+        if is_resumable {
+            // One that came even later counts: the client knows nothing of the one before.
+            *self.takeover.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(Box::new(takeover));
+            self.waker.wake();
+        }
+        is_resumable
+    }
+
+    /// The socket that takes the place of the one before; for the task.
+    pub(crate) fn take_takeover(&self) -> Option<Box<Takeover>> {
+        self.takeover.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// Does what the time asks for; for the shard.
     pub(crate) fn tick(&self, now: Time, config: &HubConfig) {
         let mut wire = self.wire();
+        wire.acknowledge(now);
         match wire.pulse.due(now, config) {
-            Due::Nothing => return,
+            Due::Nothing => {}
             Due::Ping => wire.ping(now, self.transport),
             Due::End(end) => wire.ask(end),
         }

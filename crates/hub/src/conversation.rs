@@ -39,6 +39,13 @@ impl Conversation {
         Self::Handshake(HandshakeReader::default())
     }
 
+    /// The client says everything anew that was not whole, on another socket.
+    pub(crate) fn begin_again(&mut self, message_max: usize) {
+        if let Self::Open(reader) = self {
+            *reader = Reader::new(reader.protocol(), message_max);
+        }
+    }
+
     /// Reads on from `input`, which is advanced; `None` once all of it is used.
     pub(crate) fn next(
         &mut self,

@@ -8,7 +8,7 @@ use everwire_proto::{
     ws::close::CloseCode,
 };
 
-use crate::conversation::Misunderstood;
+use crate::{connection::kept::OutOfStep, conversation::Misunderstood};
 
 /// Why a connection ended, for who is told when it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +78,12 @@ impl End {
     /// The handshake did not come in time.
     pub(crate) fn late_handshake() -> Self {
         Self::NoHandshake(HandshakeError::Canceled.to_string().into())
+    }
+}
+
+impl From<OutOfStep> for End {
+    fn from(error: OutOfStep) -> Self {
+        Self::Misunderstood(format!("InvalidOperationException: {error}").into())
     }
 }
 

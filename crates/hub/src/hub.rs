@@ -1,7 +1,6 @@
 //! The hub: what publishers hold, and what every connection belongs to.
 
 use std::{
-    collections::HashMap,
     fmt,
     num::NonZeroUsize,
     sync::{
@@ -11,20 +10,20 @@ use std::{
     thread::available_parallelism,
 };
 
-use everwire_proto::signalr::message::{Call, Outcome};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     audience::{Audience, Whom},
-    calls::{Caller, Method},
     config::HubConfig,
     connection::Connection,
     directory::Directory,
     end::End,
+    error::ErrorDetail,
     frames::Frames,
     id::{ConnectionId, GroupName, UserId},
     identity::{Authenticate, Denied, Identity},
+    method::{Handler, Methods, MethodsBuilder, MethodsError, StreamHandler},
     recipients::{Groups, Recipients},
     request::ClientRequest,
     service::HubService,
@@ -40,7 +39,7 @@ pub struct Hub(Arc<Inner>);
 pub struct HubBuilder {
     config: HubConfig,
     shards: Option<NonZeroUsize>,
-    methods: HashMap<String, Method>,
+    methods: MethodsBuilder,
     authenticate: Option<Authenticate>,
     disconnected: Option<Box<Disconnected>>,
 }
@@ -49,7 +48,7 @@ struct Inner {
     config: Arc<HubConfig>,
     shards: Box<[Arc<ShardHandle>]>,
     directory: Arc<Directory>,
-    methods: HashMap<String, Method>,
+    methods: Methods,
     authenticate: Option<Authenticate>,
     disconnected: Option<Box<Disconnected>>,
     stop: CancellationToken,
@@ -162,14 +161,19 @@ impl Hub {
         self.0.stop.is_cancelled()
     }
 
-    pub(crate) fn method(&self, name: &str) -> Option<&Method> {
-        self.0.methods.get(&name.to_lowercase())
+    pub(crate) fn methods(&self) -> &Methods {
+        &self.0.methods
     }
 
     pub(crate) async fn identify(&self, request: Arc<ClientRequest>) -> Result<Identity, Denied> {
-        match &self.0.authenticate {
-            Some(authenticate) => authenticate.ask(request).await,
-            None => Ok(Identity::default()),
+        let identity = match &self.0.authenticate {
+            Some(authenticate) => authenticate.ask(request).await?,
+            None => Identity::default(),
+        };
+        match (self.0.methods.admits(&identity), &identity.user) {
+            (true, _) => Ok(identity),
+            (false, None) => Err(Denied::Unauthorized),
+            (false, Some(_)) => Err(Denied::Forbidden),
         }
     }
 
@@ -247,18 +251,54 @@ impl HubBuilder {
         self
     }
 
-    /// A method that clients call by this name, in any case.
+    /// A method with one result: a function of a [`Context`](crate::Context) and of up to eight
+    /// [parameters](crate::method::Parameter). Clients call it by `name` in any case.
     #[must_use]
-    pub fn method<F>(
+    pub fn method<P: 'static>(
         mut self,
-        name: &str,
-        method: impl Fn(Caller, Call) -> F + Send + Sync + 'static,
-    ) -> Self
-    where
-        F: Future<Output = Outcome> + Send + 'static,
-    {
-        let erased: Method = Box::new(move |caller, call| Box::pin(method(caller, call)));
-        self.methods.insert(name.to_lowercase(), erased);
+        name: impl Into<Box<str>>,
+        handler: impl Handler<P>,
+    ) -> Self {
+        self.methods = self.methods.method(name, handler);
+        self
+    }
+
+    /// A method with a stream of results. Clients call it by `name` in any case.
+    #[must_use]
+    pub fn stream<P: 'static>(
+        mut self,
+        name: impl Into<Box<str>>,
+        handler: impl StreamHandler<P>,
+    ) -> Self {
+        self.methods = self.methods.stream(name, handler);
+        self
+    }
+
+    /// Another name for a method.
+    #[must_use]
+    pub fn alias(mut self, method: impl Into<Box<str>>, alias: impl Into<Box<str>>) -> Self {
+        self.methods = self.methods.alias(method, alias);
+        self
+    }
+
+    /// Lets only those clients call a method whom `policy` allows; with several, all must.
+    #[must_use]
+    pub fn authorize(
+        mut self,
+        method: impl Into<Box<str>>,
+        policy: impl Fn(&Identity) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.methods = self.methods.authorize(method, policy);
+        self
+    }
+
+    /// Lets only those clients in whom `policy` allows; with several, all must.
+    #[must_use]
+    pub fn authorize_hub(
+        mut self,
+        policy: impl Fn(&Identity) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.methods = self.methods.authorize_hub(policy);
         self
     }
 
@@ -286,11 +326,16 @@ impl HubBuilder {
     }
 
     /// The hub.
-    pub fn build(self) -> Hub {
+    ///
+    /// # Errors
+    /// If two methods go by one name, or something is said of a method that there is not.
+    pub fn build(self) -> Result<Hub, MethodsError> {
         let Self { config, shards, methods, authenticate, disconnected } = self;
+        let detail = if config.detailed_errors { ErrorDetail::Shown } else { ErrorDetail::Hidden };
+        let methods = methods.error_detail(detail).build()?;
         let processors = || available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let shards = shards.unwrap_or_else(processors).get();
-        Hub(Arc::new(Inner {
+        Ok(Hub(Arc::new(Inner {
             config: Arc::new(config),
             shards: (0..shards).map(|_| Arc::default()).collect(),
             directory: Arc::default(),
@@ -300,7 +345,7 @@ impl HubBuilder {
             stop: CancellationToken::new(),
             running: Mutex::new(Running::NotYet),
             next_shard: AtomicUsize::new(0),
-        }))
+        })))
     }
 }
 

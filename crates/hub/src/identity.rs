@@ -4,13 +4,15 @@ use std::{fmt, pin::Pin, sync::Arc};
 
 use http::StatusCode;
 
-use crate::{id::UserId, request::ClientRequest};
+use crate::{id::UserId, method::Claims, request::ClientRequest};
 
 /// Who a client is.
 #[derive(Debug, Clone, Default)]
 pub struct Identity {
     /// The user, if there is one.
     pub user: Option<UserId>,
+    /// What else is known of the client, for policies and methods to look at.
+    pub claims: Claims,
 }
 
 /// Why a client is not let in.

@@ -6,7 +6,8 @@
 //! to the sockets.
 //!
 //! Read on in this order: `transport` (how a client comes in), `connection` and its task,
-//! `conversation` (what it says), `shard` (how it is written to), `registry` (who is where).
+//! `conversation` (what it says), [`dispatch`] and [`method`] (what is done about it), `shard` (how it
+//! is written to), `registry` (who is where).
 #![forbid(unsafe_code)]
 
 mod audience;
@@ -16,11 +17,14 @@ pub mod config;
 mod connection;
 mod conversation;
 mod directory;
+pub mod dispatch;
 mod end;
+pub mod error;
 mod frames;
 mod hub;
 mod id;
 mod identity;
+pub mod method;
 mod outgoing;
 mod pulse;
 mod recipients;
@@ -29,17 +33,20 @@ mod request;
 mod service;
 mod shard;
 mod transport;
+pub mod upload;
 
 pub use self::{
-    calls::Caller,
     config::HubConfig,
     end::End,
+    error::{ErrorDetail, Failure, HubError},
     hub::{Hub, HubBuilder},
     id::{ConnectionId, GroupName, NotAnId, UserId},
     identity::{Denied, Identity},
+    method::{Context, Methods},
     recipients::{Groups, Recipients, SendError},
     request::ClientRequest,
     service::HubService,
     shard::Shard,
     transport::{body::HubBody, websocket::Opening},
+    upload::{Feeder, Upload},
 };

@@ -12,6 +12,8 @@ pub(crate) struct Pulse {
     /// When something last came from it, or it last was not allowed to speak.
     received: Time,
     watch: Watch,
+    /// Whether the client is heard: one whose calls are at work may have to wait.
+    is_heard: bool,
     /// Since when the client takes nothing of what waits for it.
     stuck: Option<Time>,
     /// Since when nobody comes for what is to be sent, with a transport where somebody should.
@@ -41,7 +43,14 @@ pub(crate) enum Due {
 
 impl Pulse {
     pub(crate) const fn new(now: Time) -> Self {
-        Self { sent: now, received: now, watch: Watch::Handshake, stuck: None, alone: None }
+        Self {
+            sent: now,
+            received: now,
+            watch: Watch::Handshake,
+            is_heard: true,
+            stuck: None,
+            alone: None,
+        }
     }
 
     pub(crate) const fn watch(&mut self, watch: Watch, now: Time) {
@@ -58,6 +67,14 @@ impl Pulse {
         if !matches!(self.watch, Watch::Handshake | Watch::Farewell) {
             self.received = now;
         }
+    }
+
+    /// The client is heard from now on, or is not.
+    pub(crate) const fn hear(&mut self, is_heard: bool, now: Time) {
+        if is_heard && !self.is_heard {
+            self.received(now);
+        }
+        self.is_heard = is_heard;
     }
 
     /// The client has taken something; `waits` if something else waits still.
@@ -99,7 +116,9 @@ impl Pulse {
             Watch::Handshake if silent >= config.handshake_timeout => {
                 Due::End(End::late_handshake())
             }
-            Watch::Life if silent >= config.client_timeout => Due::End(End::Silent),
+            Watch::Life if self.is_heard && silent >= config.client_timeout => {
+                Due::End(End::Silent)
+            }
             Watch::Farewell if silent >= config.close_timeout => Due::End(End::Vanished),
             Watch::Nothing | Watch::Life
                 if self.stuck.is_none() && now.saturating_since(self.sent) >= config.keep_alive =>
@@ -142,6 +161,12 @@ mod tests {
         pulse.sent(at(1029), false);
         assert_eq!(due(&pulse, 1029), Due::Nothing);
         assert_eq!(due(&pulse, 1030), Due::End(End::Silent));
+        pulse.hear(false, at(1020));
+        assert_eq!(due(&pulse, 1030), Due::Nothing);
+        pulse.hear(true, at(1031));
+        assert_eq!(due(&pulse, 1040), Due::Nothing);
+        pulse.sent(at(1060), false);
+        assert_eq!(due(&pulse, 1061), Due::End(End::Silent));
     }
 
     #[test]

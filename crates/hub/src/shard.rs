@@ -14,7 +14,6 @@ use std::{
     },
 };
 
-use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -22,7 +21,7 @@ use self::writer::Writer;
 use crate::{
     audience::Audience,
     config::HubConfig,
-    connection::{Connection, Delivered},
+    connection::{Connection, Delivered, Own},
     directory::Directory,
     end::End,
     frames::Frames,
@@ -60,7 +59,7 @@ pub(crate) enum Post {
     Part(ConnectionId, GroupName),
     Send(Arc<Audience>, Arc<Frames>),
     /// A frame of one connection's own that must not overtake what was posted before it.
-    Own(Arc<Connection>, Bytes),
+    Own(Arc<Connection>, Own),
     End(Arc<Connection>, End),
 }
 
@@ -116,10 +115,10 @@ impl ShardHandle {
         self.put(self.inbox(), post);
     }
 
-    /// Takes a frame of a connection's own, which waits while there is no [room](Self::has_room).
+    /// Takes a frame of a connection's own, which waits for its client as any does.
     pub(crate) fn post_own(&self, post: Post) {
         let mut inbox = self.inbox();
-        if let Post::Own(_, frame) = &post {
+        if let Post::Own(_, Own::Counted(frame) | Own::Passing(frame)) = &post {
             inbox.bytes += frame.len();
         }
         self.put(inbox, post);

@@ -14,7 +14,11 @@ use std::{
 
 use bytes::Bytes;
 use everwire_proto::{
-    signalr::{handshake::HandshakeResponse, message::HubMessage, negotiate::Transport},
+    signalr::{
+        handshake::HandshakeResponse,
+        message::HubMessage,
+        negotiate::{StatefulReconnect, Transport},
+    },
     time::Time,
     ws::{
         close::{Close, CloseCode},
@@ -24,9 +28,12 @@ use everwire_proto::{
     },
 };
 use everwire_socket::bytes::poll_read;
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::runtime::Handle;
 
-use super::{Connection, Link};
+use super::{
+    Connection, Link, Own,
+    stream::{Input, Takeover},
+};
 use crate::{
     calls::Calls,
     clock,
@@ -35,7 +42,6 @@ use crate::{
     frames::{Speech, encode, frame_text},
     hub::Hub,
     pulse::Watch,
-    transport::carried::Carried,
 };
 
 /// A connection at work. Dropping it ends it.
@@ -48,18 +54,6 @@ pub(crate) struct Task {
     ending: Option<Box<Ending>>,
     /// What is given back when the connection ends, such as its place among those allowed.
     _guard: Option<Box<dyn Any + Send>>,
-}
-
-/// Where bytes come from.
-pub(crate) enum Input {
-    /// A socket that the shard writes to.
-    Tcp(OwnedReadHalf),
-    /// A stream that only this task can use.
-    Carried(Box<dyn Carried>),
-    /// Requests.
-    Mail,
-    /// Nowhere any more.
-    Ended,
 }
 
 /// What is said, and what is done about it.
@@ -84,8 +78,8 @@ impl Task {
         input: Input,
         guard: Option<Box<dyn Any + Send>>,
     ) -> Self {
-        let talk =
-            Talk { conversation: Conversation::new(), unread: Vec::new(), calls: Calls::new() };
+        let calls = Calls::new(&hub);
+        let talk = Talk { conversation: Conversation::new(), unread: Vec::new(), calls };
         connection.shard.arrive(Arc::clone(&connection));
         let frames = PayloadReader::new(Sender::Client);
         Self { hub, connection, input, frames, talk, ending: None, _guard: guard }
@@ -113,26 +107,64 @@ impl Task {
             }
         }
         self.obey_asked(now);
+        let is_heard = self.wants_input();
+        self.connection.wire().pulse.hear(is_heard, now);
         if self.is_over() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     fn obey_asked(&mut self, now: Time) {
+        if let Some(takeover) = self.connection.take_takeover() {
+            self.adopt(*takeover, now);
+        }
         let asked = self.connection.wire().take_asked();
         if let Some(end) = asked {
             self.end(end, now);
         }
     }
 
-    /// Whether the client takes what it is answered: as long as it does not, it is not heard.
+    /// Goes on with another socket, if the session has not ended meanwhile.
+    fn adopt(&mut self, takeover: Takeover, now: Time) {
+        let Takeover { stream, head, mut read_ahead, guard } = takeover;
+        if self.ending.is_some() {
+            return;
+        }
+        let Ok(stream) = stream.moved_here() else { return };
+        let (input, link) = stream.split();
+        self.input = input;
+        self.forget_unread();
+        self._guard = guard;
+        self.connection.wire().resume(link, head, now);
+        tracing::debug!(connection = %self.connection.id(), "resumed");
+        self.hear(&mut read_ahead, now);
+    }
+
+    /// What was not whole, or not listened to, is said again on another socket.
+    fn forget_unread(&mut self) {
+        self.frames = PayloadReader::new(Sender::Client);
+        self.talk.unread = Vec::new();
+        self.talk.conversation.begin_again(self.hub.config().message_max);
+    }
+
+    /// Whether the socket takes what the client is answered: as long as it does not, the client is
+    /// not heard.
     fn has_room(&self) -> bool {
         self.connection.wire().outgoing.bytes() < OWN_MAX
+    }
+
+    /// Whether calls may go on: the client takes what it is answered, or its acknowledgement may
+    /// be behind what is still unread.
+    fn may_answer(&self) -> bool {
+        let wire = self.connection.wire();
+        let is_acknowledged = wire.is_acknowledged(self.hub.config());
+        wire.outgoing.bytes() < OWN_MAX && (is_acknowledged || !self.talk.unread.is_empty())
     }
 
     /// Lets the calls go on, and listens to what was left unread meanwhile.
     fn work(&mut self, cx: &mut Context<'_>, now: Time) {
         loop {
-            while self.has_room()
-                && let Poll::Ready(Some(message)) = self.talk.calls.poll(cx)
+            while self.may_answer()
+                && let Poll::Ready(Some(message)) =
+                    self.talk.calls.poll(cx, &self.hub, &self.connection)
             {
                 self.say(&message);
             }
@@ -216,12 +248,31 @@ impl Task {
                     let framing = self.connection.framing();
                     let answer = frame_text(&HandshakeResponse::agreed().to_bytes(), framing);
                     let speech = Speech { protocol: spoken.protocol, framing };
-                    self.connection.wire().open(speech, answer, now);
+                    let mut wire = self.connection.wire();
+                    wire.open(speech, answer, now);
+                    if spoken.allows_stateful_reconnect
+                        && self.connection.stateful_reconnect == StatefulReconnect::On
+                    {
+                        wire.begin_keeping(self.hub.config());
+                    }
                 }
-                Ok(Some(Said::Message(message))) => self.obey(message, now),
+                Ok(Some(Said::Message(message))) => {
+                    if self.is_new(&message, now) {
+                        self.obey(message, now);
+                    }
+                }
                 Err(misunderstood) => self.end(misunderstood.into(), now),
             }
         }
+    }
+
+    /// Whether the message has not been taken before, on an earlier socket.
+    fn is_new(&mut self, message: &HubMessage, now: Time) -> bool {
+        let judged = self.connection.wire().kept().map_or(Ok(true), |kept| kept.judge(message));
+        judged.unwrap_or_else(|error| {
+            self.end(error.into(), now);
+            false
+        })
     }
 
     fn obey(&mut self, message: HubMessage, now: Time) {
@@ -243,19 +294,23 @@ impl Task {
     fn say(&self, message: &HubMessage) {
         let Some(speech) = self.connection.wire().speech else { return };
         match encode(message, speech) {
-            Ok(frame) => self.connection.send_own(frame),
+            Ok(frame) if message.is_tracked() => self.connection.send_own(Own::Counted(frame)),
+            Ok(frame) => self.connection.send_own(Own::Passing(frame)),
             Err(error) => tracing::warn!(%error, "an answer cannot be encoded"),
         }
     }
 
     fn send(&self, frame: Bytes) {
         if self.ending.is_none() {
-            self.connection.send_own(frame);
+            self.connection.send_own(Own::Passing(frame));
         }
     }
 
     /// Begins the end of the connection, unless it ends already: then there is no waiting.
     fn end(&mut self, end: End, now: Time) {
+        if end == End::Vanished && self.suspend(now) {
+            return;
+        }
         if let Some(ending) = &mut self.ending {
             ending.client_closed |= end == End::Vanished;
             if ending.client_closed {
@@ -273,6 +328,21 @@ impl Task {
         self.talk.unread = Vec::new();
     }
 
+    /// Waits for the client to come back, if the session can outlive its socket; it does so once
+    /// for each socket.
+    fn suspend(&mut self, now: Time) -> bool {
+        let mut wire = self.connection.wire();
+        if !wire.is_resumable() || wire.is_away() {
+            return false;
+        }
+        wire.suspend(now);
+        drop(wire);
+        self.input = Input::Ended;
+        self.forget_unread();
+        tracing::debug!(connection = %self.connection.id(), "lost its socket");
+        true
+    }
+
     /// Says goodbye.
     fn tell(&self, farewell: Farewell, code: CloseCode, now: Time) {
         let mut wire = self.connection.wire();
@@ -286,9 +356,10 @@ impl Task {
             }
             _ => None,
         };
-        last.into_iter().for_each(|frame| wire.push_own(frame));
+        last.into_iter().for_each(|frame| wire.push_own(Own::Passing(frame)));
         if self.connection.transport == Transport::WebSockets {
-            wire.push_own(control(Opcode::Close, &Close::new(code, "").payload()));
+            let close = control(Opcode::Close, &Close::new(code, "").payload());
+            wire.push_own(Own::Passing(close));
         }
         wire.close(now);
     }
@@ -319,7 +390,7 @@ impl Task {
             let ready = match &wire.link {
                 Link::Tcp(socket) => socket.as_ref().poll_write_ready(cx),
                 Link::Carried => return self.connection.wake_carrier(),
-                Link::Gone => return,
+                Link::Away | Link::Gone => return,
             };
             if ready.is_pending() {
                 return;
@@ -332,7 +403,7 @@ impl Task {
         let Some(ending) = &self.ending else { return false };
         let wire = self.connection.wire();
         match wire.link {
-            Link::Gone => true,
+            Link::Away | Link::Gone => true,
             Link::Tcp(_) | Link::Carried => {
                 let is_heard = match &self.connection.mail {
                     Some(mail) if self.connection.transport == Transport::LongPolling => {
@@ -359,6 +430,11 @@ impl Drop for Task {
     /// However the connection ends, this is where it has ended.
     fn drop(&mut self) {
         self.connection.wire().retire();
+        let at_work = self.talk.calls.disconnect(&self.hub, &self.connection);
+        if let Ok(runtime) = Handle::try_current() {
+            let tasks = &self.connection.shard.tasks;
+            at_work.into_iter().for_each(|answer| drop(tasks.spawn_on(answer, &runtime)));
+        }
         if let Some(mail) = &self.connection.mail {
             mail.close();
             mail.carrier().wake();

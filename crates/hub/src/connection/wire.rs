@@ -9,9 +9,9 @@ use everwire_proto::{
 };
 use tokio::net::tcp::OwnedWriteHalf;
 
-use super::{Delivered, batch::Batch};
+use super::{Delivered, batch::Batch, kept::Kept};
 use crate::{
-    config::HubConfig,
+    config::{HubConfig, SlowPolicy},
     end::End,
     frames::{Speech, encode},
     outgoing::Outgoing,
@@ -30,6 +30,17 @@ pub(crate) struct Wire {
     asked: Option<End>,
     /// Whether the last has been said.
     closed: bool,
+    /// What outlives the socket, once both ends have agreed that the session does.
+    kept: Option<Box<Kept>>,
+}
+
+/// A frame of a client's own.
+#[derive(Debug, Clone)]
+pub(crate) enum Own {
+    /// A message that both ends count, with stateful reconnect.
+    Counted(Bytes),
+    /// What belongs to this socket alone.
+    Passing(Bytes),
 }
 
 /// Who takes what is sent.
@@ -39,13 +50,23 @@ pub(crate) enum Link {
     Tcp(OwnedWriteHalf),
     /// A stream or a request that comes for what waits.
     Carried,
+    /// Nobody, until the client comes back with another socket.
+    Away,
     /// Nobody.
     Gone,
 }
 
 impl Wire {
     pub(crate) const fn new(link: Link, outgoing: Outgoing, now: Time) -> Self {
-        Self { link, speech: None, outgoing, pulse: Pulse::new(now), asked: None, closed: false }
+        Self {
+            link,
+            speech: None,
+            outgoing,
+            pulse: Pulse::new(now),
+            asked: None,
+            closed: false,
+            kept: None,
+        }
     }
 
     /// Writes a batch, or queues what the socket does not take.
@@ -57,6 +78,9 @@ impl Wire {
     ) -> Delivered {
         let Some(speech) = self.speech else { return Delivered::default() };
         let messages = batch.messages().len() as u64;
+        if !self.keep(batch, speech) {
+            return Delivered::default();
+        }
         let mut written = 0;
         if self.outgoing.is_empty()
             && let Link::Tcp(socket) = &self.link
@@ -74,7 +98,21 @@ impl Wire {
                 }
             }
         }
-        self.queue(batch, speech, written, now, config)
+        match self.link {
+            Link::Away => Delivered { messages, queued: messages, dropped: 0 },
+            _ => self.queue(batch, speech, written, now, config),
+        }
+    }
+
+    /// Keeps what the session is to outlive its socket with; `false` if that is too much.
+    fn keep(&mut self, batch: &Batch<'_>, speech: Speech) -> bool {
+        let Some(kept) = &mut self.kept else { return true };
+        let frames = batch.messages().iter().filter_map(|message| message.bytes(speech));
+        let has_room = frames.fold(true, |room, frame| kept.keep(frame.clone()) && room);
+        if !has_room {
+            self.ask(End::Slow);
+        }
+        has_room
     }
 
     /// Queues a batch but for the bytes of it that are `written`.
@@ -87,6 +125,11 @@ impl Wire {
         config: &HubConfig,
     ) -> Delivered {
         let mut delivered = Delivered::default();
+        // What is counted must not be left out: the limit of what is kept is the limit.
+        let (policy, bytes_max) = match &self.kept {
+            Some(_) => (SlowPolicy::Close, usize::MAX),
+            None => (config.slow, config.queue_max),
+        };
         for message in batch.messages() {
             let Some(frame) = message.bytes(speech) else { continue };
             delivered.messages += 1;
@@ -98,7 +141,7 @@ impl Wire {
                 self.outgoing.push_rest(frame.clone(), std::mem::take(&mut written));
             } else {
                 let key = message.key();
-                match self.outgoing.push_shared(frame, key, config.slow, config.queue_max) {
+                match self.outgoing.push_shared(frame, key, policy, bytes_max) {
                     Ok(dropped) => delivered.dropped += dropped as u64,
                     Err(_) => {
                         self.ask(End::Slow);
@@ -113,9 +156,83 @@ impl Wire {
     }
 
     /// Adds a frame of the client's own, unless the last has been said.
-    pub(crate) fn push_own(&mut self, frame: Bytes) {
-        if !self.closed {
+    pub(crate) fn push_own(&mut self, own: Own) {
+        if self.closed {
+            return;
+        }
+        let frame = match (own, &mut self.kept) {
+            (Own::Counted(frame), Some(kept)) => {
+                if !kept.keep(frame.clone()) {
+                    self.ask(End::Slow);
+                }
+                frame
+            }
+            (Own::Counted(frame) | Own::Passing(frame), _) => frame,
+        };
+        if !matches!(self.link, Link::Away) {
             self.outgoing.push_own(frame);
+        }
+    }
+
+    /// Whether what the client has acknowledged leaves room for further answers.
+    pub(crate) fn is_acknowledged(&self, config: &HubConfig) -> bool {
+        self.kept.as_ref().is_none_or(|kept| kept.has_room(config.stateful_max))
+    }
+
+    /// The session is to outlive this socket.
+    pub(crate) fn begin_keeping(&mut self, config: &HubConfig) {
+        self.kept = Some(Box::new(Kept::new(config.stateful_max + config.queue_max)));
+    }
+
+    pub(crate) fn kept(&mut self) -> Option<&mut Kept> {
+        self.kept.as_deref_mut()
+    }
+
+    /// Whether the client may come back with another socket.
+    pub(crate) const fn is_resumable(&self) -> bool {
+        self.kept.is_some() && !self.closed
+    }
+
+    /// Whether it is expected to.
+    pub(crate) const fn is_away(&self) -> bool {
+        matches!(self.link, Link::Away)
+    }
+
+    /// The socket is lost, and its client may come back.
+    pub(crate) fn suspend(&mut self, now: Time) {
+        self.link = Link::Away;
+        self.outgoing.clear();
+        self.asked = None;
+        self.pulse.watch(Watch::Nothing, now);
+        self.pulse.left_alone(now);
+    }
+
+    /// The client is back: it is told what it may have missed.
+    pub(crate) fn resume(&mut self, link: Link, head: Bytes, now: Time) {
+        self.link = link;
+        self.outgoing.clear();
+        self.asked = None;
+        self.pulse.visited();
+        self.pulse.watch(Watch::Nothing, now);
+        if !head.is_empty() {
+            self.outgoing.push_own(head);
+        }
+        let (Some(kept), Some(speech)) = (&mut self.kept, self.speech) else { return };
+        let (sequence, frames) = kept.resume();
+        // A sequence always has an encoding.
+        encode(&sequence, speech).into_iter().for_each(|frame| self.outgoing.push_own(frame));
+        frames.for_each(|frame| self.outgoing.push_own(frame.clone()));
+    }
+
+    /// Tells the client what it need not keep any longer.
+    pub(crate) fn acknowledge(&mut self, now: Time) {
+        let (Some(kept), Some(speech)) = (&mut self.kept, self.speech) else { return };
+        if matches!(self.link, Link::Away) {
+            return;
+        }
+        if let Some(Ok(frame)) = kept.acknowledge().map(|ack| encode(&ack, speech)) {
+            self.push_own(Own::Passing(frame));
+            self.write(now);
         }
     }
 
@@ -161,14 +278,14 @@ impl Wire {
         }
         // A ping always has an encoding.
         if let Some(Ok(frame)) = self.speech.map(|speech| encode(&HubMessage::Ping, speech)) {
-            self.push_own(frame);
+            self.push_own(Own::Passing(frame));
             self.write(now);
         }
     }
 
     /// Begins to speak as the client does; `answer` is what it is told first.
     pub(crate) fn open(&mut self, speech: Speech, answer: Bytes, now: Time) {
-        self.push_own(answer);
+        self.push_own(Own::Passing(answer));
         self.speech = Some(speech);
         self.pulse.watch(Watch::Nothing, now);
     }
@@ -191,6 +308,7 @@ impl Wire {
         self.link = Link::Gone;
         self.speech = None;
         self.closed = true;
+        self.kept = None;
         self.outgoing.clear();
     }
 }

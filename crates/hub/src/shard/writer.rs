@@ -94,13 +94,13 @@ impl Writer {
     fn apply(&mut self, post: Post) {
         match post {
             Post::Arrive(connection) => {
-                let (id, user) = (connection.id(), connection.user.clone());
+                let (id, user) = (connection.id(), connection.identity.user.clone());
                 self.registry.arrive(id, user, connection);
             }
             Post::Leave(id) => self.registry.leave(id),
             Post::Join(id, group) => self.registry.join(id, &group),
             Post::Part(id, group) => self.registry.part(id, &group),
-            Post::Own(connection, frame) => connection.deliver_own(frame, clock::now()),
+            Post::Own(connection, own) => connection.deliver_own(own, clock::now()),
             Post::End(connection, end) => connection.ask(end),
             Post::Send(..) => {}
         }

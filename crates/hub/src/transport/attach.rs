@@ -8,11 +8,8 @@ use http::{Response, StatusCode};
 use super::{body::HubBody, reply};
 use crate::{
     clock,
-    connection::{
-        Connection, Link, Wire,
-        task::{Input, Task},
-    },
-    directory::Found,
+    connection::{Begun, Connection, Link, Wire, stream::Input, task::Task},
+    directory::{Found, Pending},
     hub::Hub,
     id::{ConnectionId, Token},
     identity::Identity,
@@ -31,9 +28,10 @@ pub(crate) struct Visitor {
 }
 
 /// What a request attaches to.
+#[derive(Debug)]
 pub(crate) enum Attached {
     /// A connection that begins with it.
-    New(Token, StatefulReconnect),
+    New(Begun),
     /// One that is there.
     There(Arc<Connection>),
 }
@@ -67,7 +65,8 @@ impl Visitor {
                 Transport::WebSockets => {
                     let secret = Some(rand::random());
                     let token = Token { id: ConnectionId::random(), secret };
-                    Ok(Attached::New(token, StatefulReconnect::Off))
+                    let stateful_reconnect = StatefulReconnect::Off;
+                    Ok(Attached::New(Begun { token, transport, stateful_reconnect }))
                 }
                 _ => Err(Detached::NoId),
             };
@@ -75,7 +74,9 @@ impl Visitor {
         let token = Token::parse(&id).ok_or(Detached::Unknown)?;
         match self.hub.directory().claim(&token) {
             Found::Nothing => Err(Detached::Unknown),
-            Found::Pending(pending) => Ok(Attached::New(pending.token, pending.stateful_reconnect)),
+            Found::Pending(Pending { token, stateful_reconnect, .. }) => {
+                Ok(Attached::New(Begun { token, transport, stateful_reconnect }))
+            }
             Found::Live(there) if there.transport != transport => Err(Detached::OtherTransport),
             Found::Live(there) => self.admitted(there).map(Attached::There),
         }
@@ -92,10 +93,10 @@ impl Visitor {
     }
 
     /// Begins a connection that is made of requests.
-    pub(crate) fn begin(self, token: Token, transport: Transport) -> Arc<Connection> {
+    pub(crate) fn begin(self, begun: Begun) -> Arc<Connection> {
         let wire = Wire::new(Link::Carried, Outgoing::default(), clock::now());
         let Self { hub, shard, request, identity } = self;
-        let connection = Connection::new(token, identity.user, request, shard, transport, wire);
+        let connection = Connection::new(begun, identity, request, shard, wire);
         let connection = Arc::new(connection);
         hub.directory().insert(Arc::clone(&connection));
         let task = Task::new(hub, Arc::clone(&connection), Input::Mail, None);
@@ -104,7 +105,7 @@ impl Visitor {
     }
 
     fn admitted(&self, there: Arc<Connection>) -> Result<Arc<Connection>, Detached> {
-        if there.user == self.identity.user { Ok(there) } else { Err(Detached::OtherUser) }
+        if there.identity.user == self.identity.user { Ok(there) } else { Err(Detached::OtherUser) }
     }
 }
 

@@ -26,12 +26,12 @@ pub(super) struct Events {
 /// Answers a request for events.
 pub(super) fn answer(visitor: Visitor) -> Response<HubBody> {
     let transport = Transport::ServerSentEvents;
-    let token = match visitor.attach(transport) {
-        Ok(Attached::New(token, _)) => token,
+    let begun = match visitor.attach(transport) {
+        Ok(Attached::New(begun)) => begun,
         Ok(Attached::There(_)) => return Detached::Active.answer(),
         Err(detached) => return detached.answer(),
     };
-    let connection = visitor.begin(token, transport);
+    let connection = visitor.begin(begun);
     let body = HubBody::events(Events { connection, has_begun: false });
     let mut response = reply::uncached(reply::of(StatusCode::OK, "text/event-stream", body));
     let identity = HeaderValue::from_static("identity");

@@ -26,8 +26,8 @@ pub(super) async fn answer(visitor: Visitor) -> Response<HubBody> {
     let transport = Transport::LongPolling;
     let wait = visitor.hub.config().poll_timeout;
     let response = match visitor.attach(transport) {
-        Ok(Attached::New(token, _)) => {
-            let connection = visitor.begin(token, transport);
+        Ok(Attached::New(begun)) => {
+            let connection = visitor.begin(begun);
             connection.wire().pulse.left_alone(clock::now());
             carried(Bytes::new())
         }

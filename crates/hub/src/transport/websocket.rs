@@ -15,16 +15,15 @@ use tokio::net::TcpStream;
 use super::{
     attach::{Attached, Detached, Visitor},
     body::HubBody,
-    carried::Carried,
     reply,
 };
 use crate::{
     clock,
     connection::{
-        Connection, Link, Wire,
-        task::{Input, Task},
+        Connection, Wire,
+        stream::{Stream, Takeover},
+        task::Task,
     },
-    id::Token,
     outgoing::Outgoing,
 };
 
@@ -32,14 +31,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Opening {
     visitor: Visitor,
-    token: Token,
+    attached: Attached,
     accept: [u8; 28],
-}
-
-/// A connection's stream, and how it is read and written.
-enum Stream {
-    Plain(TcpStream),
-    Other(Box<dyn Carried>),
 }
 
 /// Answers a request to open a WebSocket; the connection begins once the server hands it over.
@@ -62,10 +55,13 @@ pub(super) fn answer<B>(visitor: Visitor, mut request: Request<B>) -> Response<H
 
 /// Attaches a request to its connection, or makes a new one where it names none.
 pub(crate) fn open(visitor: Visitor, request: &UpgradeRequest) -> Result<Opening, Detached> {
-    match visitor.attach(Transport::WebSockets)? {
-        Attached::New(token, _) => Ok(Opening { visitor, token, accept: *request.accept() }),
-        Attached::There(_) => Err(Detached::Active),
+    let attached = visitor.attach(Transport::WebSockets)?;
+    if let Attached::There(connection) = &attached
+        && !connection.wire().is_resumable()
+    {
+        return Err(Detached::Active);
     }
+    Ok(Opening { visitor, attached, accept: *request.accept() })
 }
 
 /// Begins the connection in a task of its own, which is as large as an idle connection and not as
@@ -106,24 +102,22 @@ impl Opening {
         read_ahead: &[u8],
         guard: Option<Box<dyn Any + Send>>,
     ) {
-        let (input, link) = match stream {
-            Stream::Plain(stream) => {
-                // A message is whole when it is written: there is nothing to wait for.
-                let _ = stream.set_nodelay(true);
-                let (read, write) = stream.into_split();
-                (Input::Tcp(read), Link::Tcp(write))
+        let begun = match self.attached {
+            Attached::New(begun) => begun,
+            Attached::There(connection) => {
+                let read_ahead = read_ahead.to_vec();
+                connection.take_over(Takeover { stream, head, read_ahead, guard });
+                return;
             }
-            Stream::Other(stream) => (Input::Carried(stream), Link::Carried),
         };
+        let (input, link) = stream.split();
         let mut outgoing = Outgoing::default();
         if !head.is_empty() {
             outgoing.push_own(head);
         }
         let wire = Wire::new(link, outgoing, clock::now());
         let Visitor { hub, shard, request, identity } = self.visitor;
-        let transport = Transport::WebSockets;
-        let connection =
-            Connection::new(self.token, identity.user, request, shard, transport, wire);
+        let connection = Connection::new(begun, identity, request, shard, wire);
         let connection = Arc::new(connection);
         hub.directory().insert(Arc::clone(&connection));
         let tasks = connection.shard.tasks.clone();

@@ -2,8 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use everwire_hub::{ConnectionId, Hub, HubBuilder, Identity, UserId};
-use everwire_proto::signalr::{Protocol, message::Outcome, payload::Payload};
+use everwire_hub::{ConnectionId, Context, Hub, HubBuilder, Identity, UserId, method::Untouched};
 
 use crate::peer::{Peer, Served, serve};
 
@@ -12,19 +11,16 @@ fn builder() -> HubBuilder {
     Hub::builder()
         .shards(NonZeroUsize::new(2).unwrap())
         .authenticate(|request| async move {
-            Ok(Identity { user: request.parameter("user").map(UserId::from) })
+            let user = request.parameter("user").map(UserId::from);
+            Ok(Identity { user, ..Identity::default() })
         })
-        .method("Id", |caller, _| async move {
-            Outcome::Result(Payload::encode(Protocol::Json, &caller.id().to_string()).unwrap())
+        .method("Id", |cx: Context| async move { cx.connection_id().to_string() })
+        .method("Join", |cx: Context, group: String| async move {
+            cx.hub().groups().add(cx.connection_id(), group);
         })
-        .method("Join", |caller, call| async move {
-            let (group,): (String,) = call.arguments.decode().unwrap();
-            caller.hub().groups().add(caller.id(), group);
-            Outcome::Void
-        })
-        .method("Say", |caller, call| async move {
-            caller.hub().all().send_encoded("said", call.arguments).unwrap();
-            Outcome::Void
+        .method("Say", |cx: Context, all: Untouched| async move {
+            cx.hub().all().send_encoded("said", all.0)?;
+            Ok(())
         })
 }
 
@@ -46,7 +42,7 @@ async fn named(served: &Served, user: &str) -> Peer {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_audience_is_reached_and_nobody_else() {
-    let served = serve(builder().build()).await;
+    let served = serve(builder().build().unwrap()).await;
     let mut ann = named(&served, "Ann").await;
     let mut other_ann = named(&served, "Ann").await;
     let mut bob = named(&served, "Bob").await;
@@ -82,7 +78,7 @@ async fn each_audience_is_reached_and_nobody_else() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_does_not_overtake_what_was_published_before_it() {
-    let served = serve(builder().build()).await;
+    let served = serve(builder().build().unwrap()).await;
     let mut peer = served.peer().await;
     for round in 0..200 {
         peer.send(&format!(
@@ -90,13 +86,16 @@ async fn an_answer_does_not_overtake_what_was_published_before_it() {
         ))
         .await;
         assert_eq!(peer.next().await, Some(call("said", round)));
-        assert_eq!(peer.next().await.as_deref(), Some(r#"{"type":3,"invocationId":"a"}"#));
+        assert_eq!(
+            peer.next().await.as_deref(),
+            Some(r#"{"type":3,"invocationId":"a","result":null}"#)
+        );
     }
 }
 
 #[tokio::test]
 async fn what_is_published_at_once_arrives_in_order() {
-    let served = serve(builder().build()).await;
+    let served = serve(builder().build().unwrap()).await;
     let mut peers = [served.peer().await, served.peer().await];
     for number in 0..1000 {
         served.hub.all().send("m", &(number,)).unwrap();
@@ -110,7 +109,7 @@ async fn what_is_published_at_once_arrives_in_order() {
 
 #[tokio::test]
 async fn nobody_is_nobodys_fault() {
-    let served = serve(builder().build()).await;
+    let served = serve(builder().build().unwrap()).await;
     served.hub.all().send("m", &()).unwrap_err();
     served.hub.all().send("m", &(1,)).unwrap();
     served.hub.group("empty").send("m", &(1,)).unwrap();

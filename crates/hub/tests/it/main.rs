@@ -2,5 +2,7 @@
 
 mod broadcast;
 mod ends;
+mod methods;
 mod peer;
 mod requests;
+mod stateful;

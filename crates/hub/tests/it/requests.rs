@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use everwire_hub::{Denied, Hub, HubBody, HubConfig, Identity, config::Origins};
-use everwire_proto::signalr::{message::Outcome, negotiate::Transport};
+use everwire_hub::{
+    Context, Denied, Hub, HubBody, HubConfig, Identity, config::Origins, method::Opaque,
+};
+use everwire_proto::signalr::negotiate::Transport;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 
@@ -17,16 +19,15 @@ impl Site {
     fn new(config: HubConfig) -> Self {
         let hub = Hub::builder()
             .config(config)
-            .method("Echo", |_, call| async move {
-                call.arguments.iter().next().map_or(Outcome::Void, Outcome::Result)
-            })
+            .method("Echo", |_: Context, anything: Opaque| async move { anything })
             .authenticate(|request| async move {
                 match request.token().as_deref() {
                     Some("wrong") => Err(Denied::Unauthorized),
-                    user => Ok(Identity { user: user.map(Into::into) }),
+                    user => Ok(Identity { user: user.map(Into::into), ..Identity::default() }),
                 }
             })
-            .build();
+            .build()
+            .unwrap();
         Self { hub }
     }
 

@@ -1,0 +1,90 @@
+//! What a method knows of who calls it.
+
+mod claims;
+mod items;
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+pub use self::{claims::Claims, items::Items};
+use crate::{
+    ClientRequest, ConnectionId, Hub, Identity, Recipients, UserId, connection::Connection,
+};
+
+/// One call of a method: who calls, in which hub, and whether the answer is still wanted. Cheap to
+/// clone; it may outlive the call.
+#[derive(Debug, Clone)]
+pub struct Context {
+    hub: Hub,
+    connection: Arc<Connection>,
+    canceled: CancellationToken,
+}
+
+impl Context {
+    /// A call by the client of `connection`. `canceled` is canceled when the client wants no more
+    /// of this call or is gone.
+    pub(crate) const fn new(
+        hub: Hub,
+        connection: Arc<Connection>,
+        canceled: CancellationToken,
+    ) -> Self {
+        Self { hub, connection, canceled }
+    }
+
+    /// The hub, to reach everybody.
+    pub const fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// The client that calls.
+    pub fn caller(&self) -> Recipients {
+        self.hub.connection(self.connection_id())
+    }
+
+    /// All clients but the one that calls.
+    pub fn others(&self) -> Recipients {
+        self.hub.all().except([self.connection_id()])
+    }
+
+    /// The connection that calls.
+    pub fn connection_id(&self) -> ConnectionId {
+        self.connection.id()
+    }
+
+    /// The user that calls, if the connection has one.
+    pub fn user_id(&self) -> Option<&UserId> {
+        self.identity().user.as_ref()
+    }
+
+    /// Who calls.
+    pub fn identity(&self) -> &Identity {
+        &self.connection.identity
+    }
+
+    /// The request that the connection began with.
+    pub fn request(&self) -> &ClientRequest {
+        &self.connection.request
+    }
+
+    /// What the application keeps for this connection, from one call to the next.
+    pub fn items(&self) -> &Items {
+        &self.connection.items
+    }
+
+    /// Whether the client wants no more of this call, or is gone.
+    pub fn is_canceled(&self) -> bool {
+        self.canceled.is_cancelled()
+    }
+
+    /// Ready once the client wants no more of this call, or is gone. A stream ends by itself then;
+    /// a method goes on until it returns.
+    pub async fn canceled(&self) {
+        self.canceled.cancelled().await;
+    }
+
+    /// What [`canceled`](Self::canceled) waits for, to be given to others.
+    pub(crate) fn cancellation(&self) -> CancellationToken {
+        self.canceled.clone()
+    }
+}
