@@ -15,6 +15,7 @@ mod load;
 mod meter;
 mod process;
 mod proxy;
+mod rounds;
 mod stats;
 mod table;
 mod wire;
