@@ -13,7 +13,7 @@ use everwire_proto::{
 use crate::dispatch::Limits;
 
 /// Limits, timeouts and permissions of a hub.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubConfig {
     /// How long a client may take to say which protocol it speaks. Default: 15 s.
     pub handshake_timeout: Duration,

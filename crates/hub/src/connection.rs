@@ -183,6 +183,12 @@ impl Connection {
         self.wake();
     }
 
+    /// Whether the connection has been told to end.
+    pub(crate) fn is_ending(&self) -> bool {
+        let wire = self.wire();
+        wire.is_asked() || wire.is_closed()
+    }
+
     /// The client is back with another socket; gives whether the session still waits for it.
     pub(crate) fn take_over(&self, takeover: Takeover) -> bool {
         let is_resumable = self.wire().is_resumable();

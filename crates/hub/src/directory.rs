@@ -111,6 +111,20 @@ impl Directory {
         }
     }
 
+    /// So many open connections, whichever.
+    pub(crate) fn some(&self, count: usize) -> Vec<Arc<Connection>> {
+        let mut some = Vec::new();
+        for part in &self.parts {
+            let part = part.lock().unwrap_or_else(PoisonError::into_inner);
+            let live = part.values().filter_map(|entry| match entry {
+                Entry::Live(connection) if !connection.is_ending() => Some(Arc::clone(connection)),
+                _ => None,
+            });
+            some.extend(live.take(count - some.len()));
+        }
+        some
+    }
+
     /// Forgets what nobody has opened for this long.
     pub(crate) fn sweep(&self, now: Time, wait: Duration) {
         if self.pending.load(Relaxed) == 0 {

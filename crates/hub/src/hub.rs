@@ -6,12 +6,12 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
 };
 
 use everwire_proto::signalr::message::InvocationId;
-use tokio::task::JoinSet;
+use tokio::{sync::oneshot, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 pub use self::builder::HubBuilder;
@@ -26,6 +26,7 @@ use crate::{
     frames::Frames,
     id::{ConnectionId, GroupName, UserId},
     identity::{Authenticate, Denied, Identity},
+    member::Member,
     method::Methods,
     raw::RawHandler,
     recipients::{Groups, Recipients},
@@ -43,12 +44,16 @@ pub struct Hub(Arc<Inner>);
 pub struct Totals {
     /// Connections that are open.
     pub connected: usize,
+    /// Messages of clients, pings included.
+    pub received: u64,
     /// Messages that were published, counted once for each client that was sent them.
     pub delivered: u64,
     /// Those that had to wait, because their client did not take them at once.
     pub queued: u64,
     /// Messages that were dropped for slow clients, by the policy for those.
     pub dropped: u64,
+    /// Connections that have ended because their clients took less than they were sent.
+    pub slow: u64,
 }
 
 struct Inner {
@@ -60,6 +65,7 @@ struct Inner {
     events: Events,
     raw: Option<RawHandler>,
     questions: AtomicU64,
+    refuses_new: AtomicBool,
     stop: CancellationToken,
     running: Mutex<Running>,
     next_shard: AtomicUsize,
@@ -142,6 +148,8 @@ impl Hub {
             totals.delivered += messages;
             totals.queued += queued;
             totals.dropped += dropped;
+            totals.received += shard.received();
+            totals.slow += shard.slow();
         }
         totals
     }
@@ -162,8 +170,23 @@ impl Hub {
         HubService::new(self.clone(), None)
     }
 
+    /// Takes no more clients; those that are there stay.
+    pub fn refuse_new(&self) {
+        self.0.refuses_new.store(true, Relaxed);
+    }
+
+    /// Tells so many clients that the hub stops; more are told with the next call. They may
+    /// reconnect, to another node.
+    pub fn stop_some(&self, count: usize) {
+        for connection in self.0.directory.some(count) {
+            let shard = Arc::clone(&connection.shard);
+            shard.post(Post::End(connection, End::Stopping));
+        }
+    }
+
     /// Tells all clients that the hub stops, and takes no more of them.
     pub fn stop(&self) {
+        self.refuse_new();
         self.0.stop.cancel();
     }
 
@@ -176,6 +199,17 @@ impl Hub {
         }
     }
 
+    /// Who is connected, and in which groups, in no order that matters. A stopped hub says nobody.
+    pub async fn members_now(&self) -> Vec<Member> {
+        let mut members = Vec::new();
+        for shard in self.0.shards.iter().filter(|shard| shard.members() > 0) {
+            let (answer, answered) = oneshot::channel();
+            shard.post(Post::Call(answer));
+            members.extend(answered.await.unwrap_or_default());
+        }
+        members
+    }
+
     pub(crate) fn config(&self) -> &HubConfig {
         &self.0.config
     }
@@ -184,8 +218,8 @@ impl Hub {
         &self.0.directory
     }
 
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.0.stop.is_cancelled()
+    pub(crate) fn refuses_new_clients(&self) -> bool {
+        self.0.refuses_new.load(Relaxed)
     }
 
     pub(crate) fn methods(&self) -> &Methods {

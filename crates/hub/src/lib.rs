@@ -17,6 +17,7 @@ mod clock;
 pub mod config;
 mod connection;
 mod conversation;
+pub mod declared;
 mod directory;
 pub mod dispatch;
 mod end;
@@ -26,6 +27,7 @@ mod frames;
 mod hub;
 mod id;
 mod identity;
+mod member;
 pub mod method;
 mod outgoing;
 mod pulse;
@@ -46,6 +48,7 @@ pub use self::{
     hub::{Hub, HubBuilder, Totals},
     id::{ConnectionId, GroupName, NotAnId, UserId},
     identity::{Denied, Identity},
+    member::Member,
     method::{Context, Methods},
     raw::{Gone, RawMessage, RawSocket},
     recipients::{Groups, Recipients, SendError},

@@ -118,6 +118,11 @@ impl<M> Registry<M> {
         self.seats.get(seat.index())?.as_ref().map(|entry| &entry.member)
     }
 
+    /// Everybody, and the groups that each is in.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&M, &[GroupName])> {
+        self.seats.iter().flatten().map(|entry| (&entry.member, &*entry.groups))
+    }
+
     /// Everybody.
     pub(crate) fn members(&self) -> impl Iterator<Item = &M> {
         self.seats.iter().flatten().map(|entry| &entry.member)

@@ -14,7 +14,7 @@ use std::{
     },
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::writer::Writer;
@@ -27,6 +27,7 @@ use crate::{
     end::End,
     frames::Frames,
     id::{ConnectionId, GroupName},
+    member::Member,
 };
 
 /// A shard that nobody runs yet. Whoever owns a thread with a runtime takes one and runs it there.
@@ -62,6 +63,8 @@ pub(crate) enum Post {
     /// A frame of one connection's own that must not overtake what was posted before it.
     Own(Arc<Connection>, Own),
     Ask(Arc<Connection>, Question),
+    /// Somebody wants to know who is here.
+    Call(oneshot::Sender<Vec<Member>>),
     End(Arc<Connection>, End),
 }
 
@@ -78,9 +81,11 @@ struct Inbox {
     is_awake: bool,
 }
 
-/// What a shard has done, written by its task alone.
+/// What a shard has done, written by the tasks of one thread.
 #[derive(Debug, Default)]
 struct Tally {
+    received: AtomicU64,
+    slow: AtomicU64,
     delivered: AtomicU64,
     queued: AtomicU64,
     dropped: AtomicU64,
@@ -148,12 +153,30 @@ impl ShardHandle {
 
     /// Messages delivered so far, how many of them had to wait, and how many more were dropped.
     pub(crate) fn delivered(&self) -> Delivered {
-        let Tally { delivered, queued, dropped } = &self.tally;
+        let Tally { delivered, queued, dropped, .. } = &self.tally;
         Delivered {
             messages: delivered.load(Relaxed),
             queued: queued.load(Relaxed),
             dropped: dropped.load(Relaxed),
         }
+    }
+
+    /// Messages of clients so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.tally.received.load(Relaxed)
+    }
+
+    /// Connections so far that have ended because their clients were slow.
+    pub(crate) fn slow(&self) -> u64 {
+        self.tally.slow.load(Relaxed)
+    }
+
+    pub(crate) fn count_received(&self) {
+        self.tally.received.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn count_slow(&self) {
+        self.tally.slow.fetch_add(1, Relaxed);
     }
 
     fn put(&self, mut inbox: MutexGuard<'_, Inbox>, post: Post) {

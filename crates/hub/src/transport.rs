@@ -78,9 +78,6 @@ async fn identified(
     shard: Arc<ShardHandle>,
     client: Arc<ClientRequest>,
 ) -> Result<Visitor, Response<HubBody>> {
-    if hub.is_stopping() {
-        return Err(reply::text(StatusCode::SERVICE_UNAVAILABLE, "The hub stops."));
-    }
     let asked = hub.identify(Arc::clone(&client)).await;
     let identity = asked.map_err(|denied| reply::empty(denied.status()))?;
     let request = Arc::unwrap_or_clone(client);

@@ -75,6 +75,9 @@ pub(crate) struct ServeArgs {
     /// A backend, for example ws://127.0.0.1:9001 (repeatable: a pool and a route /)
     #[arg(long, value_name = "URL")]
     pub(crate) backend: Vec<String>,
+    /// The path of a hub whose method Broadcast calls Receive of all, for example /chat
+    #[arg(long, value_name = "PATH")]
+    pub(crate) hub: Option<String>,
     /// The form of the log: text or json
     #[arg(long, value_name = "FORM")]
     pub(crate) log: Option<String>,

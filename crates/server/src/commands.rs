@@ -37,7 +37,7 @@ pub(crate) fn sources(source: &SourceArgs, flags: Flags) -> Result<Sources, Fail
     let path = match &source.config {
         Some(path) => Some(path.clone()),
         None => Some(PathBuf::from(DEFAULT_FILE))
-            .filter(|path| flags.backends.is_empty() && path.exists()),
+            .filter(|path| flags.backends.is_empty() && flags.hub.is_none() && path.exists()),
     };
     let file =
         match path {

@@ -5,6 +5,7 @@
 //! configuration that has one.
 
 mod environment;
+mod hub;
 mod keys;
 mod mistake;
 mod pool;
@@ -23,6 +24,7 @@ use std::{
 };
 
 use everwire_gateway::config::{PoolConfig, RouteConfig};
+use everwire_hub::{HubConfig, declared::Declaration};
 
 use self::{
     keys::{ADMIN, BACKPLANE, LIMITS, STOP, TOP},
@@ -45,6 +47,7 @@ pub(crate) struct Config {
     pub(crate) admin: Admin,
     pub(crate) pools: BTreeMap<String, PoolConfig>,
     pub(crate) routes: Vec<Route>,
+    pub(crate) hubs: BTreeMap<String, Hub>,
     pub(crate) limits: Limits,
     pub(crate) stop: Stop,
 }
@@ -77,6 +80,15 @@ pub(crate) struct Route {
     pub(crate) config: RouteConfig,
 }
 
+/// `[hubs.NAME]`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Hub {
+    /// Where clients connect; what is below belongs to the hub too.
+    pub(crate) path: String,
+    pub(crate) config: HubConfig,
+    pub(crate) declaration: Declaration,
+}
+
 /// `[limits]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
@@ -102,6 +114,7 @@ impl Default for Config {
             admin: Admin { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8404)), token: None },
             pools: BTreeMap::new(),
             routes: Vec::new(),
+            hubs: BTreeMap::new(),
             limits: Limits { connections_max: 18_000, buffered_max: 1 << 30 },
             stop: Stop { announce: Duration::from_secs(1), window: Duration::from_secs(5) },
         }
@@ -132,11 +145,13 @@ pub(crate) struct Flags {
     pub(crate) admin: Option<String>,
     /// Each is a backend of one pool with a route at `/`.
     pub(crate) backends: Vec<String>,
+    /// The path of one hub with a method `Broadcast`.
+    pub(crate) hub: Option<String>,
     pub(crate) log: Option<String>,
 }
 
-/// Whether this can be the name of a pool.
-pub(crate) fn is_pool_name(name: &str) -> bool {
+/// Whether this can be the name of a pool or a hub.
+pub(crate) fn is_name(name: &str) -> bool {
     pool::is_name(name)
 }
 
@@ -194,6 +209,9 @@ fn overlay_flags(tree: &mut BTreeMap<String, Node>, flags: &Flags, mistakes: &mu
     if !flags.backends.is_empty() {
         overlay_backends(tree, &flags.backends, mistakes);
     }
+    if let Some(path) = &flags.hub {
+        overlay_hub(tree, path, mistakes);
+    }
 }
 
 /// `--backend` is a pool and a route `/`. The environment may add keys to them, a file may not
@@ -213,6 +231,26 @@ fn overlay_backends(tree: &mut BTreeMap<String, Node>, urls: &[String], mistakes
     let pools = BTreeMap::from([(FLAG_POOL.to_owned(), node(Value::Table(pool)))]);
     tree::fill(tree, "pools", node(Value::Table(pools)));
     tree::fill(tree, "routes", node(Value::Array(vec![node(Value::Table(route))])));
+}
+
+/// `--hub` is a hub of one method. The environment may add keys to it, a file may not have its own.
+fn overlay_hub(tree: &mut BTreeMap<String, Node>, path: &str, mistakes: &mut Mistakes) {
+    let node = |value| Node::new(Origin::Flag { name: "--hub" }, value);
+    let text = |text: &str| node(Value::Text(text.to_owned()));
+    let table = |entries: &[(&str, Node)]| {
+        let owned = entries.iter().map(|(key, node)| ((*key).to_owned(), node.clone()));
+        node(Value::Table(owned.collect()))
+    };
+    let from_file = |found: &Node| matches!(found.origin, Origin::File { .. });
+    if tree.get("hubs").is_some_and(from_file) {
+        let what = "the file has hubs already; give the path there or here, not both";
+        mistakes.add(Origin::Flag { name: "--hub" }, "", what);
+        return;
+    }
+    let broadcast = table(&[("send", text("all")), ("target", text("Receive"))]);
+    let methods = table(&[("Broadcast", broadcast)]);
+    let hub = table(&[("path", text(path)), ("methods", methods)]);
+    tree::fill(tree, "hubs", table(&[(FLAG_HUB, hub)]));
 }
 
 fn read(tree: BTreeMap<String, Node>, mistakes: &mut Mistakes) -> Config {
@@ -244,9 +282,15 @@ fn read(tree: BTreeMap<String, Node>, mistakes: &mut Mistakes) -> Config {
         config.pools = pool::read_all(node, top.mistakes());
     }
     let routes = top.take("routes").map(|node| route::read_all(node, top.mistakes()));
+    let hubs = top.take("hubs").map(|node| hub::read_all(node, top.mistakes()));
     top.finish();
-    let routes = routes.unwrap_or_default();
+    let (routes, hubs) = (routes.unwrap_or_default(), hubs.unwrap_or_default());
     check_routes(&routes, &config.pools, mistakes);
+    check_hubs(&hubs, &routes, mistakes);
+    if routes.is_empty() && hubs.is_empty() && mistakes.is_empty() {
+        mistakes.add(Origin::Whole, "", NOTHING_TO_SERVE);
+    }
+    config.hubs = hubs.into_iter().map(|(name, written)| (name, written.hub)).collect();
     config.routes = routes.into_iter().map(|written| written.route).collect();
     config
 }
@@ -360,15 +404,49 @@ fn check_routes(
             mistakes.add(written.origin.clone(), format!("routes[{index}].path"), what);
         }
     }
-    if routes.is_empty() && mistakes.is_empty() {
-        let what = "there is no route: give --backend ws://127.0.0.1:9001, or a file with \
-                    [pools.NAME] and [[routes]] (`everwire config doc` shows how)";
-        mistakes.add(Origin::Whole, "", what);
+}
+
+/// What only all hubs and routes together show: each path leads to one place.
+fn check_hubs(
+    hubs: &BTreeMap<String, hub::Written>,
+    routes: &[route::Written],
+    mistakes: &mut Mistakes,
+) {
+    for (name, written) in hubs {
+        let path = &written.hub.path;
+        let shadows = |(other, outer): &(&String, &hub::Written)| {
+            *other != name && is_at_or_below(path, &outer.hub.path)
+        };
+        if let Some((other, outer)) = hubs.iter().find(shadows) {
+            let what = format!("{path} belongs to [hubs.{other}], which is at {}", outer.hub.path);
+            mistakes.add(written.origin.clone(), format!("hubs.{name}.path"), what);
+        }
     }
+    for (index, written) in routes.iter().enumerate() {
+        let path = &written.route.path;
+        let shadows = |(_, hub): &(&String, &hub::Written)| is_at_or_below(path, &hub.hub.path);
+        if let Some((name, _)) = hubs.iter().find(shadows) {
+            let what = format!("{path} belongs to [hubs.{name}]: no client comes to this route");
+            mistakes.add(written.origin.clone(), format!("routes[{index}].path"), what);
+        }
+    }
+}
+
+/// Whether a path is a hub's or below it. Letters count as equal in any case, as in the official
+/// server, whose clients write paths in the case they like.
+pub(crate) fn is_at_or_below(path: &str, hub: &str) -> bool {
+    let Some((start, rest)) = path.split_at_checked(hub.len()) else { return false };
+    start.eq_ignore_ascii_case(hub) && (rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The pool that `--backend` fills.
 pub(crate) const FLAG_POOL: &str = "default";
+
+/// The hub that `--hub` makes.
+const FLAG_HUB: &str = "default";
+
+const NOTHING_TO_SERVE: &str = "there is no route and no hub: give --backend ws://127.0.0.1:9001 or --hub /chat, or a file with \
+     [pools.NAME] and [[routes]], or [hubs.NAME] (`everwire config doc` shows how)";
 
 /// Guessing a shorter token is within reach of somebody who may try all day.
 const TOKEN_MIN: usize = 8;

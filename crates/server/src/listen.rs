@@ -5,7 +5,9 @@
 //! data path is shared between processors except counters.
 
 mod handshake;
+mod hub;
 mod refuse;
+mod rewound;
 mod shard;
 mod stream;
 
@@ -81,16 +83,18 @@ impl Listeners {
             accepting: CancellationToken::new(),
             running: CancellationToken::new(),
         };
-        for (index, listeners) in self.shards.into_iter().enumerate() {
+        let desks = node.hubs.open(self.shards.len());
+        for (index, (listeners, (desk, hubs))) in self.shards.into_iter().zip(desks).enumerate() {
             let shard = shard::Shard::new(
                 Arc::clone(node),
+                desk,
                 started.accepting.clone(),
                 started.running.clone(),
             );
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let thread =
                 thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
-                    runtime.block_on(shard.run(listeners));
+                    runtime.block_on(shard.run(listeners, hubs));
                     // A name that is being resolved does not hold up the end.
                     runtime.shutdown_background();
                 })?;

@@ -3,12 +3,14 @@
 //! Plain wiring of what the configuration says. Listeners hand it connections, the admin API
 //! shows and changes it; neither knows the other.
 
+mod hubs;
 mod reload;
 mod routes;
 
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
+    num::NonZeroUsize,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU8, Ordering},
@@ -24,11 +26,16 @@ use crate::{
     metrics::Metrics,
 };
 
-pub(crate) use self::{reload::Leaving, routes::Routes};
+pub(crate) use self::{
+    hubs::{Desk, Hubs, NodeHub, Undeclarable},
+    reload::Leaving,
+    routes::Routes,
+};
 
 /// Everything that is shared in a node.
 pub(crate) struct Node {
     pub(crate) gateway: Gateway,
+    pub(crate) hubs: Hubs,
     pub(crate) limits: Limits,
     pub(crate) admin: Admin,
     pub(crate) metrics: Metrics,
@@ -74,8 +81,15 @@ impl Wired {
 
 impl Node {
     /// Wires a node; nothing listens yet. `limits` may be narrower than the configuration's when
-    /// the system gives less.
-    pub(crate) fn new(config: Config, limits: Limits) -> Self {
+    /// the system gives less, and each hub has `shards` of them.
+    ///
+    /// # Errors
+    /// If a hub cannot be made of what the configuration declares.
+    pub(crate) fn new(
+        config: Config,
+        limits: Limits,
+        shards: NonZeroUsize,
+    ) -> Result<Self, Undeclarable> {
         let gateway = Gateway::new(GatewayConfig {
             connections_max: limits.connections_max,
             buffered_max: limits.buffered_max,
@@ -86,10 +100,12 @@ impl Node {
             .map(|(name, pool)| (name.clone(), Wired::new(Pool::new(name, pool.clone()))))
             .collect();
         let routes = Arc::new(Routes::new(&config.routes, &pools, &gateway));
+        let hubs = Hubs::new(&config.hubs, shards)?;
         let metrics = Metrics::new(&gateway);
         let admin = config.admin.clone();
-        Self {
+        Ok(Self {
             gateway,
+            hubs,
             limits,
             admin,
             metrics,
@@ -97,7 +113,7 @@ impl Node {
             phase: AtomicU8::new(Phase::Starting as u8),
             listening: OnceLock::new(),
             wiring: Mutex::new(Wiring { config, pools, routes }),
-        }
+        })
     }
 
     /// The routes as they are at this moment.

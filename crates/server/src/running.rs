@@ -1,6 +1,6 @@
 //! A node with its listeners open: started, told signals, stopped.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -9,7 +9,7 @@ use crate::{
     admin::AdminListener,
     config::{Config, Limits, Stop},
     listen::{Listeners, Shards},
-    node::{Leaving, Node, Phase},
+    node::{Leaving, Node, Phase, Undeclarable},
 };
 
 /// A running node.
@@ -39,6 +39,9 @@ pub(crate) enum StartError {
          address is given with --admin ADDR or the key admin.listen."
     )]
     Admin { address: SocketAddr, error: io::Error },
+    /// A hub.
+    #[error(transparent)]
+    Hub(#[from] Undeclarable),
     /// The system gives no threads.
     #[error("cannot start the shards: {0}")]
     Shards(io::Error),
@@ -49,14 +52,14 @@ impl Running {
     pub(crate) async fn start(config: Config) -> Result<Self, StartError> {
         let limits = within_descriptors(&config.limits);
         let listen_on = |(address, error)| StartError::Listen { address, error };
-        let listeners =
-            Listeners::open(&config.listen, shards(config.shards)).map_err(listen_on)?;
+        let shards = shards(config.shards);
+        let listeners = Listeners::open(&config.listen, shards.get()).map_err(listen_on)?;
         let address = config.admin.listen;
         let admin = AdminListener::bind(address)
             .await
             .map_err(|error| StartError::Admin { address, error })?;
         let stop = config.stop.clone();
-        let node = Arc::new(Node::new(config, limits));
+        let node = Arc::new(Node::new(config, limits, shards)?);
         node.set_listening(listeners.addresses().to_vec());
         let shards = listeners.start(&node).map_err(StartError::Shards)?;
         node.enter(Phase::Ready);
@@ -100,15 +103,22 @@ impl Running {
         self.close_all().await;
     }
 
-    /// Closes all sessions with 1001 at once and waits a moment for their goodbyes.
+    /// Closes all sessions with 1001 at once, and tells the clients of hubs to reconnect; waits a
+    /// moment for their goodbyes.
     pub(crate) async fn close_all(&self) {
         self.node.enter(Phase::Stopping);
         self.shards.stop_accepting();
-        let gateway = &self.node.gateway;
+        let (gateway, hubs) = (&self.node.gateway, &self.node.hubs);
         gateway.stop();
-        if tokio::time::timeout(GOODBYE, gateway.idle()).await.is_err() {
-            let left = gateway.totals().pipes;
-            tracing::warn!(left, "sessions were cut off: their clients did not answer the close");
+        hubs.stop();
+        let gone = async { tokio::join!(gateway.idle(), hubs.stopped()) };
+        if tokio::time::timeout(GOODBYE, gone).await.is_err() {
+            let (left, clients) = (gateway.totals().pipes, hubs.connected());
+            tracing::warn!(
+                left,
+                clients,
+                "sessions were cut off: their clients did not answer the close"
+            );
         }
     }
 
@@ -122,9 +132,11 @@ impl Running {
     /// Closes sessions a few at a time, so that their clients come back to the next node spread
     /// over `window` and not in one instant.
     async fn close_over(&self, window: Duration) {
-        let gateway = &self.node.gateway;
+        let (gateway, hubs) = (&self.node.gateway, &self.node.hubs);
         gateway.refuse_new();
-        let sessions = usize::try_from(gateway.totals().pipes).unwrap_or(usize::MAX);
+        hubs.refuse_new();
+        let pipes = usize::try_from(gateway.totals().pipes).unwrap_or(usize::MAX);
+        let sessions = pipes.max(hubs.connected());
         if sessions == 0 || window.is_zero() {
             return;
         }
@@ -136,15 +148,14 @@ impl Running {
         for _ in 0..batches {
             tick.tick().await;
             gateway.stop_some(batch);
+            hubs.stop_some(batch);
         }
     }
 }
 
-fn shards(wanted: usize) -> usize {
-    match wanted {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        wanted => wanted,
-    }
+fn shards(wanted: usize) -> NonZeroUsize {
+    let processors = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    NonZeroUsize::new(wanted).unwrap_or_else(processors)
 }
 
 /// Asks for as many file descriptors as the system allows, and takes no more clients than those

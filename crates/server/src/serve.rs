@@ -15,8 +15,13 @@ use crate::{
 
 /// Runs a node in the foreground.
 pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
-    let flags =
-        Flags { listen: args.listen, admin: args.admin, backends: args.backend, log: args.log };
+    let flags = Flags {
+        listen: args.listen,
+        admin: args.admin,
+        backends: args.backend,
+        hub: args.hub,
+        log: args.log,
+    };
     let sources = commands::sources(&args.source, flags.clone())?;
     let config = config::load(&sources).map_err(|wrong| Failure::Usage(wrong.to_string()))?;
     let _log = logging::start(config.log);

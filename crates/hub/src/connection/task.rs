@@ -361,6 +361,9 @@ impl Drop for Task {
             mail.carrier().wake();
         }
         let end = self.ending.take().map_or(End::Vanished, |ending| ending.end);
+        if end == End::Slow {
+            self.connection.shard.count_slow();
+        }
         let id = self.connection.id();
         tracing::debug!(connection = %id, ?end, "disconnected");
         self.connection.shard.leave(id);

@@ -5,7 +5,7 @@ use std::{
     num::NonZeroUsize,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, AtomicUsize},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize},
     },
     thread::available_parallelism,
 };
@@ -169,6 +169,7 @@ impl HubBuilder {
             events,
             raw,
             questions: AtomicU64::new(1),
+            refuses_new: AtomicBool::new(false),
             stop: CancellationToken::new(),
             running: Mutex::new(Running::NotYet),
             next_shard: AtomicUsize::new(0),

@@ -17,6 +17,7 @@ use crate::{
     directory::Directory,
     end::End,
     frames::Frames,
+    member::Member,
     registry::{Registry, Seat},
 };
 
@@ -102,6 +103,12 @@ impl Writer {
             Post::Part(id, group) => self.registry.part(id, &group),
             Post::Own(connection, own) => connection.deliver_own(own, clock::now()),
             Post::Ask(connection, question) => connection.put_question(question),
+            Post::Call(answer) => {
+                let members = self.registry.entries();
+                let called = members.map(|(there, groups)| Member::of(there, groups)).collect();
+                // Nobody hears it who does not wait any more.
+                let _ = answer.send(called);
+            }
             Post::End(connection, end) => connection.ask(end),
             Post::Send(..) => {}
         }

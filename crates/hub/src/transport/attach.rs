@@ -51,6 +51,8 @@ pub(crate) enum Detached {
     OtherUser,
     /// The connection has what it needs.
     Active,
+    /// The hub takes no more clients.
+    Stopping,
 }
 
 impl Visitor {
@@ -62,6 +64,7 @@ impl Visitor {
         let Some(id) = self.request.parameter("id") else {
             // A WebSocket needs no second request, and so no name that was agreed on before.
             return match transport {
+                Transport::WebSockets if self.hub.refuses_new_clients() => Err(Detached::Stopping),
                 Transport::WebSockets => {
                     let secret = Some(rand::random());
                     let token = Token { id: ConnectionId::random(), secret };
@@ -74,6 +77,7 @@ impl Visitor {
         let token = Token::parse(&id).ok_or(Detached::Unknown)?;
         match self.hub.directory().claim(&token) {
             Found::Nothing => Err(Detached::Unknown),
+            Found::Pending(_) if self.hub.refuses_new_clients() => Err(Detached::Stopping),
             Found::Pending(Pending { token, stateful_reconnect, .. }) => {
                 Ok(Attached::New(Begun { token, transport, stateful_reconnect }))
             }
@@ -137,6 +141,7 @@ impl Detached {
             }
             Self::OtherUser => (StatusCode::FORBIDDEN, ""),
             Self::Active => (StatusCode::CONFLICT, ""),
+            Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "The hub stops."),
         };
         reply::text(status, why)
     }

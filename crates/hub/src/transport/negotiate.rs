@@ -5,7 +5,7 @@ use everwire_proto::signalr::negotiate::{
 };
 use http::{Method, Response, StatusCode};
 
-use super::{body::HubBody, reply};
+use super::{attach::Detached, body::HubBody, reply};
 use crate::{
     clock,
     directory::Pending,
@@ -18,6 +18,9 @@ use crate::{
 pub(super) fn answer(hub: &Hub, method: &Method, client: &ClientRequest) -> Response<HubBody> {
     if method != Method::POST {
         return reply::empty(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    if hub.refuses_new_clients() {
+        return Detached::Stopping.answer();
     }
     let query = client.query().unwrap_or_default();
     let answer = match NegotiateRequest::parse(query, NegotiateVersion::Zero) {

@@ -40,6 +40,7 @@ async fn a_client_that_takes_nothing_is_closed_and_the_others_go_on() {
         }
     };
     assert_eq!(end, End::Slow);
+    assert_eq!(served.hub.totals().slow, 1);
     assert_eq!(served.hub.connected(), 1);
 }
 

@@ -200,6 +200,28 @@ impl Arguments {
         Self::of(Payload::parse(protocol, bytes)?).ok_or(wrong)
     }
 
+    /// These values in their order, for a receiver of this protocol; what is in the other encoding
+    /// is translated.
+    ///
+    /// # Errors
+    /// If a value has no counterpart in this encoding.
+    pub fn collect(protocol: Protocol, values: &[Payload]) -> Result<Self, EncodeError> {
+        let mut bytes = Vec::new();
+        if protocol == Protocol::MessagePack {
+            msgpack::write_array(values.len(), &mut bytes);
+        }
+        for (index, value) in values.iter().enumerate() {
+            if protocol == Protocol::Json {
+                bytes.push(if index == 0 { b'[' } else { b',' });
+            }
+            bytes.extend_from_slice(&value.to_bytes(protocol)?);
+        }
+        if protocol == Protocol::Json {
+            bytes.extend_from_slice(if values.is_empty() { b"[]" } else { b"]" });
+        }
+        Ok(Self(Payload(Encodings::One(protocol, bytes.into()))))
+    }
+
     /// The arguments as this tuple or list.
     ///
     /// # Errors

@@ -14,7 +14,9 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
         Ok(_) if args.json => terminal::print_json(&serde_json::json!({ "items": [] })),
         Ok(config) => {
             let (pools, routes) = (config.pools.len(), config.routes.len());
-            terminal::print_line(&format!("{name} is fine: pools {pools}, routes {routes}"))
+            let hubs = config.hubs.len();
+            let found = format!("pools {pools}, routes {routes}, hubs {hubs}");
+            terminal::print_line(&format!("{name} is fine: {found}"))
         }
         Err(mistakes) => {
             if args.json {

@@ -142,7 +142,7 @@ fn find(backends: &Value, target: &BackendArgs) -> Result<String, Failure> {
 }
 
 fn backends_path(pool: &str) -> Result<String, Failure> {
-    if crate::config::is_pool_name(pool) {
+    if crate::config::is_name(pool) {
         return Ok(format!("/api/v1/pools/{pool}/backends"));
     }
     Err(Failure::Usage(format!("{pool:?} is not a pool's name; see everwire pool ls")))

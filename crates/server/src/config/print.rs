@@ -3,9 +3,11 @@
 use std::fmt::Write;
 
 use everwire_gateway::config::{BackendConfig, PoolConfig, Restore, RouteConfig};
+use everwire_hub::{HubConfig, config::Origins};
+use everwire_proto::signalr::negotiate::StatefulReconnect;
 
 use super::{
-    Config, LogFormat, Route, pool, route,
+    Config, Hub, LogFormat, Route, hub, pool, route,
     units::{format_duration, format_size},
 };
 
@@ -29,6 +31,9 @@ pub(super) fn config(config: &Config) -> String {
     }
     for route in &config.routes {
         out.route(route);
+    }
+    for (name, hub) in &config.hubs {
+        out.hub(name, hub);
     }
     out.heading("[limits]");
     out.key("connections_max", &config.limits.connections_max);
@@ -86,6 +91,41 @@ impl Toml {
         self.key("origins", &list(config.origins.iter().map(quoted)));
     }
 
+    fn hub(&mut self, name: &str, hub: &Hub) {
+        self.heading(&format!("[hubs.{name}]"));
+        self.key("path", &quoted(&hub.path));
+        self.allowances(&hub.config);
+        self.key("memberships_max", &hub.declaration.memberships_max);
+        for line in hub::print_declaration(name, &hub.declaration) {
+            self.line(&line);
+        }
+    }
+
+    fn allowances(&mut self, config: &HubConfig) {
+        let duration = |value| quoted(format_duration(value));
+        let size = |bytes| quoted(format_size(u64::try_from(bytes).unwrap_or(u64::MAX)));
+        self.key("keep_alive", &duration(config.keep_alive));
+        self.key("client_timeout", &duration(config.client_timeout));
+        self.key("handshake_timeout", &duration(config.handshake_timeout));
+        self.key("message_max", &size(config.message_max));
+        self.key("queue_max", &size(config.queue_max));
+        self.key("slow_consumer", &quoted(name_of(&hub::SLOW, config.slow)));
+        self.key("send_timeout", &duration(config.send_timeout));
+        self.key("close_timeout", &duration(config.close_timeout));
+        self.key("disconnect_timeout", &duration(config.disconnect_timeout));
+        self.key("poll_timeout", &duration(config.poll_timeout));
+        let is_stateful = config.stateful_reconnect == StatefulReconnect::On;
+        self.key("stateful_reconnect", &is_stateful);
+        self.key("stateful_max", &size(config.stateful_max));
+        let transports = config.transports.iter();
+        let transport = |transport: &_| quoted(name_of(&hub::TRANSPORTS, *transport));
+        self.key("transports", &list(transports.map(transport)));
+        self.key("origins", &origins(&config.origins));
+        self.key("pending_max", &config.pending_max);
+        self.key("inbox_max", &size(config.inbox_max));
+        self.key("detailed_errors", &config.detailed_errors);
+    }
+
     fn heading(&mut self, heading: &str) {
         self.line("");
         self.line(heading);
@@ -117,14 +157,24 @@ fn restore(restore: Restore) -> String {
     format!("{{ first = {}, answers = {} }}", restore.first, restore.answers)
 }
 
+fn origins(origins: &Origins) -> String {
+    match origins {
+        Origins::Same => list(std::iter::empty()),
+        Origins::Listed(listed) => list(listed.iter().map(quoted)),
+        Origins::Any => list(std::iter::once(quoted(hub::ANY_ORIGIN))),
+    }
+}
+
 fn name_of<T: PartialEq + Copy>(names: &[(&'static str, T)], value: T) -> &'static str {
     names.iter().find(|(_, named)| *named == value).map_or("", |(name, _)| name)
 }
 
-fn list(items: impl Iterator<Item = String>) -> String {
+/// A list as TOML.
+pub(super) fn list(items: impl Iterator<Item = String>) -> String {
     format!("[{}]", items.collect::<Vec<_>>().join(", "))
 }
 
-fn quoted(text: impl AsRef<str>) -> String {
+/// A string as TOML.
+pub(super) fn quoted(text: impl AsRef<str>) -> String {
     toml::Value::from(text.as_ref()).to_string()
 }

@@ -63,6 +63,11 @@ impl<'m> Reader<'m> {
         self.table.entries.contains_key(key)
     }
 
+    /// Whether a key has been taken.
+    pub(super) fn was_taken(&self, key: &str) -> bool {
+        self.taken.contains_key(key)
+    }
+
     pub(super) fn take(&mut self, key: &'static str) -> Option<Node> {
         let node = self.table.entries.remove(key)?;
         self.taken.insert(key, node.origin.clone());
@@ -222,6 +227,16 @@ where
             .and_then(|number| T::try_from(number).ok())
             .filter(fits)
             .ok_or_else(|| format!("is not a whole number from {least} to {most}"))
+    }
+}
+
+/// Yes or no.
+pub(super) fn flag(node: &Node) -> Result<bool, String> {
+    match &node.value {
+        Value::Boolean(flag) => Ok(*flag),
+        Value::Text(text) if text == "true" => Ok(true),
+        Value::Text(text) if text == "false" => Ok(false),
+        _ => Err("is neither true nor false".to_owned()),
     }
 }
 

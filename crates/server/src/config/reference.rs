@@ -9,7 +9,10 @@ pub(super) fn text() -> String {
     let mut out = INTRODUCTION.to_owned();
     for section in SECTIONS {
         let heading = if section.heading.is_empty() { "(top)" } else { section.heading };
-        push(&mut out, &format!("\n{heading}\n  {}\n", section.doc));
+        push(&mut out, &format!("\n{heading}\n"));
+        for line in wrap(section.doc, WIDTH - 2) {
+            push(&mut out, &format!("  {line}\n"));
+        }
         for key in ready(section) {
             push(&mut out, &describe(section, key));
         }
@@ -23,7 +26,10 @@ pub(super) fn example() -> String {
     for section in SECTIONS.iter().filter(|section| is_in_example(section)) {
         out.push('\n');
         if !section.example.is_empty() {
-            push(&mut out, &format!("# {}\n{}\n", section.doc, section.example));
+            for line in wrap(section.doc, WIDTH - 2) {
+                push(&mut out, &format!("# {line}\n"));
+            }
+            push(&mut out, &format!("{}\n", section.example));
         }
         for key in ready(section) {
             for line in wrap(key.doc, WIDTH - 2) {

@@ -171,7 +171,8 @@ fn host(node: &Node) -> Result<String, String> {
     Err("is not a host name; write for example \"app.example.com\"".to_owned())
 }
 
-fn web_origin(node: &Node) -> Result<String, String> {
+/// What a browser calls the place that a page comes from.
+pub(super) fn web_origin(node: &Node) -> Result<String, String> {
     let text = reader::string(node)?.to_ascii_lowercase();
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     match rest {

@@ -1,5 +1,7 @@
 //! The configuration as its users meet it: what is read, and how mistakes are told.
 
+use everwire_hub::declared::Presence;
+
 use super::*;
 
 fn sources(file: &str) -> Sources {
@@ -30,6 +32,11 @@ fn the_example_has_every_key_at_its_default() {
     assert_eq!(config.stop, default.stop);
     assert_eq!(config.routes[0].config, RouteConfig::default());
     assert_eq!(config.pools["chat"].balance, PoolConfig::default().balance);
+    assert_eq!(config.hubs["status"].config, HubConfig::default());
+    let (declared, default) = (&config.hubs["status"].declaration, Declaration::default());
+    assert_eq!(declared.memberships_max, default.memberships_max);
+    let presence = declared.presence.as_ref().expect("it is in the example");
+    assert_eq!(presence.names_max, Presence::default().names_max);
 }
 
 #[test]
@@ -49,6 +56,102 @@ fn what_is_printed_is_read_back() {
     assert_eq!(config, again);
     assert_eq!(again.routes[0].host.as_deref(), Some("app.example.com"));
     assert_eq!(again.routes[0].config.restore.first, 1);
+}
+
+#[test]
+fn a_hub_that_is_printed_is_read_back() {
+    let file = "[hubs.status]\npath = \"/statusHub\"\nkeep_alive = \"5s\"\norigins = [\"*\"]\n\
+        slow_consumer = \"conflate\"\ntransports = [\"sse\", \"websocket\"]\n\
+        stateful_reconnect = false\n[hubs.status.presence]\nroster = \"all \\\"here\\\"\"\n\
+        [hubs.status.methods]\nBroadcast = { send = \"all\" }\n\"with space\" = { leave = \"{0}\" }\n\
+        Enter = { join = \"room-{0}\", present = \"{user}\", send = \"group:{0}\", target = \"x\", \
+        arguments = [\"{0}\", \"{0}\"], absent = \"a\", leave = \"b\" }\n\
+        [hubs.other]\npath = \"/other\"\norigins = [\"https://app.example.com\"]\n";
+    let config = load(&sources(file)).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let again = load(&sources(&print(&config))).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert_eq!(config, again);
+    assert_eq!(again.hubs["status"].declaration.methods.len(), 3);
+}
+
+#[test]
+fn mistakes_in_a_hub_are_told_with_line_and_key() {
+    const HUB: &str = "[hubs.a]\npath = \"/a\"\n";
+    for (lines, wanted) in [
+        ("keep_alive = \"0s\"", ":3: hubs.a.keep_alive: \"0s\" is too short; at least 1s"),
+        ("keepalive = \"9s\"", ":3: hubs.a.keepalive: unknown key; did you mean keep_alive?"),
+        ("keep_alive = \"30s\"", ":3: hubs.a.keep_alive: keep_alive is not shorter than"),
+        ("message_max = \"8GiB\"", ":3: hubs.a.message_max: \"8GiB\" is too large"),
+        ("slow_consumer = \"wait\"", ":3: hubs.a.slow_consumer: \"wait\" is not one of close, "),
+        ("stateful_reconnect = \"yes\"", ":3: hubs.a.stateful_reconnect: \"yes\" is neither true"),
+        ("transports = []", ":3: hubs.a.transports: is empty"),
+        ("transports = [\"udp\"]", ":3: hubs.a.transports[0]: \"udp\" is not one of websocket, "),
+        ("origins = [\"app\"]", ":3: hubs.a.origins[0]: \"app\" is not an origin"),
+        ("origins = [\"*\", \"https://a\"]", ":3: hubs.a.origins: \"*\" is every origin"),
+        ("methods = 1", ":3: hubs.a.methods: is not a table"),
+        ("methods.Go = {}", ":3: hubs.a.methods.Go: does nothing; write one of join, "),
+        ("methods.Go = { sent = \"all\" }", ":3: hubs.a.methods.Go.sent: unknown key; did you"),
+        ("methods.Go = { send = \"many\" }", ":3: hubs.a.methods.Go.send: \"many\" is not one of"),
+        ("methods.Go = { send = \"group:\" }", ":3: hubs.a.methods.Go.send: \"group:\" is empty"),
+        ("methods.Go = { join = \"{0\" }", ":3: hubs.a.methods.Go.join: \"{0\" has a brace"),
+        ("methods.Go = { join = \"{x}\" }", ":3: hubs.a.methods.Go.join: \"{x}\" has {x}, which"),
+        ("methods.Go = { target = \"x\" }", ":3: hubs.a.methods.Go.target: does nothing without"),
+        ("methods.Go = { present = \"x\" }", ":3: hubs.a.methods.Go.present: tells nobody without"),
+        ("presence = {}", ":3: hubs.a.presence: tells nobody anything"),
+        ("presence = { left = \"\" }", ":3: hubs.a.presence.left: \"\" is empty"),
+        (
+            "methods.Go = { send = \"all\", arguments = [\"{a}\"] }",
+            ":3: hubs.a.methods.Go.arguments[0]: \"{a}\" has {a}",
+        ),
+        (
+            "methods.Go = { send = \"all\" }\nmethods.GO = { send = \"all\" }",
+            "methods.Go: exists already: clients call methods in any case",
+        ),
+        ("[hubs.b]", ":3: hubs.b.path: is missing; write for example"),
+        ("[hubs.b]\npath = \"/\"", ":4: hubs.b.path: \"/\" is not a hub's path"),
+        ("[hubs.b]\npath = \"/b/negotiate\"", ":4: hubs.b.path: \"/b/negotiate\" is not a hub's"),
+        ("[hubs.b]\npath = \"/A/x\"", ":4: hubs.b.path: /A/x belongs to [hubs.a], which is at /a"),
+        ("[hubs.\"b c\"]\npath = \"/b\"", ":3: hubs.b c: a hub's name has letters, digits"),
+        (
+            "[pools.c]\nbackends = []\n[[routes]]\npath = \"/a\"\npool = \"c\"",
+            ":5: routes[0].path: /a belongs to [hubs.a]: no client comes to this route",
+        ),
+    ] {
+        let told = mistakes(&sources(&format!("{HUB}{lines}\n")));
+        assert!(told.contains(wanted) && told.ends_with("\n1 mistake"), "{told}\nis not\n{wanted}");
+    }
+    let same = mistakes(&sources(&format!("{HUB}[hubs.b]\npath = \"/A\"\n")));
+    assert!(same.contains("hubs.a.path: /a belongs to [hubs.b]"), "{same}");
+}
+
+#[test]
+fn a_hub_is_made_of_variables_too() {
+    let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let variables = vec![
+        variable("EVERWIRE_HUBS__STATUS__PATH", "/statusHub"),
+        variable("EVERWIRE_HUBS__STATUS__STATEFUL_RECONNECT", "false"),
+        variable("EVERWIRE_HUBS__STATUS__TRANSPORTS", "websocket,sse"),
+        variable("EVERWIRE_HUBS__STATUS__PRESENCE__JOINED", "online"),
+        variable("EVERWIRE_HUBS__STATUS__METHODS__SENDPING__PRESENT", "{0}"),
+        variable("EVERWIRE_HUBS__STATUS__METHODS__TELL", "{ send = \"others\" }"),
+    ];
+    let sources = Sources { variables, ..Sources::default() };
+    let config = load(&sources).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let hub = &config.hubs["status"];
+    assert_eq!((&*hub.path, hub.config.transports.len()), ("/statusHub", 2));
+    let methods: Vec<_> = hub.declaration.methods.keys().map(|name| &**name).collect();
+    assert_eq!(methods, ["sendping", "tell"]);
+}
+
+#[test]
+fn a_hub_flag_is_a_hub_of_one_method() {
+    let flags = Flags { hub: Some("/chat".to_owned()), ..Flags::default() };
+    let sources = Sources { flags, ..Sources::default() };
+    let config = load(&sources).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let method = &config.hubs[FLAG_HUB].declaration.methods["Broadcast"];
+    assert_eq!(method.send.as_ref().map(|send| &*send.target), Some("Receive"));
+    let file = Some(("a.toml".to_owned(), "[hubs.a]\npath = \"/a\"\n".to_owned()));
+    let both = Sources { file, ..sources };
+    assert!(mistakes(&both).contains("--hub: the file has hubs already"));
 }
 
 #[test]
@@ -72,7 +175,7 @@ fn ten_different_mistakes_are_told_at_once_with_line_and_key() {
         "everwire.toml:9: routes[0].pool: there is no [pools.chatt]",
         "everwire.toml:11: routes[0].delivery: \"twice\" is not one of at-most-once, ",
         "everwire.toml:12: routes[0].buffer_max: \"5 bananas\" is not a size",
-        "everwire.toml:13: hubs: not available yet",
+        "everwire.toml:13: fleet: not available yet",
         "10 mistakes",
     ] {
         assert!(told.contains(part), "{part}\nis missing in\n{told}");

@@ -1,7 +1,7 @@
 //! From an accepted socket to a running session.
 //!
-//! Read the head (bounded in bytes and time), judge it, find its route, let the gateway dial, and
-//! only then answer 101. Until then nothing behind the head is interpreted: what a client sends
+//! Read the head (bounded in bytes and time); what is for a hub goes there. Judge it, find its route,
+//! let the gateway dial, and only then answer 101. Until then nothing behind the head is interpreted: what a client sends
 //! early is held, bounded, and becomes the first frames of the session.
 
 use std::{
@@ -20,6 +20,7 @@ use tokio::{
 };
 
 use super::{
+    hub::{self, Visit},
     refuse,
     shard::{Shard, Slot},
     stream::ClientStream,
@@ -28,13 +29,23 @@ use super::{
 /// Serves one accepted connection until it is a session or refused.
 pub(super) async fn run(mut stream: TcpStream, peer: SocketAddr, slot: Slot, shard: Shard) {
     match open(&mut stream, peer, &shard).await {
-        Ok((opened, held)) => start(stream, opened, &held, slot, &shard).await,
+        Ok(Welcome::Session(opened, held)) => start(stream, opened, &held, slot, &shard).await,
+        // In a box, so that no handshake is as large as one that leads to a hub.
+        Ok(Welcome::Hub(visit)) => Box::pin(hub::serve(stream, visit, slot, &shard)).await,
         Err(End::Refused(refusal)) => {
             tracing::debug!(client = %peer, status = refusal.status, "client refused");
             refuse::answer(stream, &refusal).await;
         }
         Err(End::Gone) => tracing::debug!(client = %peer, "client gone during its handshake"),
     }
+}
+
+/// What an accepted connection becomes.
+enum Welcome {
+    /// A session, with what came behind its head.
+    Session(Opened, Vec<u8>),
+    /// A hub's.
+    Hub(Visit),
 }
 
 /// Why there is no session.
@@ -65,15 +76,17 @@ impl From<io::Error> for End {
     }
 }
 
-async fn open(
-    stream: &mut TcpStream,
-    peer: SocketAddr,
-    shard: &Shard,
-) -> Result<(Opened, Vec<u8>), End> {
+async fn open(stream: &mut TcpStream, peer: SocketAddr, shard: &Shard) -> Result<Welcome, End> {
     stream.set_nodelay(true)?;
     let gateway = &shard.node.gateway;
     let heard = hear(stream, shard).await.inspect_err(|end| end.count(gateway));
-    let (request, mut held) = heard?;
+    let (head, mut held) = heard?;
+    if hub::is_for(&shard.desk, &head) {
+        return Ok(Welcome::Hub(Visit { head, held }));
+    }
+    let request = UpgradeRequest::parse(&head).map_err(End::from);
+    let request = request.inspect_err(|end| end.count(gateway))?;
+    drop(head);
     let routes = shard.node.routes();
     let Some(routed) = routes.find(request.host(), request.path()) else {
         let end = End::from(Refusal::new(404, "no route leads there"));
@@ -83,11 +96,11 @@ async fn open(
     let from = ClientInfo { address: peer, scheme: Scheme::Http };
     let dialling = routed.manager.open(request, from);
     let opened = unless_gone(dialling, stream, &mut held).await.ok_or(End::Gone)??;
-    Ok((opened, held))
+    Ok(Welcome::Session(opened, held))
 }
 
-/// What the client asks for, if it says so in time.
-async fn hear(stream: &mut TcpStream, shard: &Shard) -> Result<(UpgradeRequest, Vec<u8>), End> {
+/// The head of what the client asks for, if it says so in time, and what came behind it.
+async fn hear(stream: &mut TcpStream, shard: &Shard) -> Result<(Vec<u8>, Vec<u8>), End> {
     let Ok(heard) = timeout(HEAD_TIMEOUT, read_head(stream)).await else {
         shard.node.metrics.head_timeouts.inc();
         let seconds = HEAD_TIMEOUT.as_secs();
@@ -97,7 +110,7 @@ async fn hear(stream: &mut TcpStream, shard: &Shard) -> Result<(UpgradeRequest, 
 }
 
 /// Reads the head and no more than one read beyond it.
-async fn read_head(stream: &mut TcpStream) -> Result<(UpgradeRequest, Vec<u8>), End> {
+async fn read_head(stream: &mut TcpStream) -> Result<(Vec<u8>, Vec<u8>), End> {
     let mut received = Vec::with_capacity(HEAD_GUESS);
     let mut scan = HeadScan::new(REQUEST_HEAD_MAX + 1);
     loop {
@@ -108,7 +121,7 @@ async fn read_head(stream: &mut TcpStream) -> Result<(UpgradeRequest, Vec<u8>), 
             Ok(None) => received.reserve(HEAD_GUESS),
             Ok(Some(length)) => {
                 let held = received.split_off(length);
-                return Ok((UpgradeRequest::parse(&received)?, held));
+                return Ok((received, held));
             }
             Err(error) => return Err(refusal_of(error).into()),
         }

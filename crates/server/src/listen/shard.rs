@@ -10,12 +10,17 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{handshake, refuse};
-use crate::{clock::Moment, node::Node};
+use crate::{
+    clock::Moment,
+    node::{Desk, Node},
+};
 
 /// What every connection of a shard has at hand.
 #[derive(Clone)]
 pub(super) struct Shard {
     pub(super) node: Arc<Node>,
+    /// The hubs, as this thread serves them.
+    pub(super) desk: Desk,
     /// The shard's tasks. They live on its runtime and end with it: nothing outlives the thread.
     pub(super) tasks: TaskTracker,
     accepting: CancellationToken,
@@ -31,21 +36,28 @@ pub(super) struct Slot {
 impl Shard {
     pub(super) fn new(
         node: Arc<Node>,
+        desk: Desk,
         accepting: CancellationToken,
         running: CancellationToken,
     ) -> Self {
         let refusing = Arc::new(Semaphore::new(REFUSALS_MAX));
-        Self { node, tasks: TaskTracker::new(), accepting, running, refusing }
+        Self { node, desk, tasks: TaskTracker::new(), accepting, running, refusing }
     }
 
     /// Accepts until told otherwise, then waits for the end of the node.
-    pub(super) async fn run(self, listeners: Vec<std::net::TcpListener>) {
+    pub(super) async fn run(
+        self,
+        listeners: Vec<std::net::TcpListener>,
+        hubs: Vec<everwire_hub::Shard>,
+    ) {
+        let mut hubs: JoinSet<()> = hubs.into_iter().map(everwire_hub::Shard::run).collect();
         let mut accepting = JoinSet::new();
         for listener in listeners {
             let shard = self.clone();
             accepting.spawn(async move { shard.accept_all(listener).await });
         }
         self.running.cancelled().await;
+        hubs.abort_all();
     }
 
     async fn accept_all(&self, listener: std::net::TcpListener) {

@@ -1,6 +1,6 @@
 //! SIGHUP: takes over what of a new configuration can change while running.
 //!
-//! Pools and routes can. New sessions follow the new routes, live ones stay as they were opened.
+//! Pools and routes can; hubs hold their clients, and stay. New sessions follow the new routes, live ones stay as they were opened.
 //! Backends that are gone from the file are left, which moves their sessions to the others; those
 //! that were added at run time are in no file and stay. A pool that is gone is not listed any
 //! more; its sessions have nowhere to move to and live on where they are.
@@ -87,6 +87,7 @@ fn warn_of_restart(old: &Config, new: &Config) {
         ("log", old.log != new.log),
         ("shards", old.shards != new.shards),
         ("[admin]", old.admin != new.admin),
+        ("[hubs]", old.hubs != new.hubs),
         ("[limits]", old.limits != new.limits),
         ("[stop]", old.stop != new.stop),
     ];

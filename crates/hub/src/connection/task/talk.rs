@@ -125,6 +125,7 @@ impl Task {
                 Ok(None) => return,
                 Ok(Some(Said::Hello(spoken))) => self.begin(spoken, now),
                 Ok(Some(Said::Message(message))) => {
+                    self.connection.shard.count_received();
                     if self.is_new(&message, now) {
                         self.obey(message, now);
                     }

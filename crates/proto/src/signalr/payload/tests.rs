@@ -74,6 +74,19 @@ fn arguments_decode_as_a_tuple_and_one_by_one() {
 }
 
 #[test]
+fn values_of_any_encoding_are_collected_into_arguments() {
+    for protocol in Protocol::ALL {
+        let values = Protocol::ALL.map(|encoded| Payload::encode(encoded, &order()).unwrap());
+        for count in 0..=2 {
+            let collected = Arguments::collect(protocol, &values[..count]).unwrap();
+            let bytes = collected.payload().bytes(protocol).unwrap().clone();
+            let parsed = Arguments::parse(protocol, bytes).unwrap();
+            assert_eq!(parsed.decode::<Vec<Order>>().unwrap(), vec![order(); count]);
+        }
+    }
+}
+
+#[test]
 fn arguments_are_an_array() {
     for protocol in Protocol::ALL {
         assert!(matches!(Arguments::encode(protocol, &1), Err(EncodeError::NotAnArray)));

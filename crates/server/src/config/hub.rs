@@ -1,0 +1,164 @@
+//! `[hubs.NAME]`: reads one hub.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use everwire_hub::{
+    HubConfig,
+    config::{Origins, SlowPolicy},
+};
+use everwire_proto::signalr::negotiate::{StatefulReconnect, Transport};
+
+use super::{
+    Hub, keys,
+    mistake::{Mistakes, Origin},
+    pool,
+    reader::{self, Reader},
+    route,
+    tree::Node,
+};
+
+mod declaration;
+
+pub(super) use self::declaration::print as print_declaration;
+
+/// The names of what happens to slow clients.
+pub(super) const SLOW: [(&str, SlowPolicy); 3] = [
+    ("close", SlowPolicy::Close),
+    ("drop-oldest", SlowPolicy::DropOldest),
+    ("conflate", SlowPolicy::Conflate),
+];
+
+/// The names of the transports.
+pub(super) const TRANSPORTS: [(&str, Transport); 3] = [
+    ("websocket", Transport::WebSockets),
+    ("sse", Transport::ServerSentEvents),
+    ("long-polling", Transport::LongPolling),
+];
+
+/// What stands for every origin.
+pub(super) const ANY_ORIGIN: &str = "*";
+
+/// A hub and where its path was written, for the mistakes that only all hubs together show.
+pub(super) struct Written {
+    pub(super) hub: Hub,
+    pub(super) origin: Origin,
+}
+
+/// Reads all hubs.
+pub(super) fn read_all(node: Node, mistakes: &mut Mistakes) -> BTreeMap<String, Written> {
+    let origin = node.origin.clone();
+    let Ok(table) = node.into_table() else {
+        mistakes.add(origin, "hubs", "is not a table; write [hubs.NAME]");
+        return BTreeMap::new();
+    };
+    let mut hubs = BTreeMap::new();
+    for (name, node) in table.entries {
+        if !pool::is_name(&name) {
+            let what = "a hub's name has letters, digits, - and _, at most 64 of them";
+            mistakes.add(node.origin.clone(), format!("hubs.{name}"), what);
+        }
+        if let Some(hub) = read(format!("hubs.{name}"), node, mistakes) {
+            hubs.insert(name, hub);
+        }
+    }
+    hubs
+}
+
+fn read(path: String, node: Node, mistakes: &mut Mistakes) -> Option<Written> {
+    let whole = node.origin.clone();
+    let mut reader = Reader::open(path, &keys::HUB, node, mistakes)?;
+    let given = reader.take("path");
+    if given.is_none() {
+        reader.complain(&whole, "path", "is missing; write for example \"/statusHub\"");
+    }
+    let origin = given.as_ref().map_or(whole, |node| node.origin.clone());
+    let path = given
+        .and_then(|node| hub_path(&node).map_err(|what| reader.refuse("path", &node, &what)).ok());
+    let config = read_config(&mut reader);
+    let declaration = declaration::read(&mut reader);
+    reader.finish();
+    Some(Written { hub: Hub { path: path?, config, declaration }, origin })
+}
+
+fn read_config(reader: &mut Reader<'_>) -> HubConfig {
+    let mut config = HubConfig::default();
+    let duration = || reader::duration_from(DURATION_MIN);
+    reader.set("keep_alive", &mut config.keep_alive, duration());
+    reader.set("client_timeout", &mut config.client_timeout, duration());
+    reader.set("handshake_timeout", &mut config.handshake_timeout, duration());
+    reader.set("send_timeout", &mut config.send_timeout, duration());
+    reader.set("close_timeout", &mut config.close_timeout, duration());
+    reader.set("disconnect_timeout", &mut config.disconnect_timeout, duration());
+    reader.set("poll_timeout", &mut config.poll_timeout, duration());
+    reader.set("message_max", &mut config.message_max, bytes);
+    reader.set("queue_max", &mut config.queue_max, bytes);
+    reader.set("stateful_max", &mut config.stateful_max, bytes);
+    reader.set("inbox_max", &mut config.inbox_max, bytes);
+    reader.set("pending_max", &mut config.pending_max, reader::number(1, PENDING_MAX));
+    reader.set("slow_consumer", &mut config.slow, reader::one_of(&SLOW));
+    reader.set("stateful_reconnect", &mut config.stateful_reconnect, stateful);
+    reader.set("detailed_errors", &mut config.detailed_errors, reader::flag);
+    let before = reader.mistakes().count();
+    if let Some(transports) = reader.read_list("transports", reader::one_of(&TRANSPORTS)) {
+        if transports.is_empty() && reader.mistakes().count() == before {
+            reader.contradict(&["transports"], "is empty: nobody could connect");
+        }
+        config.transports = transports;
+    }
+    if let Some(origins) = reader.read_list("origins", web_origin) {
+        config.origins = read_origins(reader, origins);
+    }
+    if config.keep_alive >= config.client_timeout {
+        let what = "keep_alive is not shorter than client_timeout: a client that pings as often \
+                    as the hub would be given up between two pings";
+        reader.contradict(&["client_timeout", "keep_alive"], what);
+    }
+    config
+}
+
+fn read_origins(reader: &mut Reader<'_>, origins: Vec<String>) -> Origins {
+    let has_any = origins.iter().any(|origin| origin == ANY_ORIGIN);
+    if has_any && origins.len() > 1 {
+        reader.contradict(&["origins"], "\"*\" is every origin; leave out the others, or it");
+    }
+    match (has_any, origins.is_empty()) {
+        (true, _) => Origins::Any,
+        (_, true) => Origins::Same,
+        _ => Origins::Listed(origins),
+    }
+}
+
+/// A path that is more than `/`: below that a hub would take every request of the node.
+fn hub_path(node: &Node) -> Result<String, String> {
+    let path = reader::path(node)?;
+    let is_plain = path.len() > 1 && !path.ends_with('/') && !path.ends_with("/negotiate");
+    if is_plain { Ok(path) } else { Err("is not a hub's path; write for example \"/chat\"".into()) }
+}
+
+fn bytes(node: &Node) -> Result<usize, String> {
+    let bytes = reader::size_within(BYTES_MIN, BYTES_MAX)(node)?;
+    usize::try_from(bytes).map_err(|_| "is more than this machine can address".to_owned())
+}
+
+fn stateful(node: &Node) -> Result<StatefulReconnect, String> {
+    Ok(if reader::flag(node)? { StatefulReconnect::On } else { StatefulReconnect::Off })
+}
+
+fn web_origin(node: &Node) -> Result<String, String> {
+    match reader::string(node)?.as_str() {
+        ANY_ORIGIN => Ok(ANY_ORIGIN.to_owned()),
+        _ => route::web_origin(node),
+    }
+}
+
+/// A shard looks after its connections once a second: what is shorter could not be kept.
+const DURATION_MIN: Duration = Duration::from_secs(1);
+
+/// Every client's handshake fits.
+const BYTES_MIN: u64 = 1 << 10;
+
+/// A message's length is written in 31 bits.
+const BYTES_MAX: u64 = (1 << 31) - 1;
+
+/// What one process can have in clients.
+const PENDING_MAX: usize = 4_000_000;

@@ -1,0 +1,135 @@
+//! The hubs of a node, and which requests are theirs.
+//!
+//! A hub has as many shards as the node has threads, each run by one of them: a connection that a
+//! thread accepts is served there for life.
+
+use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
+
+use everwire_hub::{Hub, HubService, Shard};
+use prometheus_client::metrics::counter::Counter;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::config::{self, is_at_or_below};
+
+/// All hubs of a node.
+pub(crate) struct Hubs {
+    list: Vec<Arc<NodeHub>>,
+    /// Connections that ask for one thing after another.
+    pub(crate) requests: TaskTracker,
+    /// Tells those that the node stops.
+    pub(crate) stop: CancellationToken,
+}
+
+/// One hub of the node.
+pub(crate) struct NodeHub {
+    pub(crate) name: String,
+    pub(crate) path: String,
+    pub(crate) hub: Hub,
+    /// Requests that were answered with an error.
+    pub(crate) refused: Counter,
+}
+
+/// The hubs as one thread serves them.
+#[derive(Clone)]
+pub(crate) struct Desk(Arc<[(Arc<NodeHub>, HubService)]>);
+
+/// A hub cannot be made of what is declared: a mistake that the configuration did not find.
+#[derive(Debug, thiserror::Error)]
+#[error("the hub {name} cannot be made: {error}")]
+pub(crate) struct Undeclarable {
+    name: String,
+    error: everwire_hub::method::MethodsError,
+}
+
+impl Hubs {
+    /// Makes the hubs; nobody runs them yet.
+    pub(crate) fn new(
+        hubs: &BTreeMap<String, config::Hub>,
+        shards: NonZeroUsize,
+    ) -> Result<Self, Undeclarable> {
+        let list = hubs.iter().map(|(name, hub)| NodeHub::new(name, hub, shards).map(Arc::new));
+        let list = list.collect::<Result<_, _>>()?;
+        Ok(Self { list, requests: TaskTracker::new(), stop: CancellationToken::new() })
+    }
+
+    /// One hub by its name.
+    pub(crate) fn find(&self, name: &str) -> Option<&Arc<NodeHub>> {
+        self.list.iter().find(|hub| hub.name == name)
+    }
+
+    /// All hubs in the order of their names.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<NodeHub>> {
+        self.list.iter()
+    }
+
+    /// How many clients all hubs have.
+    pub(crate) fn connected(&self) -> usize {
+        self.iter().map(|hub| hub.hub.connected()).sum()
+    }
+
+    /// Hands out one desk for each of so many threads, and what the thread is to run for it.
+    pub(crate) fn open(&self, threads: usize) -> Vec<(Desk, Vec<Shard>)> {
+        let mut shards: Vec<_> = self.iter().map(|hub| hub.hub.take_shards().into_iter()).collect();
+        let desk = |_| {
+            let own: Vec<_> = shards.iter_mut().filter_map(Iterator::next).collect();
+            let service = |(hub, shard): (&Arc<NodeHub>, &Shard)| {
+                (Arc::clone(hub), hub.hub.service().on(shard))
+            };
+            (Desk(self.iter().zip(&own).map(service).collect()), own)
+        };
+        (0..threads).map(desk).collect()
+    }
+
+    /// Takes no more clients.
+    pub(crate) fn refuse_new(&self) {
+        self.iter().for_each(|hub| hub.hub.refuse_new());
+    }
+
+    /// Tells so many clients of each hub that the node stops.
+    pub(crate) fn stop_some(&self, count: usize) {
+        self.iter().for_each(|hub| hub.hub.stop_some(count));
+    }
+
+    /// Tells all clients that the node stops.
+    pub(crate) fn stop(&self) {
+        self.iter().for_each(|hub| hub.hub.stop());
+    }
+
+    /// Resolves when all clients of the stopped hubs have gone, and what was said to them last is
+    /// written.
+    pub(crate) async fn stopped(&self) {
+        for hub in self.iter() {
+            hub.hub.stopped().await;
+        }
+        self.stop.cancel();
+        self.requests.close();
+        self.requests.wait().await;
+    }
+}
+
+impl NodeHub {
+    fn new(name: &str, hub: &config::Hub, shards: NonZeroUsize) -> Result<Self, Undeclarable> {
+        let builder = Hub::builder().config(hub.config.clone()).shards(shards);
+        let made = hub.declaration.clone().declare(builder).build();
+        let undeclarable = |error| Undeclarable { name: name.to_owned(), error };
+        Ok(Self {
+            name: name.to_owned(),
+            path: hub.path.clone(),
+            hub: made.map_err(undeclarable)?,
+            refused: Counter::default(),
+        })
+    }
+}
+
+impl Desk {
+    /// Whether the node has no hubs.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The hub that a request for `path` is for.
+    pub(crate) fn find(&self, path: &str) -> Option<&(Arc<NodeHub>, HubService)> {
+        let path = path.split('?').next().unwrap_or(path);
+        self.0.iter().find(|(hub, _)| is_at_or_below(path, &hub.path))
+    }
+}
