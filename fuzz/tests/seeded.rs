@@ -27,6 +27,11 @@ fn frames_read_the_same_in_any_segmentation() {
 }
 
 #[test]
+fn payload_is_what_lies_in_the_frames() {
+    check("payload", everwire_fuzz::payload);
+}
+
+#[test]
 fn a_session_keeps_exactly_what_is_unconfirmed() {
     check("session", everwire_fuzz::session);
 }

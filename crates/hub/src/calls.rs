@@ -11,16 +11,21 @@ use std::{
     task::{Context as TaskContext, Poll},
 };
 
-use everwire_proto::signalr::{message::HubMessage, payload::Payload};
+use everwire_proto::signalr::{
+    message::{HubMessage, InvocationId, Outcome},
+    payload::Payload,
+};
 use futures_util::StreamExt;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    client::Question,
     connection::Connection,
-    dispatch::{Action, CallKey, Dispatch, Start, UploadKey},
+    dispatch::{Action, AskError, CallKey, Dispatch, Start, UploadKey},
     error::{Failure, HubError},
     hub::Hub,
-    method::{Answer, Begun, Context, Work},
+    method::{Answer, Begun, Context, Turn, Work},
     upload::Feeder,
 };
 
@@ -31,6 +36,8 @@ pub(crate) struct Calls {
     said: VecDeque<HubMessage>,
     /// Who was at work last; the one behind it comes next, so that no stream starves another.
     last: usize,
+    /// What the client has been asked.
+    questions: Vec<(InvocationId, oneshot::Sender<Result<Outcome, AskError>>)>,
 }
 
 /// A call at work.
@@ -38,6 +45,7 @@ struct AtWork {
     call: CallKey,
     work: Work,
     canceled: CancellationToken,
+    turn: Turn,
     feeders: Vec<Feeder>,
 }
 
@@ -50,7 +58,13 @@ enum Step {
 impl Calls {
     pub(crate) fn new(hub: &Hub) -> Self {
         let dispatch = Dispatch::new(hub.config().calls, hub.methods().detail());
-        Self { dispatch, at_work: Vec::new(), said: VecDeque::new(), last: 0 }
+        Self {
+            dispatch,
+            at_work: Vec::new(),
+            said: VecDeque::new(),
+            last: 0,
+            questions: Vec::new(),
+        }
     }
 
     /// Whether the client is not to be heard for the time being.
@@ -66,6 +80,26 @@ impl Calls {
         self.obey(hub, connection);
     }
 
+    /// Notes that the client is asked; `false` if it must not be, of which the asker is told.
+    pub(crate) fn ask(&mut self, question: Question) -> bool {
+        let Question { id, frames: _, answer } = question;
+        // Who asked may have given up waiting.
+        for (id, _) in self.questions.extract_if(.., |(_, answer)| answer.is_closed()) {
+            self.dispatch.handle_unask(&id);
+        }
+        match self.dispatch.handle_ask(id.clone()) {
+            Ok(()) => {
+                self.questions.push((id, answer));
+                true
+            }
+            Err(error) => {
+                // Nobody hears it who does not wait any more.
+                let _ = answer.send(Err(error));
+                false
+            }
+        }
+    }
+
     /// Goes on until there is something to say; ready with nothing if nothing is at work.
     pub(crate) fn poll(
         &mut self,
@@ -78,6 +112,8 @@ impl Calls {
                 return Poll::Ready(Some(said));
             }
             self.said = VecDeque::new();
+            self.release();
+            self.obey(hub, connection);
             let Some((call, step)) = self.step(cx) else { break };
             match step {
                 Step::Item(item) => self.dispatch.handle_item(call, item),
@@ -112,6 +148,14 @@ impl Calls {
         answers.collect()
     }
 
+    /// Lets the next calls begin while some wait for their own client.
+    fn release(&mut self) {
+        for at_work in self.at_work.iter().filter(|at_work| at_work.turn.take_released()) {
+            // Beyond the limit the call keeps its turn, and what it asks is refused.
+            self.dispatch.handle_release(at_work.call);
+        }
+    }
+
     /// Lets each call go on in its turn, until one comes to something.
     fn step(&mut self, cx: &mut TaskContext<'_>) -> Option<(CallKey, Step)> {
         let count = self.at_work.len();
@@ -143,7 +187,14 @@ impl Calls {
                 Action::Send(message) => self.said.push_back(message),
                 Action::Refused(refusal) => tracing::debug!(?refusal, "a call is refused"),
                 Action::Ignored(ignored) => tracing::debug!(?ignored, "a message is ignored"),
-                Action::Answer(..) | Action::Unanswered(_) | Action::Closed(_) => {}
+                Action::Answer(id, outcome) => {
+                    let answered = self.take_question(&id).map(|answer| answer.send(Ok(outcome)));
+                    if !matches!(answered, Some(Ok(()))) {
+                        tracing::debug!("an answer comes when nobody waits for it any more");
+                    }
+                }
+                Action::Unanswered(id) => drop(self.take_question(&id)),
+                Action::Closed(_) => {}
             }
         }
     }
@@ -154,13 +205,23 @@ impl Calls {
             return self.dispatch.handle_end(start.call, Err(gone));
         };
         let canceled = CancellationToken::new();
-        let context = Context::new(hub.clone(), Arc::clone(connection), canceled.clone());
+        let turn = Turn::default();
+        let connection = Arc::clone(connection);
+        let context = Context::new(hub.clone(), connection, canceled.clone(), turn.clone());
         match hub.methods().begin(start.method, &start.arguments, context, protocol) {
             Ok(Begun { work, feeders }) => {
-                self.at_work.push(AtWork { call: start.call, work, canceled, feeders });
+                self.at_work.push(AtWork { call: start.call, work, canceled, turn, feeders });
             }
             Err(failure) => self.dispatch.handle_end(start.call, Err(failure)),
         }
+    }
+
+    fn take_question(
+        &mut self,
+        id: &InvocationId,
+    ) -> Option<oneshot::Sender<Result<Outcome, AskError>>> {
+        let at = self.questions.iter().position(|(there, _)| there == id)?;
+        Some(self.questions.swap_remove(at).1)
     }
 
     fn feeder(&self, key: UploadKey) -> Option<&Feeder> {

@@ -1,6 +1,6 @@
 //! The one place where the hub reads the monotonic clock.
 
-use std::{sync::LazyLock, time::Duration};
+use std::sync::LazyLock;
 
 use everwire_proto::time::Time;
 use tokio::time::Instant;
@@ -16,9 +16,4 @@ fn instant() -> Instant {
 /// Now, for pure code.
 pub(crate) fn now() -> Time {
     Time::from_millis(instant().saturating_duration_since(*START).as_millis() as u64)
-}
-
-/// The runtime's instant for a pure one.
-pub(crate) fn instant_at(time: Time) -> Instant {
-    *START + Duration::from_millis(time.as_millis())
 }

@@ -26,6 +26,7 @@ use everwire_proto::{
 pub(crate) use self::wire::{Link, Own, Wire};
 use self::{batch::Batch, mail::Mail, stream::Takeover};
 use crate::{
+    client::Question,
     config::HubConfig,
     end::End,
     frames::Framing,
@@ -53,8 +54,17 @@ pub(crate) struct Connection {
     pub(crate) mail: Option<Box<Mail>>,
     wire: Mutex<Wire>,
     waker: AtomicWaker,
-    /// The socket with which the client has come back, until the task takes it.
-    takeover: Mutex<Option<Box<Takeover>>>,
+    /// What others want done, until the task takes it.
+    errands: Mutex<Option<Box<Errands>>>,
+}
+
+/// What others want a connection's task to do.
+#[derive(Debug, Default)]
+pub(crate) struct Errands {
+    /// To go on with this socket.
+    pub(crate) takeover: Option<Takeover>,
+    /// To ask the client.
+    pub(crate) questions: Vec<Question>,
 }
 
 /// What was agreed on before a connection begins.
@@ -87,7 +97,7 @@ impl Connection {
         let Begun { token, transport, stateful_reconnect } = begun;
         let mail = (transport != Transport::WebSockets).then(Box::default);
         let (wire, waker) = (Mutex::new(wire), AtomicWaker::new());
-        let takeover = Mutex::default();
+        let errands = Mutex::default();
         Self {
             token,
             identity,
@@ -99,7 +109,7 @@ impl Connection {
             mail,
             wire,
             waker,
-            takeover,
+            errands,
         }
     }
 
@@ -178,16 +188,25 @@ impl Connection {
         let is_resumable = self.wire().is_resumable();
         if is_resumable {
             // One that came even later counts: the client knows nothing of the one before.
-            *self.takeover.lock().unwrap_or_else(PoisonError::into_inner) =
-                Some(Box::new(takeover));
+            self.errands().get_or_insert_default().takeover = Some(takeover);
             self.waker.wake();
         }
         is_resumable
     }
 
-    /// The socket that takes the place of the one before; for the task.
-    pub(crate) fn take_takeover(&self) -> Option<Box<Takeover>> {
-        self.takeover.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// Has the client asked something; for the shard.
+    pub(crate) fn put_question(&self, question: Question) {
+        self.errands().get_or_insert_default().questions.push(question);
+        self.waker.wake();
+    }
+
+    /// What others want done; for the task.
+    pub(crate) fn take_errands(&self) -> Option<Box<Errands>> {
+        self.errands().take()
+    }
+
+    fn errands(&self) -> MutexGuard<'_, Option<Box<Errands>>> {
+        self.errands.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does what the time asks for; for the shard.

@@ -29,7 +29,7 @@ pub enum End {
     Slow,
     /// The application ended it.
     Aborted,
-    /// The application failed when the client came.
+    /// The application turned the client away when it came, and this is what that is told.
     Failed(Box<str>),
     /// The hub stops.
     Stopping,
@@ -50,7 +50,7 @@ impl End {
     /// What to tell a client.
     pub(crate) fn farewell(&self) -> Farewell {
         let close = |error: Option<&str>, allow_reconnect| {
-            let error = error.map(|error| format!("{CLOSED_WITH} {error}").into());
+            let error = error.map(|error| format!("{CLOSED_WITH_AN_ERROR} {error}").into());
             Farewell::Close(Close { error, allow_reconnect })
         };
         match self {
@@ -62,7 +62,9 @@ impl End {
             Self::Silent => close(Some(SILENT), true),
             Self::Stopping => close(None, true),
             Self::Misunderstood(error) => close(Some(error), false),
-            Self::Failed(error) => close(Some(error), false),
+            Self::Failed(error) => {
+                Farewell::Close(Close { error: Some(error.clone()), allow_reconnect: false })
+            }
         }
     }
 
@@ -97,6 +99,7 @@ impl From<Misunderstood> for End {
     }
 }
 
-const CLOSED_WITH: &str = "Connection closed with an error.";
+/// How every error begins that ends a connection.
+pub(crate) const CLOSED_WITH_AN_ERROR: &str = "Connection closed with an error.";
 const SILENT: &str = "OperationCanceledException: Client hasn't sent a message/ping within the \
                       configured ClientTimeoutInterval.";

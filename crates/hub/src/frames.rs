@@ -94,15 +94,20 @@ pub(crate) fn encode(message: &HubMessage, speech: Speech) -> Result<Bytes, Enco
     }
 }
 
-/// Bytes that are no message, such as the answer to a handshake, which is always text.
+/// Text that is no message, such as the answer to a handshake.
 pub(crate) fn frame_text(text: &[u8], framing: Framing) -> Bytes {
+    frame_bytes(Opcode::Text, text, framing)
+}
+
+/// Bytes that are no message.
+pub(crate) fn frame_bytes(opcode: Opcode, content: &[u8], framing: Framing) -> Bytes {
     match framing {
-        Framing::Plain => Bytes::copy_from_slice(text),
-        Framing::Events => event(text),
+        Framing::Plain => Bytes::copy_from_slice(content),
+        Framing::Events => event(content),
         Framing::WebSocket => {
             let mut bytes = vec![0; HEADER_MAX];
-            bytes.extend_from_slice(text);
-            headed(bytes, Opcode::Text)
+            bytes.extend_from_slice(content);
+            headed(bytes, opcode)
         }
     }
 }

@@ -1,29 +1,33 @@
 //! The hub: what publishers hold, and what every connection belongs to.
 
+mod builder;
+
 use std::{
     fmt,
-    num::NonZeroUsize,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
-    thread::available_parallelism,
 };
 
+use everwire_proto::signalr::message::InvocationId;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub use self::builder::HubBuilder;
 use crate::{
     audience::{Audience, Whom},
+    client::Client,
     config::HubConfig,
-    connection::Connection,
+    connection::{Connection, Delivered},
     directory::Directory,
     end::End,
-    error::ErrorDetail,
+    events::Events,
     frames::Frames,
     id::{ConnectionId, GroupName, UserId},
     identity::{Authenticate, Denied, Identity},
-    method::{Handler, Methods, MethodsBuilder, MethodsError, StreamHandler},
+    method::Methods,
+    raw::RawHandler,
     recipients::{Groups, Recipients},
     request::ClientRequest,
     service::HubService,
@@ -34,14 +38,17 @@ use crate::{
 #[derive(Clone)]
 pub struct Hub(Arc<Inner>);
 
-/// A hub on its way.
-#[derive(Default)]
-pub struct HubBuilder {
-    config: HubConfig,
-    shards: Option<NonZeroUsize>,
-    methods: MethodsBuilder,
-    authenticate: Option<Authenticate>,
-    disconnected: Option<Box<Disconnected>>,
+/// What a hub has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Connections that are open.
+    pub connected: usize,
+    /// Messages that were published, counted once for each client that was sent them.
+    pub delivered: u64,
+    /// Those that had to wait, because their client did not take them at once.
+    pub queued: u64,
+    /// Messages that were dropped for slow clients, by the policy for those.
+    pub dropped: u64,
 }
 
 struct Inner {
@@ -50,14 +57,13 @@ struct Inner {
     directory: Arc<Directory>,
     methods: Methods,
     authenticate: Option<Authenticate>,
-    disconnected: Option<Box<Disconnected>>,
+    events: Events,
+    raw: Option<RawHandler>,
+    questions: AtomicU64,
     stop: CancellationToken,
     running: Mutex<Running>,
     next_shard: AtomicUsize,
 }
-
-/// What is told that a connection has ended.
-type Disconnected = dyn Fn(&Hub, ConnectionId, End) + Send + Sync;
 
 /// Who runs the shards.
 enum Running {
@@ -101,8 +107,8 @@ impl Hub {
     }
 
     /// One connection.
-    pub fn connection(&self, connection: ConnectionId) -> Recipients {
-        self.connections([connection])
+    pub fn connection(&self, connection: ConnectionId) -> Client {
+        Client::new(self.clone(), connection)
     }
 
     /// These connections.
@@ -128,6 +134,18 @@ impl Hub {
         self.0.shards.iter().map(|shard| shard.members()).sum()
     }
 
+    /// What the hub has done so far.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals { connected: self.connected(), ..Totals::default() };
+        for shard in &self.0.shards {
+            let Delivered { messages, queued, dropped } = shard.delivered();
+            totals.delivered += messages;
+            totals.queued += queued;
+            totals.dropped += dropped;
+        }
+        totals
+    }
+
     /// The shards, for who runs each on a runtime of its own; empty if they run already. A hub whose
     /// shards nobody takes runs them on the runtime of its first request.
     pub fn take_shards(&self) -> Vec<Shard> {
@@ -147,6 +165,15 @@ impl Hub {
     /// Tells all clients that the hub stops, and takes no more of them.
     pub fn stop(&self) {
         self.0.stop.cancel();
+    }
+
+    /// Ready once the hub has been stopped and every connection has ended.
+    pub async fn stopped(&self) {
+        self.0.stop.cancelled().await;
+        for shard in &self.0.shards {
+            shard.tasks.close();
+            shard.tasks.wait().await;
+        }
     }
 
     pub(crate) fn config(&self) -> &HubConfig {
@@ -208,18 +235,25 @@ impl Hub {
         }
         let mut all = Ok(());
         for shard in self.0.shards.iter().filter(|shard| shard.members() > 0) {
-            all = all.and(send(shard));
+            if send(shard).is_err() {
+                all = Err(Overloaded);
+            }
         }
         all
     }
 
-    /// A connection has ended.
-    pub(crate) fn forget(&self, connection: &Connection, end: End) {
-        self.0.directory.remove(connection.id());
-        tracing::debug!(connection = %connection.id(), ?end, "disconnected");
-        if let Some(disconnected) = &self.0.disconnected {
-            disconnected(self, connection.id(), end);
-        }
+    pub(crate) fn events(&self) -> &Events {
+        &self.0.events
+    }
+
+    /// What is done with connections if they speak no hub protocol.
+    pub(crate) fn raw(&self) -> Option<&RawHandler> {
+        self.0.raw.as_ref()
+    }
+
+    /// An id that no other question has.
+    pub(crate) fn next_question(&self) -> InvocationId {
+        self.0.questions.fetch_add(1, Relaxed).into()
     }
 
     fn to(&self, whom: Whom) -> Recipients {
@@ -236,127 +270,8 @@ impl Hub {
     }
 }
 
-impl HubBuilder {
-    /// Sets limits and timeouts.
-    #[must_use]
-    pub fn config(mut self, config: HubConfig) -> Self {
-        self.config = config;
-        self
-    }
-
-    /// How many shards there are. Default: one per processor.
-    #[must_use]
-    pub const fn shards(mut self, shards: NonZeroUsize) -> Self {
-        self.shards = Some(shards);
-        self
-    }
-
-    /// A method with one result: a function of a [`Context`](crate::Context) and of up to eight
-    /// [parameters](crate::method::Parameter). Clients call it by `name` in any case.
-    #[must_use]
-    pub fn method<P: 'static>(
-        mut self,
-        name: impl Into<Box<str>>,
-        handler: impl Handler<P>,
-    ) -> Self {
-        self.methods = self.methods.method(name, handler);
-        self
-    }
-
-    /// A method with a stream of results. Clients call it by `name` in any case.
-    #[must_use]
-    pub fn stream<P: 'static>(
-        mut self,
-        name: impl Into<Box<str>>,
-        handler: impl StreamHandler<P>,
-    ) -> Self {
-        self.methods = self.methods.stream(name, handler);
-        self
-    }
-
-    /// Another name for a method.
-    #[must_use]
-    pub fn alias(mut self, method: impl Into<Box<str>>, alias: impl Into<Box<str>>) -> Self {
-        self.methods = self.methods.alias(method, alias);
-        self
-    }
-
-    /// Lets only those clients call a method whom `policy` allows; with several, all must.
-    #[must_use]
-    pub fn authorize(
-        mut self,
-        method: impl Into<Box<str>>,
-        policy: impl Fn(&Identity) -> bool + Send + Sync + 'static,
-    ) -> Self {
-        self.methods = self.methods.authorize(method, policy);
-        self
-    }
-
-    /// Lets only those clients in whom `policy` allows; with several, all must.
-    #[must_use]
-    pub fn authorize_hub(
-        mut self,
-        policy: impl Fn(&Identity) -> bool + Send + Sync + 'static,
-    ) -> Self {
-        self.methods = self.methods.authorize_hub(policy);
-        self
-    }
-
-    /// Asks for each request who the client is. Without this nobody is anybody in particular.
-    #[must_use]
-    pub fn authenticate<F>(
-        mut self,
-        ask: impl Fn(Arc<ClientRequest>) -> F + Send + Sync + 'static,
-    ) -> Self
-    where
-        F: Future<Output = Result<Identity, Denied>> + Send + 'static,
-    {
-        self.authenticate = Some(Authenticate::by(ask));
-        self
-    }
-
-    /// Is told of each connection that it has ended, once.
-    #[must_use]
-    pub fn disconnected(
-        mut self,
-        told: impl Fn(&Hub, ConnectionId, End) + Send + Sync + 'static,
-    ) -> Self {
-        self.disconnected = Some(Box::new(told));
-        self
-    }
-
-    /// The hub.
-    ///
-    /// # Errors
-    /// If two methods go by one name, or something is said of a method that there is not.
-    pub fn build(self) -> Result<Hub, MethodsError> {
-        let Self { config, shards, methods, authenticate, disconnected } = self;
-        let detail = if config.detailed_errors { ErrorDetail::Shown } else { ErrorDetail::Hidden };
-        let methods = methods.error_detail(detail).build()?;
-        let processors = || available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let shards = shards.unwrap_or_else(processors).get();
-        Ok(Hub(Arc::new(Inner {
-            config: Arc::new(config),
-            shards: (0..shards).map(|_| Arc::default()).collect(),
-            directory: Arc::default(),
-            methods,
-            authenticate,
-            disconnected,
-            stop: CancellationToken::new(),
-            running: Mutex::new(Running::NotYet),
-            next_shard: AtomicUsize::new(0),
-        })))
-    }
-}
-
 impl fmt::Debug for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hub").field("connected", &self.connected()).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for HubBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HubBuilder").field("config", &self.config).finish_non_exhaustive()
     }
 }

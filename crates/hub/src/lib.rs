@@ -12,6 +12,7 @@
 
 mod audience;
 mod calls;
+mod client;
 mod clock;
 pub mod config;
 mod connection;
@@ -20,6 +21,7 @@ mod directory;
 pub mod dispatch;
 mod end;
 pub mod error;
+mod events;
 mod frames;
 mod hub;
 mod id;
@@ -27,6 +29,7 @@ mod identity;
 pub mod method;
 mod outgoing;
 mod pulse;
+mod raw;
 mod recipients;
 mod registry;
 mod request;
@@ -36,13 +39,15 @@ mod transport;
 pub mod upload;
 
 pub use self::{
+    client::{Client, InvokeError},
     config::HubConfig,
     end::End,
     error::{ErrorDetail, Failure, HubError},
-    hub::{Hub, HubBuilder},
+    hub::{Hub, HubBuilder, Totals},
     id::{ConnectionId, GroupName, NotAnId, UserId},
     identity::{Denied, Identity},
     method::{Context, Methods},
+    raw::{Gone, RawMessage, RawSocket},
     recipients::{Groups, Recipients, SendError},
     request::ClientRequest,
     service::HubService,

@@ -20,6 +20,7 @@ use std::{fmt, marker::PhantomData, sync::Arc};
 
 use everwire_proto::signalr::{Protocol, payload::Arguments};
 
+pub(crate) use self::context::Turn;
 pub use self::{
     context::{Claims, Context, Items},
     handler::{Handler, StreamHandler},

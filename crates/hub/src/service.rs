@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use everwire_proto::ws::upgrade::UpgradeRequest;
 use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
@@ -15,7 +16,7 @@ use tower_service::Service;
 use crate::{
     hub::Hub,
     shard::{Shard, ShardHandle},
-    transport::{self, body::HubBody},
+    transport::{self, body::HubBody, websocket::Opening},
 };
 
 /// Answers negotiation, and opens connections. Mount it where the hub is to be, with everything
@@ -37,6 +38,16 @@ impl HubService {
     #[must_use]
     pub fn on(self, shard: &Shard) -> Self {
         Self { shard: Some(Arc::clone(&shard.handle)), ..self }
+    }
+
+    /// Judges a request for a WebSocket that was read by other means than hyper's, for who has the
+    /// socket at hand: [`Opening::start`] begins the connection.
+    ///
+    /// # Errors
+    /// The answer to a client that may not come in.
+    pub async fn open(&self, request: &UpgradeRequest) -> Result<Opening, Response<HubBody>> {
+        let shard = self.shard.clone().unwrap_or_else(|| self.hub.pick_shard());
+        transport::open(&self.hub, shard, request).await
     }
 
     /// Answers one request.

@@ -20,6 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::writer::Writer;
 use crate::{
     audience::Audience,
+    client::Question,
     config::HubConfig,
     connection::{Connection, Delivered, Own},
     directory::Directory,
@@ -60,6 +61,7 @@ pub(crate) enum Post {
     Send(Arc<Audience>, Arc<Frames>),
     /// A frame of one connection's own that must not overtake what was posted before it.
     Own(Arc<Connection>, Own),
+    Ask(Arc<Connection>, Question),
     End(Arc<Connection>, End),
 }
 

@@ -23,10 +23,11 @@ pub(crate) mod websocket;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use everwire_proto::ws::upgrade::UpgradeRequest;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body::Body;
 
-use self::{attach::Visitor, body::HubBody, origin::Origin};
+use self::{attach::Visitor, body::HubBody, origin::Origin, websocket::Opening};
 use crate::{hub::Hub, request::ClientRequest, shard::ShardHandle};
 
 /// Answers a request below the hub's path.
@@ -41,7 +42,7 @@ where
 {
     let origin = Origin::of(request.headers(), &hub.config().origins);
     if matches!(origin, Origin::Foreign) {
-        return reply::text(StatusCode::FORBIDDEN, "This origin may not connect.");
+        return reply::text(StatusCode::FORBIDDEN, NOT_WELCOME);
     }
     if request.method() == Method::OPTIONS {
         return origin.preflight(request.headers());
@@ -52,6 +53,23 @@ where
         Err(response) => response,
     };
     origin.mark(response)
+}
+
+/// Judges a request for a WebSocket that was read by other means than hyper's.
+pub(crate) async fn open(
+    hub: &Hub,
+    shard: Arc<ShardHandle>,
+    request: &UpgradeRequest,
+) -> Result<Opening, Response<HubBody>> {
+    let (origin, host) = (request.origin(), request.host().as_bytes());
+    let is_foreign =
+        |origin: &str| !origin::is_welcome(origin.as_bytes(), host, &hub.config().origins);
+    if origin.is_some_and(is_foreign) {
+        return Err(reply::text(StatusCode::FORBIDDEN, NOT_WELCOME));
+    }
+    let client = Arc::new(ClientRequest::from_fields(request.target(), request.headers()));
+    let visitor = identified(hub, shard, client).await?;
+    websocket::open(visitor, request).map_err(attach::Detached::answer)
 }
 
 /// The client, if it may come in.
@@ -83,7 +101,7 @@ where
         }
         Method::GET if accepts_events(request.headers()) => events::answer(visitor),
         Method::GET => polls::answer(visitor).await,
-        Method::POST => bring::answer(&visitor, request.into_body()).await,
+        Method::POST => bring::answer(visitor, request.into_body()).await,
         Method::DELETE => polls::end(&visitor),
         _ => reply::empty(StatusCode::METHOD_NOT_ALLOWED),
     }
@@ -94,3 +112,5 @@ fn accepts_events(headers: &HeaderMap) -> bool {
         headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     accepted.any(|value| value.to_ascii_lowercase().contains("text/event-stream"))
 }
+
+const NOT_WELCOME: &str = "This origin may not connect.";

@@ -255,21 +255,22 @@ pub fn everwire_command() -> Command {
 /// The binary under test: `EVERWIRE_BIN`, or the one that cargo builds beside this test.
 fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| environment("EVERWIRE_BIN").map_or_else(build, PathBuf::from))
+    let built = || build("everwire-server", "everwire");
+    BINARY.get_or_init(|| environment("EVERWIRE_BIN").map_or_else(built, PathBuf::from))
 }
 
-/// Builds the binary in the profile of the running test: a stale one would prove nothing.
-fn build() -> PathBuf {
+/// Builds a binary in the profile of the running test: a stale one would prove nothing.
+pub(crate) fn build(package: &str, name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its executable");
     let folder = test.ancestors().nth(2).expect("a test lies in target/PROFILE/deps");
     let mut cargo = Command::new(option_env!("CARGO").unwrap_or("cargo"));
-    cargo.args(["build", "--quiet", "--package", "everwire-server", "--bin", "everwire"]);
+    cargo.args(["build", "--quiet", "--package", package, "--bin", name]);
     if folder.ends_with("release") {
         cargo.arg("--release");
     }
     let status = cargo.current_dir(workspace()).status().expect("cargo can be run");
-    assert!(status.success(), "the everwire binary could not be built");
-    folder.join("everwire")
+    assert!(status.success(), "{name} could not be built");
+    folder.join(name)
 }
 
 fn listening(line: &str, admin: bool) -> Option<SocketAddr> {

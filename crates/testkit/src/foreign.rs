@@ -69,7 +69,7 @@ impl Launch {
         Self { program: program.to_owned(), arguments: vec![script] }
     }
 
-    fn start(&self, more: &[String]) -> Process {
+    pub(crate) fn start(&self, more: &[String]) -> Process {
         let script = self.arguments.iter().find(|word| word.contains("e2e/"));
         let name = script.map_or("a peer", |script| script.rsplit('/').next().unwrap_or(script));
         Process::start(name, Command::new(&self.program).args(&self.arguments).args(more))

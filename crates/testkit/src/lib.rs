@@ -3,7 +3,8 @@
 //! - Saying and checking: [`message`] numbers and hashes, [`checker`] counts what was dropped,
 //!   lost, doubled, reordered or torn, and is itself tested against streams that are.
 //! - Peers: [`client`] on tungstenite, [`crowd`] of chatting ones, [`scripted`] peers that put any
-//!   bytes on the wire, [`foreign`] ones in Node and Python as processes of their own.
+//!   bytes on the wire, [`foreign`] ones in Node and Python as processes of their own, [`signalr`]
+//!   clients and the server that they talk to.
 //! - The thing under test: [`everwire`] runs the real binary; [`rivals`] and [`relay`] stand in
 //!   its place as controls, which must show the losses that Everwire must not.
 //! - Faults beyond signals: [`namespace`] has a link that can be taken down.
@@ -33,5 +34,6 @@ pub mod process;
 pub mod relay;
 pub mod rivals;
 pub mod scripted;
+pub mod signalr;
 pub mod tools;
 pub mod wait;

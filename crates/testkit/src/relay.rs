@@ -20,6 +20,7 @@ use crate::{loopback::unique_address, wait::soon};
 pub struct Relay {
     address: SocketAddr,
     cable: Arc<watch::Sender<Cable>>,
+    cuts: Arc<watch::Sender<u64>>,
     _tasks: JoinSet<()>,
 }
 
@@ -38,15 +39,25 @@ impl Relay {
         let address = listener.local_addr().expect("a listener has an address");
         let cable = Arc::new(watch::Sender::new(Cable::Whole));
         let held = cable.subscribe();
+        let cuts = Arc::new(watch::Sender::new(0));
+        let cut = cuts.subscribe();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut pairs = JoinSet::new();
             for turn in 0.. {
                 let (client, _) = listener.accept().await.expect("a listener accepts");
-                pairs.spawn(relay(client, targets.clone(), turn, held.clone()));
+                let mut cut = cut.clone();
+                cut.mark_unchanged();
+                let pair = relay(client, targets.clone(), turn, held.clone());
+                pairs.spawn(async move {
+                    tokio::select! {
+                        () = pair => {}
+                        _ = cut.changed() => {}
+                    }
+                });
             }
         });
-        Self { address, cable, _tasks: tasks }
+        Self { address, cable, cuts, _tasks: tasks }
     }
 
     /// Where it listens.
@@ -57,6 +68,11 @@ impl Relay {
     /// The URL of what is behind it.
     pub fn url(&self) -> String {
         format!("ws://{}", self.address)
+    }
+
+    /// Ends every connection there is, with what lies on it; later ones pass.
+    pub fn cut(&self) {
+        self.cuts.send_modify(|cuts| *cuts += 1);
     }
 
     /// From here on bytes stay where they are, in both directions.

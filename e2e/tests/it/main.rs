@@ -16,4 +16,5 @@ mod controls;
 mod faults;
 mod predecessors;
 mod promises;
+mod signalr;
 mod stage;

@@ -14,7 +14,11 @@ use crate::root;
 const PURE: &[(&str, &[&str])] = &[
     ("crates/proto/src", &[""]),
     ("crates/gateway/src", &["relay", "backends"]),
-    ("crates/hub/src", &["dispatch"]),
+    (
+        "crates/hub/src",
+        &["audience", "conversation", "dispatch", "frames", "outgoing", "pulse", "registry"],
+    ),
+    ("crates/hub/src/connection", &["kept"]),
 ];
 
 /// Words that pure code has no use for.

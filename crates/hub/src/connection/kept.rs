@@ -33,10 +33,14 @@ impl Kept {
         Self { sent: Resend::default(), received: Received::new(), bytes_max }
     }
 
-    /// Keeps a frame that counts; gives whether there is room for another.
-    pub(crate) fn keep(&mut self, frame: Bytes) -> bool {
+    /// Keeps a frame that counts.
+    pub(crate) fn keep(&mut self, frame: Bytes) {
         self.sent.push(frame);
-        self.sent.bytes() <= self.bytes_max
+    }
+
+    /// Whether more is kept than may be.
+    pub(crate) const fn is_over(&self) -> bool {
+        self.sent.bytes() > self.bytes_max
     }
 
     /// Whether answers need not wait: no more than this many bytes are kept.

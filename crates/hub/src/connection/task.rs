@@ -4,6 +4,9 @@
 //! sets no timer. Each turn, in this order: what others ask, the methods at work, what has come,
 //! what is to go.
 
+mod raw;
+mod talk;
+
 use std::{
     any::Any,
     fmt,
@@ -14,11 +17,7 @@ use std::{
 
 use bytes::Bytes;
 use everwire_proto::{
-    signalr::{
-        handshake::HandshakeResponse,
-        message::HubMessage,
-        negotiate::{StatefulReconnect, Transport},
-    },
+    signalr::{message::HubMessage, negotiate::Transport},
     time::Time,
     ws::{
         close::{Close, CloseCode},
@@ -30,18 +29,18 @@ use everwire_proto::{
 use everwire_socket::bytes::poll_read;
 use tokio::runtime::Handle;
 
+use self::{raw::RawTalk, talk::Talk};
 use super::{
-    Connection, Link, Own,
+    Connection, Errands, Link, Own,
     stream::{Input, Takeover},
 };
 use crate::{
-    calls::Calls,
     clock,
-    conversation::{Conversation, Said},
     end::{End, Farewell},
-    frames::{Speech, encode, frame_text},
+    frames::{encode, frame_text},
     hub::Hub,
     pulse::Watch,
+    raw::RawMessage,
 };
 
 /// A connection at work. Dropping it ends it.
@@ -51,17 +50,11 @@ pub(crate) struct Task {
     input: Input,
     frames: PayloadReader,
     talk: Talk,
+    /// Instead of `talk`, where the hub speaks no hub protocol.
+    raw: Option<Box<RawTalk>>,
     ending: Option<Box<Ending>>,
     /// What is given back when the connection ends, such as its place among those allowed.
     _guard: Option<Box<dyn Any + Send>>,
-}
-
-/// What is said, and what is done about it.
-struct Talk {
-    conversation: Conversation,
-    /// What the client has said and nobody has listened to, because its calls are all at work.
-    unread: Vec<u8>,
-    calls: Calls,
 }
 
 /// The connection ends.
@@ -78,11 +71,16 @@ impl Task {
         input: Input,
         guard: Option<Box<dyn Any + Send>>,
     ) -> Self {
-        let calls = Calls::new(&hub);
-        let talk = Talk { conversation: Conversation::new(), unread: Vec::new(), calls };
+        let mut talk = Talk::new(&hub);
+        let raw = hub.raw().map(|raw| Box::new(RawTalk::new(raw, &hub, &connection)));
+        if raw.is_some() {
+            talk.has_come = true;
+            // Nothing is known of what is spoken: there is no handshake to wait for.
+            connection.wire().pulse.watch(Watch::Nothing, clock::now());
+        }
         connection.shard.arrive(Arc::clone(&connection));
         let frames = PayloadReader::new(Sender::Client);
-        Self { hub, connection, input, frames, talk, ending: None, _guard: guard }
+        Self { hub, connection, input, frames, talk, raw, ending: None, _guard: guard }
     }
 
     /// Takes bytes that came behind the request.
@@ -98,7 +96,10 @@ impl Task {
         loop {
             self.obey_asked(now);
             let had_room = self.has_room();
-            self.work(cx, now);
+            match &self.raw {
+                Some(_) => self.work_raw(cx, now),
+                None => self.work(cx, now),
+            }
             let has_read = had_room && self.wants_input() && self.read(cx, now);
             self.write(cx, now);
             let has_new_room = !had_room && self.has_room();
@@ -113,8 +114,10 @@ impl Task {
     }
 
     fn obey_asked(&mut self, now: Time) {
-        if let Some(takeover) = self.connection.take_takeover() {
-            self.adopt(*takeover, now);
+        if let Some(errands) = self.connection.take_errands() {
+            let Errands { takeover, questions } = *errands;
+            takeover.into_iter().for_each(|takeover| self.adopt(takeover, now));
+            questions.into_iter().for_each(|question| self.ask(question));
         }
         let asked = self.connection.wire().take_asked();
         if let Some(end) = asked {
@@ -151,33 +154,12 @@ impl Task {
         self.connection.wire().outgoing.bytes() < OWN_MAX
     }
 
-    /// Whether calls may go on: the client takes what it is answered, or its acknowledgement may
-    /// be behind what is still unread.
-    fn may_answer(&self) -> bool {
-        let wire = self.connection.wire();
-        let is_acknowledged = wire.is_acknowledged(self.hub.config());
-        wire.outgoing.bytes() < OWN_MAX && (is_acknowledged || !self.talk.unread.is_empty())
-    }
-
-    /// Lets the calls go on, and listens to what was left unread meanwhile.
-    fn work(&mut self, cx: &mut Context<'_>, now: Time) {
-        loop {
-            while self.may_answer()
-                && let Poll::Ready(Some(message)) =
-                    self.talk.calls.poll(cx, &self.hub, &self.connection)
-            {
-                self.say(&message);
-            }
-            if self.talk.unread.is_empty() || self.talk.calls.is_full() || self.ending.is_some() {
-                return;
-            }
-            let unread = std::mem::take(&mut self.talk.unread);
-            self.listen(&unread, now);
-        }
-    }
-
     fn wants_input(&self) -> bool {
-        self.talk.unread.is_empty() && !matches!(self.input, Input::Ended)
+        let has_listened = match &self.raw {
+            Some(raw) => raw.has_listened(),
+            None => self.talk.unread.is_empty(),
+        };
+        has_listened && !matches!(self.input, Input::Ended)
     }
 
     /// Reads once; gives whether there may be more.
@@ -210,7 +192,10 @@ impl Task {
         self.input = input;
         let bodies = self.connection.mail.as_ref().map(|mail| mail.take()).unwrap_or_default();
         for body in &bodies {
-            self.listen(body, now);
+            match &mut self.raw {
+                Some(raw) => raw.take(RawMessage::Binary(body.clone())),
+                None => self.listen(body, now),
+            }
         }
         if !bodies.is_empty() {
             self.connection.wire().pulse.received(now);
@@ -220,6 +205,9 @@ impl Task {
 
     /// Takes what frames say.
     fn hear(&mut self, mut bytes: &mut [u8], now: Time) {
+        if self.raw.is_some() {
+            return self.hear_raw(bytes, now);
+        }
         loop {
             match self.frames.next(&mut bytes) {
                 Ok(None) => return,
@@ -231,72 +219,6 @@ impl Task {
                 Ok(Some(Piece::Close(close))) => self.client_closes(&close, now),
                 Err(Violation { code, .. }) => return self.end(End::Violation(code), now),
             }
-        }
-    }
-
-    /// Takes what the client says, or keeps it for later.
-    fn listen(&mut self, mut payload: &[u8], now: Time) {
-        let message_max = self.hub.config().message_max;
-        while self.ending.is_none() {
-            if self.talk.calls.is_full() || !self.talk.unread.is_empty() {
-                return self.talk.unread.extend_from_slice(payload);
-            }
-            let conversation = &mut self.talk.conversation;
-            match conversation.next(&mut payload, self.connection.transport, message_max) {
-                Ok(None) => return,
-                Ok(Some(Said::Hello(spoken))) => {
-                    let framing = self.connection.framing();
-                    let answer = frame_text(&HandshakeResponse::agreed().to_bytes(), framing);
-                    let speech = Speech { protocol: spoken.protocol, framing };
-                    let mut wire = self.connection.wire();
-                    wire.open(speech, answer, now);
-                    if spoken.allows_stateful_reconnect
-                        && self.connection.stateful_reconnect == StatefulReconnect::On
-                    {
-                        wire.begin_keeping(self.hub.config());
-                    }
-                }
-                Ok(Some(Said::Message(message))) => {
-                    if self.is_new(&message, now) {
-                        self.obey(message, now);
-                    }
-                }
-                Err(misunderstood) => self.end(misunderstood.into(), now),
-            }
-        }
-    }
-
-    /// Whether the message has not been taken before, on an earlier socket.
-    fn is_new(&mut self, message: &HubMessage, now: Time) -> bool {
-        let judged = self.connection.wire().kept().map_or(Ok(true), |kept| kept.judge(message));
-        judged.unwrap_or_else(|error| {
-            self.end(error.into(), now);
-            false
-        })
-    }
-
-    fn obey(&mut self, message: HubMessage, now: Time) {
-        match message {
-            HubMessage::Ping => {
-                let pulse = &mut self.connection.wire().pulse;
-                let is_first = pulse.watched() == Watch::Nothing;
-                if is_first && self.connection.transport != Transport::LongPolling {
-                    pulse.watch(Watch::Life, now);
-                }
-            }
-            HubMessage::Close(close) => self.end(End::Left(close.error), now),
-            HubMessage::Ack(_) | HubMessage::Sequence(_) => {}
-            message => self.talk.calls.handle(message, &self.hub, &self.connection),
-        }
-    }
-
-    /// Sends a message of the client's own.
-    fn say(&self, message: &HubMessage) {
-        let Some(speech) = self.connection.wire().speech else { return };
-        match encode(message, speech) {
-            Ok(frame) if message.is_tracked() => self.connection.send_own(Own::Counted(frame)),
-            Ok(frame) => self.connection.send_own(Own::Passing(frame)),
-            Err(error) => tracing::warn!(%error, "an answer cannot be encoded"),
         }
     }
 
@@ -319,8 +241,12 @@ impl Task {
             return;
         }
         let farewell = end.farewell();
+        let code = match (&end, &self.raw) {
+            (End::Failed(_), Some(_)) => CloseCode::INTERNAL,
+            _ => end.code(),
+        };
         let client_closed = farewell == Farewell::Nothing && !matches!(end, End::Violation(_));
-        self.tell(farewell, end.code(), now);
+        self.tell(farewell, code, now);
         if client_closed {
             self.connection.wire().retire();
         }
@@ -430,18 +356,25 @@ impl Drop for Task {
     /// However the connection ends, this is where it has ended.
     fn drop(&mut self) {
         self.connection.wire().retire();
-        let at_work = self.talk.calls.disconnect(&self.hub, &self.connection);
-        if let Ok(runtime) = Handle::try_current() {
-            let tasks = &self.connection.shard.tasks;
-            at_work.into_iter().for_each(|answer| drop(tasks.spawn_on(answer, &runtime)));
-        }
         if let Some(mail) = &self.connection.mail {
             mail.close();
             mail.carrier().wake();
         }
         let end = self.ending.take().map_or(End::Vanished, |ending| ending.end);
-        self.connection.shard.leave(self.connection.id());
-        self.hub.forget(&self.connection, end);
+        let id = self.connection.id();
+        tracing::debug!(connection = %id, ?end, "disconnected");
+        self.connection.shard.leave(id);
+        self.hub.directory().remove(id);
+        let at_work = self.talk.calls.disconnect(&self.hub, &self.connection);
+        let leaving =
+            self.talk.has_come.then(|| self.hub.events().disconnected(|| self.context(), end));
+        if let Ok(runtime) = Handle::try_current() {
+            let tasks = &self.connection.shard.tasks;
+            let raw = self.raw.take().map(|raw| raw.into_rest());
+            raw.into_iter().for_each(|rest| drop(tasks.spawn_on(rest, &runtime)));
+            at_work.into_iter().for_each(|answer| drop(tasks.spawn_on(answer, &runtime)));
+            leaving.flatten().into_iter().for_each(|left| drop(tasks.spawn_on(left, &runtime)));
+        }
     }
 }
 

@@ -108,11 +108,12 @@ impl Wire {
     fn keep(&mut self, batch: &Batch<'_>, speech: Speech) -> bool {
         let Some(kept) = &mut self.kept else { return true };
         let frames = batch.messages().iter().filter_map(|message| message.bytes(speech));
-        let has_room = frames.fold(true, |room, frame| kept.keep(frame.clone()) && room);
-        if !has_room {
+        frames.for_each(|frame| kept.keep(frame.clone()));
+        let is_over = kept.is_over();
+        if is_over {
             self.ask(End::Slow);
         }
-        has_room
+        !is_over
     }
 
     /// Queues a batch but for the bytes of it that are `written`.
@@ -162,7 +163,8 @@ impl Wire {
         }
         let frame = match (own, &mut self.kept) {
             (Own::Counted(frame), Some(kept)) => {
-                if !kept.keep(frame.clone()) {
+                kept.keep(frame.clone());
+                if kept.is_over() {
                     self.ask(End::Slow);
                 }
                 frame

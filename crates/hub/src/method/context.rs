@@ -3,13 +3,17 @@
 mod claims;
 mod items;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 
+use everwire_proto::signalr::negotiate::Transport;
 use tokio_util::sync::CancellationToken;
 
 pub use self::{claims::Claims, items::Items};
 use crate::{
-    ClientRequest, ConnectionId, Hub, Identity, Recipients, UserId, connection::Connection,
+    Client, ClientRequest, ConnectionId, Hub, Identity, Recipients, UserId, connection::Connection,
 };
 
 /// One call of a method: who calls, in which hub, and whether the answer is still wanted. Cheap to
@@ -19,6 +23,24 @@ pub struct Context {
     hub: Hub,
     connection: Arc<Connection>,
     canceled: CancellationToken,
+    turn: Turn,
+}
+
+/// The turn that a call holds among those of its client.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Turn(Arc<AtomicBool>);
+
+impl Turn {
+    /// The call waits for its own client, whose next call may begin meanwhile: the client may be
+    /// unable to answer before it.
+    pub(crate) fn release(&self) {
+        self.0.store(true, Relaxed);
+    }
+
+    /// Whether it has been released since the last time.
+    pub(crate) fn take_released(&self) -> bool {
+        self.0.load(Relaxed) && self.0.swap(false, Relaxed)
+    }
 }
 
 impl Context {
@@ -28,8 +50,9 @@ impl Context {
         hub: Hub,
         connection: Arc<Connection>,
         canceled: CancellationToken,
+        turn: Turn,
     ) -> Self {
-        Self { hub, connection, canceled }
+        Self { hub, connection, canceled, turn }
     }
 
     /// The hub, to reach everybody.
@@ -38,8 +61,8 @@ impl Context {
     }
 
     /// The client that calls.
-    pub fn caller(&self) -> Recipients {
-        self.hub.connection(self.connection_id())
+    pub fn caller(&self) -> Client {
+        self.hub.connection(self.connection_id()).within(self.turn.clone())
     }
 
     /// All clients but the one that calls.
@@ -65,6 +88,11 @@ impl Context {
     /// The request that the connection began with.
     pub fn request(&self) -> &ClientRequest {
         &self.connection.request
+    }
+
+    /// How bytes travel between the client and the hub.
+    pub fn transport(&self) -> Transport {
+        self.connection.transport
     }
 
     /// What the application keeps for this connection, from one call to the next.

@@ -31,6 +31,12 @@ impl<T: Serialize> Reply for Result<T, HubError> {
     }
 }
 
+impl Reply for Result<Opaque, HubError> {
+    fn encode(self, protocol: Protocol) -> Result<Payload, HubError> {
+        self?.encode(protocol)
+    }
+}
+
 impl Reply for Opaque {
     fn encode(self, _: Protocol) -> Result<Payload, HubError> {
         Ok(self.0)

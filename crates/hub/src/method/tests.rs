@@ -15,7 +15,7 @@ fn anyone() -> Identity {
 
 fn context(canceled: &CancellationToken) -> Context {
     let hub = Hub::builder().build().unwrap();
-    Context::new(hub, Arc::new(Connection::unconnected()), canceled.clone())
+    Context::new(hub, Arc::new(Connection::unconnected()), canceled.clone(), Turn::default())
 }
 
 fn arguments(json: &'static str) -> Arguments {

@@ -101,6 +101,7 @@ impl Writer {
             Post::Join(id, group) => self.registry.join(id, &group),
             Post::Part(id, group) => self.registry.part(id, &group),
             Post::Own(connection, own) => connection.deliver_own(own, clock::now()),
+            Post::Ask(connection, question) => connection.put_question(question),
             Post::End(connection, end) => connection.ask(end),
             Post::Send(..) => {}
         }

@@ -92,6 +92,23 @@ impl Visitor {
         }
     }
 
+    /// The connection that a request brings something for. Who speaks before it listens is about to
+    /// poll: with the other transports a client hears first that they are open.
+    pub(crate) fn find_or_begin(self) -> Result<Arc<Connection>, Detached> {
+        match self.find() {
+            Err(Detached::Unknown) => {}
+            found => return found,
+        }
+        match self.attach(Transport::LongPolling).map_err(|_| Detached::Unknown)? {
+            Attached::There(there) => Ok(there),
+            Attached::New(begun) => {
+                let connection = self.begin(begun);
+                connection.wire().pulse.left_alone(clock::now());
+                Ok(connection)
+            }
+        }
+    }
+
     /// Begins a connection that is made of requests.
     pub(crate) fn begin(self, begun: Begun) -> Arc<Connection> {
         let wire = Wire::new(Link::Carried, Outgoing::default(), clock::now());

@@ -16,11 +16,11 @@ use super::{
 use crate::connection::Connection;
 
 /// Takes a body, part by part, however large it is: the connection judges its messages.
-pub(super) async fn answer<B>(visitor: &Visitor, body: B) -> Response<HubBody>
+pub(super) async fn answer<B>(visitor: Visitor, body: B) -> Response<HubBody>
 where
     B: Body<Data = Bytes>,
 {
-    let connection = match visitor.find() {
+    let connection = match visitor.find_or_begin() {
         Ok(connection) if connection.transport == Transport::WebSockets => {
             let why = "POST requests are not allowed for WebSocket connections.";
             return reply::text(StatusCode::METHOD_NOT_ALLOWED, why);

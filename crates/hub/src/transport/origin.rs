@@ -22,17 +22,12 @@ pub(super) enum Origin {
 impl Origin {
     pub(super) fn of(headers: &HeaderMap, origins: &Origins) -> Self {
         let Some(origin) = headers.get(header::ORIGIN) else { return Self::Absent };
-        let is_listed = match origins {
-            Origins::Any => true,
-            Origins::Listed(listed) => listed.iter().any(|one| one.as_bytes() == origin.as_bytes()),
-            Origins::Same => false,
-        };
-        let is_own = || {
-            let host = headers.get(header::HOST).map(HeaderValue::as_bytes).unwrap_or_default();
-            let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
-            authority.is_some_and(|(_, there)| there.as_bytes().eq_ignore_ascii_case(host))
-        };
-        if is_listed || is_own() { Self::Welcome(origin.clone()) } else { Self::Foreign }
+        let host = headers.get(header::HOST).map(HeaderValue::as_bytes).unwrap_or_default();
+        if is_welcome(origin.as_bytes(), host, origins) {
+            Self::Welcome(origin.clone())
+        } else {
+            Self::Foreign
+        }
     }
 
     /// The answer to a browser that asks whether a page may send a request.
@@ -59,6 +54,18 @@ impl Origin {
         response.headers_mut().extend(fields);
         response
     }
+}
+
+/// Whether a page of this origin may connect to what is reached as `host`.
+pub(super) fn is_welcome(origin: &[u8], host: &[u8], origins: &Origins) -> bool {
+    let is_listed = match origins {
+        Origins::Any => true,
+        Origins::Listed(listed) => listed.iter().any(|one| one.as_bytes() == origin),
+        Origins::Same => false,
+    };
+    let authority = str::from_utf8(origin).ok().and_then(|origin| origin.split_once("://"));
+    let is_own = |(_, there): (&str, &str)| there.as_bytes().eq_ignore_ascii_case(host);
+    is_listed || authority.is_some_and(is_own)
 }
 
 /// How long a browser may remember an answer, in seconds: the longest that Chromium does.

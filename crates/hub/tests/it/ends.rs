@@ -8,7 +8,13 @@ use crate::peer::{Served, serve};
 /// A hub that reports every end.
 async fn reporting() -> (Served, mpsc::Receiver<End>) {
     let (tx, rx) = mpsc::channel(100);
-    let hub = Hub::builder().disconnected(move |_, _, end| drop(tx.try_send(end))).build().unwrap();
+    let hub = Hub::builder()
+        .disconnected(move |_, end| {
+            let tx = tx.clone();
+            async move { drop(tx.send(end).await) }
+        })
+        .build()
+        .unwrap();
     (serve(hub).await, rx)
 }
 

@@ -1,8 +1,13 @@
 //! The hub from outside: real sockets on loopback, scripted clients.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
+mod asking;
 mod broadcast;
 mod ends;
 mod methods;
 mod peer;
+mod raw;
 mod requests;
+mod slow;
 mod stateful;
+mod streams;

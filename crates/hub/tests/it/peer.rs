@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use everwire_hub::Hub;
 use futures_util::{SinkExt, StreamExt};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
@@ -24,8 +25,8 @@ pub(crate) struct Served {
 }
 
 /// A client of it.
-pub(crate) struct Peer {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+pub(crate) struct Peer<S = MaybeTlsStream<TcpStream>> {
+    socket: WebSocketStream<S>,
     /// What has come and was not asked for yet.
     received: Vec<String>,
     /// The code of the Close frame, if one has come.
@@ -54,11 +55,15 @@ impl Served {
     pub(crate) async fn stranger(&self, query: &str) -> Peer {
         let url = format!("ws://{}/hub{query}", self.address);
         let (socket, _) = connect_async(url).await.unwrap();
-        Peer { socket, received: Vec::new(), code: None }
+        Peer::new(socket)
     }
 }
 
-impl Peer {
+impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
+    pub(crate) const fn new(socket: WebSocketStream<S>) -> Self {
+        Self { socket, received: Vec::new(), code: None }
+    }
+
     /// Says something, as one frame that ends where the message does.
     pub(crate) async fn send(&mut self, text: &str) {
         self.socket.send(Message::text(format!("{text}\x1e"))).await.unwrap();
@@ -76,24 +81,29 @@ impl Peer {
     /// The next message that is not a ping; `None` at the end.
     pub(crate) async fn next(&mut self) -> Option<String> {
         loop {
-            while self.received.is_empty() {
-                match self.socket.next().await?.ok()? {
-                    Message::Text(text) => {
-                        let whole = text.strip_suffix('\x1e').unwrap();
-                        self.received.extend(whole.split('\x1e').map(str::to_owned));
-                    }
-                    Message::Close(close) => {
-                        self.code = close.map(|close| close.code.into());
-                        return None;
-                    }
-                    _ => {}
-                }
-            }
-            let next = self.received.remove(0);
+            let next = self.next_or_ping().await?;
             if next != r#"{"type":6}"# {
                 return Some(next);
             }
         }
+    }
+
+    /// The next message; `None` at the end.
+    pub(crate) async fn next_or_ping(&mut self) -> Option<String> {
+        while self.received.is_empty() {
+            match self.socket.next().await?.ok()? {
+                Message::Text(text) => {
+                    let whole = text.strip_suffix('\x1e').unwrap();
+                    self.received.extend(whole.split('\x1e').map(str::to_owned));
+                }
+                Message::Close(close) => {
+                    self.code = close.map(|close| close.code.into());
+                    return None;
+                }
+                _ => {}
+            }
+        }
+        Some(self.received.remove(0))
     }
 
     /// The code of the Close frame, whatever comes before it. Reads to the end of the connection.

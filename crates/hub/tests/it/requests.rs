@@ -125,6 +125,15 @@ async fn a_client_polls_and_ends() {
 }
 
 #[tokio::test]
+async fn a_client_may_speak_before_its_first_poll() {
+    let site = Site::new(HubConfig::default());
+    let target = &site.target().await;
+    assert_eq!(site.post(target, HELLO).await, ok(""));
+    assert_eq!(site.poll(target).await, ok("{}\u{1e}"));
+    assert_eq!(site.post(&format!("{target}x"), HELLO).await.0, 404);
+}
+
+#[tokio::test]
 async fn a_later_poll_takes_the_place_of_an_earlier_one() {
     let site = Site::new(HubConfig::default());
     let target = &site.target().await;

@@ -21,7 +21,10 @@ async fn session(config: HubConfig) -> (Session, Peer) {
     let hub = Hub::builder()
         .config(config)
         .method("Echo", |_: Context, anything: Opaque| async move { anything })
-        .disconnected(move |_, _, end| drop(tx.try_send(end)))
+        .disconnected(move |_, end| {
+            let tx = tx.clone();
+            async move { drop(tx.send(end).await) }
+        })
         .build()
         .unwrap();
     let served = serve(hub).await;

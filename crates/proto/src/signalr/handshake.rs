@@ -13,8 +13,8 @@ use super::{Protocol, TransferFormat, json::SEPARATOR};
 /// official server allows as much as for a message.
 pub const HANDSHAKE_MAX: usize = 1024;
 
-/// Versions that are spoken.
-const VERSIONS: std::ops::RangeInclusive<i64> = 1..=2;
+/// The last version that is spoken. Of the ones before it some clients name one that never was.
+const VERSION_LAST: i64 = 2;
 
 /// The first version that has stateful reconnect.
 const VERSION_STATEFUL: i64 = 2;
@@ -112,7 +112,7 @@ impl HandshakeRequest {
             return Err(HandshakeError::UnknownProtocol(self.protocol));
         };
         let (version, name) = (self.version, protocol.name());
-        if !VERSIONS.contains(&version) {
+        if version > VERSION_LAST {
             return Err(HandshakeError::UnknownVersion { version, protocol: name });
         }
         let format = protocol.transfer_format();

@@ -173,6 +173,13 @@ impl InvocationId {
     }
 }
 
+impl From<u64> for InvocationId {
+    /// A number's digits are neither none nor too many.
+    fn from(number: u64) -> Self {
+        Self(number.to_string().into())
+    }
+}
+
 impl TryFrom<Box<str>> for InvocationId {
     type Error = &'static str;
 

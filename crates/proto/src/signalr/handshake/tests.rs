@@ -64,6 +64,12 @@ fn clients_differ_in_order_case_and_spelling() {
 }
 
 #[test]
+fn a_version_before_the_first_is_the_first() {
+    let spoken = Spoken { protocol: Protocol::MessagePack, allows_stateful_reconnect: false };
+    assert_eq!(agree(r#"{"protocol":"messagepack","version":0}"#, WEB_SOCKET), Ok(spoken));
+}
+
+#[test]
 fn a_refusal_says_what_the_official_server_says() {
     let said = |text, formats| {
         let response = HandshakeResponse::from(&agree(text, formats).expect_err(text));
@@ -81,9 +87,9 @@ fn a_refusal_says_what_the_official_server_says() {
             "The server does not support version 3 of the 'json' protocol.",
         ),
         (
-            r#"{"protocol":"messagepack","version":0}"#,
+            r#"{"protocol":"messagepack","version":9}"#,
             WEB_SOCKET,
-            "The server does not support version 0 of the 'messagepack' protocol.",
+            "The server does not support version 9 of the 'messagepack' protocol.",
         ),
         (
             r#"{"protocol":"messagepack","version":1}"#,

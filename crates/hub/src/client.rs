@@ -1,0 +1,140 @@
+//! One client: what it is sent, and what it is asked.
+
+use std::sync::Arc;
+
+use everwire_proto::signalr::{
+    message::{HubMessage, Invocation, InvocationId, Outcome},
+    payload::{Arguments, DecodeError, EncodeError, Payload},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::oneshot;
+
+use crate::{
+    dispatch::AskError,
+    frames::Frames,
+    hub::Hub,
+    id::ConnectionId,
+    method::Turn,
+    recipients::{Recipients, SendError},
+    shard::Post,
+};
+
+/// One of a hub's clients; see [`Hub::connection`].
+#[derive(Debug, Clone)]
+pub struct Client {
+    hub: Hub,
+    id: ConnectionId,
+    /// The turn of the call of this client that wants something of it.
+    turn: Option<Turn>,
+}
+
+/// A method of a client that is called for its answer.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(crate) id: InvocationId,
+    pub(crate) frames: Arc<Frames>,
+    /// Closed without a word if the client goes before it has answered.
+    pub(crate) answer: oneshot::Sender<Result<Outcome, AskError>>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum InvokeError {
+    /// The arguments cannot be encoded: the application's fault.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// There is no such connection.
+    #[error("Connection '{0}' does not exist.")]
+    Unknown(ConnectionId),
+    /// The client must not be asked any more.
+    #[error(transparent)]
+    Refused(#[from] AskError),
+    /// The client went before it answered.
+    #[error("Connection '{0}' disconnected.")]
+    Disconnected(ConnectionId),
+    /// The client's method failed, and this is what it says.
+    #[error("{0}")]
+    Failed(Box<str>),
+    /// The answer is of another type: the client's fault.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+}
+
+impl Client {
+    pub(crate) const fn new(hub: Hub, id: ConnectionId) -> Self {
+        Self { hub, id, turn: None }
+    }
+
+    /// The same for a call of this client, which gives up its turn to ask.
+    pub(crate) fn within(self, turn: Turn) -> Self {
+        Self { turn: Some(turn), ..self }
+    }
+
+    /// The connection.
+    pub const fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// Calls a method of this client and wants no answer; see [`Recipients::send`].
+    ///
+    /// # Errors
+    /// See [`SendError`]. That the client is gone is none.
+    pub fn send(
+        &self,
+        target: &str,
+        arguments: &(impl Serialize + ?Sized),
+    ) -> Result<(), SendError> {
+        self.recipients().send(target, arguments)
+    }
+
+    /// The same with arguments that are encoded already.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn send_encoded(&self, target: &str, arguments: Arguments) -> Result<(), SendError> {
+        self.recipients().send_encoded(target, arguments)
+    }
+
+    /// Calls a method of this client and waits for its answer. The question comes after everything
+    /// that was sent before. Who gives up waiting drops this, and the answer is ignored.
+    ///
+    /// # Errors
+    /// See [`InvokeError`].
+    pub async fn invoke<R: DeserializeOwned>(
+        &self,
+        target: &str,
+        arguments: &(impl Serialize + ?Sized),
+    ) -> Result<R, InvokeError> {
+        let arguments = Arguments::encode_all(arguments)?;
+        let outcome = self.ask(target, arguments).await?;
+        match outcome {
+            Outcome::Result(result) => Ok(result.decode()?),
+            Outcome::Void => Ok(nothing()?.decode()?),
+            Outcome::Error(error) => Err(InvokeError::Failed(error)),
+        }
+    }
+
+    async fn ask(&self, target: &str, arguments: Arguments) -> Result<Outcome, InvokeError> {
+        let there = self.hub.find(self.id).ok_or(InvokeError::Unknown(self.id))?;
+        let id = self.hub.next_question();
+        let HubMessage::Invocation(call) = HubMessage::call(target, arguments) else {
+            return Err(InvokeError::Unknown(self.id));
+        };
+        let message = HubMessage::Invocation(Invocation { id: Some(id.clone()), ..call });
+        let (answer, answered) = oneshot::channel();
+        let question = Question { id, frames: Arc::new(Frames::new(message)), answer };
+        self.turn.iter().for_each(Turn::release);
+        let shard = Arc::clone(&there.shard);
+        shard.post(Post::Ask(there, question));
+        Ok(answered.await.map_err(|_| InvokeError::Disconnected(self.id))??)
+    }
+
+    fn recipients(&self) -> Recipients {
+        self.hub.connections([self.id])
+    }
+}
+
+/// What a method answers that has no result.
+fn nothing() -> Result<Payload, EncodeError> {
+    Payload::encode_all(&())
+}

@@ -1,0 +1,283 @@
+//! SignalR clients that somebody else wrote, and the fixture that they talk to.
+//!
+//! A [`Peer`] is a process that obeys orders and says what comes of them, one JSON object a line;
+//! `e2e/README.md` lists both. Peers of all makes obey the same, so that a test can be run with
+//! each of them.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    process::Command,
+    sync::OnceLock,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    everwire::build,
+    foreign::Launch,
+    http::{self, Answer},
+    process::Process,
+    wait::{eventually, until_equal},
+};
+
+/// A running conformance fixture. Dropping it kills it.
+#[derive(Debug)]
+pub struct Fixture {
+    process: Process,
+    address: SocketAddr,
+}
+
+impl Fixture {
+    /// Starts one on a port of the kernel's choice.
+    pub async fn start() -> Self {
+        Self::start_at(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)).await
+    }
+
+    /// Starts one there.
+    pub async fn start_at(listen: SocketAddr) -> Self {
+        static BINARY: OnceLock<std::path::PathBuf> = OnceLock::new();
+        let binary = BINARY.get_or_init(|| build("everwire-conformance", "everwire-conformance"));
+        let mut command = Command::new(binary);
+        command.args(["--listen", &listen.to_string()]);
+        let mut process = Process::start("everwire-conformance", &mut command);
+        let address = process.ready("its listener", listening).await;
+        Self { process, address }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL of one of its paths.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// A request.
+    pub async fn request(&self, method: &str, path: &str) -> Answer {
+        http::request(self.address, method, path, None).await
+    }
+
+    /// Told to end, it sends its clients away and does.
+    pub async fn stop_gracefully(mut self) {
+        self.process.terminate();
+        let status = self.process.ended().await;
+        assert!(status.success(), "{status}:\n{}", self.process.transcript());
+    }
+}
+
+/// A SignalR client in a process of its own. Dropping it kills it.
+#[derive(Debug)]
+pub struct Peer {
+    process: Process,
+    calls: u64,
+}
+
+/// What a client was told that called in vain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused(pub String);
+
+impl Peer {
+    /// Starts a peer, and waits until it is connected.
+    pub async fn start(launch: &Launch) -> Self {
+        let mut peer = Self::unconnected(launch);
+        let said = peer.try_connect().await;
+        assert_eq!(said["event"], "started", "{}", peer.process.transcript());
+        peer
+    }
+
+    /// Starts a peer that has not connected.
+    pub fn unconnected(launch: &Launch) -> Self {
+        Self { process: launch.start(&[]), calls: 0 }
+    }
+
+    /// Has it connect; what it says of that.
+    pub async fn try_connect(&mut self) -> Value {
+        let earlier = self.all(is_beginning).len();
+        self.order(&json!({ "order": "start" }));
+        let what = format!("{}: a beginning", self.process.id());
+        eventually(&what, async || self.all(is_beginning).get(earlier).cloned()).await
+    }
+
+    /// The connection's id as the client knows it.
+    pub fn connection(&self) -> Option<String> {
+        let said = self.all(|event| is_beginning(event) || event["event"] == "reconnected");
+        said.last()?["connection"].as_str().map(str::to_owned)
+    }
+
+    /// Calls a method and awaits its result.
+    pub async fn invoke(&mut self, method: &str, arguments: Value) -> Result<Value, Refused> {
+        let call = self.begin("invoke", method, arguments);
+        self.end_of(call).await
+    }
+
+    /// Calls a method that must succeed.
+    pub async fn call(&mut self, method: &str, arguments: Value) -> Value {
+        let what = format!("{method}{arguments}");
+        let result = self.invoke(method, arguments).await;
+        result.unwrap_or_else(|error| panic!("{what}: {error}"))
+    }
+
+    /// Calls a method that must fail, and gives what the client is told.
+    pub async fn fail(&mut self, method: &str, arguments: Value) -> String {
+        let what = format!("{method}{arguments}");
+        match self.invoke(method, arguments).await {
+            Ok(result) => panic!("{what}: {result}"),
+            Err(Refused(error)) => error,
+        }
+    }
+
+    /// Calls a method and wants no answer; ready when it has been sent.
+    pub async fn send(&mut self, method: &str, arguments: Value) {
+        let call = self.begin("send", method, arguments);
+        self.said(|event| event["event"] == "sent" && event["call"] == call).await;
+    }
+
+    /// Begins to call a method, in one of the ways that there are.
+    pub fn begin(&mut self, order: &str, method: &str, arguments: Value) -> u64 {
+        self.begin_with(json!({ "order": order, "method": method, "arguments": arguments }))
+    }
+
+    /// Uploads a stream to a method that takes nothing else.
+    pub async fn upload(
+        &mut self,
+        method: &str,
+        items: Value,
+        error: Option<&str>,
+    ) -> Result<Value, Refused> {
+        let order = json!({
+            "order": "upload", "method": method, "arguments": [], "items": items, "error": error,
+        });
+        let call = self.begin_with(order);
+        self.end_of(call).await
+    }
+
+    /// The items of a stream, and how it ended.
+    pub async fn stream(
+        &mut self,
+        method: &str,
+        arguments: Value,
+    ) -> (Vec<Value>, Result<Value, Refused>) {
+        let call = self.begin("stream", method, arguments);
+        let end = self.end_of(call).await;
+        (self.items(call), end)
+    }
+
+    /// The items of a stream so far.
+    pub fn items(&self, call: u64) -> Vec<Value> {
+        let items = self.all(|event| event["event"] == "item" && event["call"] == call);
+        items.into_iter().map(|event| event["item"].clone()).collect()
+    }
+
+    /// Wants no more of a stream.
+    pub fn cancel(&mut self, call: u64) {
+        self.order(&json!({ "order": "cancel", "call": call }));
+    }
+
+    /// Listens to what it is called by the server.
+    pub fn on(&mut self, method: &str) {
+        self.order(&json!({ "order": "on", "method": method }));
+    }
+
+    /// Answers the server's calls of a method with a result, or fails with an error.
+    pub fn answer(&mut self, method: &str, answer: Result<Value, &str>) {
+        let order = match answer {
+            Ok(result) => json!({ "order": "answer", "method": method, "result": result }),
+            Err(error) => json!({ "order": "answer", "method": method, "error": error }),
+        };
+        self.order(&order);
+    }
+
+    /// The arguments of each call of a method by the server so far.
+    pub fn called(&self, method: &str) -> Vec<Value> {
+        let calls = self.all(|event| event["event"] == "called" && event["method"] == method);
+        calls.into_iter().map(|event| event["arguments"].clone()).collect()
+    }
+
+    /// Waits until the server has called a method with exactly these arguments, one after another.
+    pub async fn called_with(&self, method: &str, arguments: &[Value]) {
+        until_equal(method, arguments.to_vec(), async || self.called(method)).await;
+    }
+
+    /// Says goodbye; gives the error that the client closed with, if it did with one.
+    pub async fn stop(&mut self) -> Option<String> {
+        self.order(&json!({ "order": "stop" }));
+        self.closed().await
+    }
+
+    /// Waits until the client gives up its connection; gives the error that it names.
+    pub async fn closed(&self) -> Option<String> {
+        let closed = self.said(|event| event["event"] == "closed").await;
+        closed["error"].as_str().map(str::to_owned)
+    }
+
+    /// Waits until the client has come back so many times.
+    pub async fn reconnected(&self, times: usize) {
+        until_equal("reconnected", times, async || self.count("reconnected")).await;
+    }
+
+    /// How often it has said this.
+    pub fn count(&self, event: &str) -> usize {
+        self.all(|said| said["event"] == event).len()
+    }
+
+    /// How a call that has begun ends.
+    pub async fn end_of(&self, call: u64) -> Result<Value, Refused> {
+        let ends = |event: &Value| event["event"] == "answered" || event["event"] == "refused";
+        let end = self.said(|event| ends(event) && event["call"] == call).await;
+        match &end["error"] {
+            Value::String(error) => Err(Refused(error.clone())),
+            _ => Ok(end["result"].clone()),
+        }
+    }
+
+    fn begin_with(&mut self, mut order: Value) -> u64 {
+        self.calls += 1;
+        order["call"] = self.calls.into();
+        self.order(&order);
+        self.calls
+    }
+
+    fn order(&mut self, order: &Value) {
+        self.process.tell(&order.to_string());
+    }
+
+    /// Waits for the first thing said of which this is true.
+    async fn said(&self, is_meant: impl Fn(&Value) -> bool) -> Value {
+        let found = async || self.all(&is_meant).into_iter().next();
+        match tokio::time::timeout(PATIENCE, eventually("something said", found)).await {
+            Ok(event) => event,
+            Err(_) => panic!("not said:\n{}", self.process.transcript()),
+        }
+    }
+
+    fn all(&self, is_meant: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let lines = self.process.stdout().all();
+        let events = lines.iter().map(|line| {
+            serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+        });
+        events.filter(|event| is_meant(event)).collect()
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn is_beginning(event: &Value) -> bool {
+    event["event"] == "started" || event["event"] == "failed"
+}
+
+fn listening(line: &str) -> Option<SocketAddr> {
+    let (_, after) = line.split_once("listening on ")?;
+    after.split(' ').next()?.parse().ok()
+}
+
+/// How long a client may take to say what is expected: less than the test's own patience, so that
+/// its transcript is shown.
+const PATIENCE: Duration = Duration::from_secs(15);

@@ -1,0 +1,30 @@
+// A SignalR client that somebody else wrote, npm `@microsoft/signalr`: `puppet.mjs` in Node. It
+// takes orders on stdin, one JSON object a line, and says what comes of them on stdout.
+
+import { createInterface } from 'node:readline';
+import { parseArgs } from 'node:util';
+import * as signalR from '@microsoft/signalr';
+import { MessagePackHubProtocol } from '@microsoft/signalr-protocol-msgpack';
+import { puppet } from './puppet.mjs';
+import { say } from './say.mjs';
+
+const { values: wish } = parseArgs({
+  options: {
+    url: { type: 'string' },
+    transport: { type: 'string' },
+    protocol: { type: 'string' },
+    // Where a token is to be had before each connection.
+    token: { type: 'string' },
+    // Of every request, as a JSON object.
+    headers: { type: 'string' },
+    skipNegotiation: { type: 'boolean' },
+    reconnect: { type: 'boolean' },
+    stateful: { type: 'boolean' },
+  },
+});
+
+const obey = puppet({ ...signalR, MessagePackHubProtocol }, wish, say);
+
+createInterface({ input: process.stdin })
+  .on('line', (line) => obey(JSON.parse(line)))
+  .on('close', () => process.exit(0));

@@ -1,0 +1,133 @@
+//! How clients come in: negotiation, redirects, tokens, cookies, origins.
+
+use everwire_testkit::{
+    need,
+    signalr::{Fixture, Peer},
+    tools,
+};
+use serde_json::json;
+
+use super::{WAYS, each_way, npm};
+
+#[tokio::test]
+async fn a_connection_knows_how_it_came() {
+    let node = need!(tools::node());
+    let fixture = Fixture::start().await;
+    let headers = json!({ "User-Agent": "Custom Agent", "X-HEADER": "VALUE" });
+    for (launch, (transport, _)) in each_way(&node, &fixture, "/testhub").into_iter().zip(WAYS) {
+        let mut peer = Peer::start(&launch.with("headers", &headers)).await;
+        assert_eq!(peer.call("GetActiveTransportName", json!([])).await, transport);
+        let id = peer.call("GetCallerConnectionId", json!([])).await;
+        assert_eq!(id.as_str(), peer.connection().as_deref());
+        assert_eq!(peer.call("GetHeader", json!(["User-Agent"])).await, "Custom Agent");
+        assert_eq!(peer.call("GetHeader", json!(["x-header"])).await, "VALUE");
+        assert_eq!(peer.call("GetCookie", json!(["testCookie"])).await, "testValue");
+        assert_eq!(peer.call("GetCookie", json!(["testCookie2"])).await, "testValue2");
+        assert_eq!(peer.call("GetCookie", json!(["expiredCookie"])).await, json!(null));
+    }
+}
+
+#[tokio::test]
+async fn a_client_takes_the_best_transport_that_it_can_use() {
+    let node = need!(tools::node());
+    let fixture = Fixture::start().await;
+    let expected = [
+        ("/testhub", "json", "WebSockets"),
+        ("/testhub", "messagepack", "WebSockets"),
+        ("/testhub-nowebsockets", "json", "ServerSentEvents"),
+        ("/testhub-nowebsockets", "messagepack", "LongPolling"),
+    ];
+    for (path, protocol, transport) in expected {
+        let launch = npm(&node, fixture.url(path)).with("protocol", protocol);
+        let mut peer = Peer::start(&launch).await;
+        assert_eq!(peer.call("GetActiveTransportName", json!([])).await, transport);
+    }
+}
+
+#[tokio::test]
+async fn a_client_may_skip_negotiation() {
+    let node = need!(tools::node());
+    let fixture = Fixture::start().await;
+    for protocol in ["json", "messagepack"] {
+        let launch = npm(&node, fixture.url("/testhub"))
+            .with("transport", "WebSockets")
+            .with("protocol", protocol)
+            .flag("skipNegotiation");
+        let mut peer = Peer::start(&launch).await;
+        assert_eq!(peer.connection(), None);
+        assert_eq!(peer.call("Echo", json!(["straight"])).await, "straight");
+    }
+}
+
+#[tokio::test]
+async fn a_client_follows_redirects_of_its_negotiation() {
+    let node = need!(tools::node());
+    let fixture = Fixture::start().await;
+    let url = format!("/redirect?baseUrl={}", fixture.url(""));
+    for turn in 1..=2 {
+        let mut peer = Peer::start(&npm(&node, fixture.url(&url))).await;
+        assert_eq!(peer.call("GetNumRedirects", json!([])).await, turn);
+    }
+}
+
+#[tokio::test]
+async fn only_who_has_a_token_comes_in() {
+    let node = need!(tools::node());
+    let fixture = Fixture::start().await;
+    let token = fixture.url("/generateJwtToken");
+    for launch in each_way(&node, &fixture, "/authorizedhub") {
+        let mut peer = Peer::start(&launch.clone().with("token", &token)).await;
+        assert_eq!(peer.call("Echo", json!(["in"])).await, "in");
+        assert_eq!(peer.stop().await, None);
+        let wrong = fixture.url("/bad-negotiate");
+        for stranger in [launch.clone(), launch.with("token", wrong)] {
+            let failed = Peer::unconnected(&stranger).try_connect().await;
+            let error = "Failed to complete negotiation with the server: Error: Unauthorized: \
+                         Status code '401'";
+            assert_eq!(failed["error"], error);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refused_negotiation_is_told_to_the_client() {
+    let node = need!(tools::node());
+    let fixture = Fixture::start().await;
+    let refused = [
+        (
+            "/bad-negotiate",
+            "Failed to complete negotiation with the server: Error: Some response from server: \
+             Status code '400'",
+        ),
+        (
+            "/nowhere",
+            "Failed to complete negotiation with the server: Error: Not Found: Status code '404' \
+             Either this is not a SignalR endpoint or there is a proxy blocking the connection.",
+        ),
+    ];
+    for (path, error) in refused {
+        let failed = Peer::unconnected(&npm(&node, fixture.url(path))).try_connect().await;
+        assert_eq!(failed["error"], error);
+    }
+}
+
+#[tokio::test]
+async fn negotiation_answers_as_the_official_servers() {
+    let fixture = Fixture::start().await;
+    let zero = fixture.request("POST", "/testhub/negotiate").await.json();
+    assert_eq!(zero["negotiateVersion"], 0);
+    assert_eq!(zero["connectionToken"], json!(null));
+    let one = fixture.request("POST", "/testHub/negotiate?NEGOTIATEVERSION=7").await.json();
+    assert_eq!(one["negotiateVersion"], 1);
+    assert_ne!(one["connectionToken"], one["connectionId"]);
+    assert_eq!(one["useStatefulReconnect"], json!(null));
+    assert_eq!(one["availableTransports"][1]["transferFormats"], json!(["Text"]));
+    let wrong = fixture.request("POST", "/testhub/negotiate?negotiateVersion=x").await.json();
+    let error = "The client requested a non-integer protocol version.";
+    assert_eq!(wrong, json!({ "error": error }));
+    assert_eq!(fixture.request("GET", "/testhub/negotiate").await.status, 405);
+    let unknown = fixture.request("GET", "/testhub?id=nobody").await;
+    assert_eq!((unknown.status, &*unknown.body), (404, "No Connection with that ID"));
+    let nobody = fixture.request("GET", "/testhub").await;
+    assert_eq!((nobody.status, &*nobody.body), (400, "Connection ID required"));
+}
