@@ -1,6 +1,5 @@
 //! What a broadcast costs the server, and how long it takes to reach everybody.
 
-use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -15,10 +14,10 @@ use crate::rounds::Reading;
 
 /// Processor time of the server per delivery: of single messages, and of bursts.
 pub(super) fn processor(bench: &Bench, kind: Kind, clients: u64) -> Result<Reading> {
-    let mut run = Run::start(kind, clients)?;
-    run.publish(1, clients, bench.warm_up)?;
-    let single = run.measure(1, clients, bench.window)?;
-    let burst = run.measure(BURST, clients, bench.window)?;
+    let mut run = Run::start(bench, kind, clients)?;
+    run.publish(1, bench.warm_up)?;
+    let single = run.measure(1, bench.window)?;
+    let burst = run.measure(BURST, bench.window)?;
     Ok(Reading(vec![
         ("cpu_us", single.server),
         ("burst_us", burst.server),
@@ -34,19 +33,22 @@ pub(super) fn processor(bench: &Bench, kind: Kind, clients: u64) -> Result<Readi
 /// The server has one core and the load the next: left to the scheduler, the percentile depends
 /// more on who happens to share a core than on the server.
 pub(super) fn slow(bench: &Bench, kind: Kind) -> Result<Reading> {
-    let mut run = Run::start(kind, SLOW_CLIENTS)?;
+    let mut run = Run::start(bench, kind, SLOW_CLIENTS)?;
     seat(&run.server.pids(), 0)?;
     seat(&run.load.process().family(), 1)?;
-    run.publish(1, SLOW_CLIENTS, bench.warm_up)?;
-    let without = run.publish(1, SLOW_CLIENTS, bench.window)?;
-    let _: Heard = run.load.ask(&serde_json::to_string(&Order::Slow)?)?;
-    sleep(bench.warm_up);
-    let with = run.publish(1, SLOW_CLIENTS, bench.window)?;
+    // What the machine does meanwhile changes more than a client that does not read: hence once
+    // before and once after.
+    let before = run.warm(bench)?;
+    let _: Heard = run.load.ask(&serde_json::to_string(&Order::AddSlow)?)?;
+    let with = run.warm(bench)?;
+    let _: Heard = run.load.ask(&serde_json::to_string(&Order::DropSlow)?)?;
+    let after = run.warm(bench)?;
+    let p99_us = f64::midpoint(before.p99_us, after.p99_us);
     Ok(Reading(vec![
-        ("p99_share", with.p99_us / without.p99_us),
-        ("p99_us", without.p99_us),
+        ("p99_share", with.p99_us / p99_us),
+        ("p99_us", p99_us),
         ("p99_slow_us", with.p99_us),
-        ("p50_us", without.p50_us),
+        ("p50_us", f64::midpoint(before.p50_us, after.p50_us)),
         ("p50_slow_us", with.p50_us),
     ]))
 }
@@ -55,6 +57,8 @@ pub(super) fn slow(bench: &Bench, kind: Kind) -> Result<Reading> {
 pub(super) struct Run {
     load: Helper,
     pub(super) server: Server,
+    clients: u64,
+    pace: u64,
     _place: Workplace,
 }
 
@@ -66,26 +70,32 @@ struct Spent {
 }
 
 impl Run {
-    pub(super) fn start(kind: Kind, clients: u64) -> Result<Self> {
+    pub(super) fn start(bench: &Bench, kind: Kind, clients: u64) -> Result<Self> {
         let server = Server::start(kind)?;
         let place = Workplace::create()?;
         let mut load = audience(&place, &server, clients)?;
         // A compiler that comes between every few writes is paid for with cold caches.
         hasten(&server.pids())?;
         hasten(&load.process().family())?;
-        Ok(Self { load, server, _place: place })
+        Ok(Self { load, server, clients, pace: bench.pace, _place: place })
     }
 
-    /// Publishes for so long that everybody is delivered [`DELIVERIES_PER_S`] in a second.
-    fn publish(&mut self, burst: u64, clients: u64, window: Duration) -> Result<Heard> {
-        let every_us = 1_000_000 * burst * clients / DELIVERIES_PER_S;
+    /// Publishes at the benchmark's pace: bursts are as much rarer as they are larger.
+    fn publish(&mut self, burst: u64, window: Duration) -> Result<Heard> {
+        let every_us = 1_000_000 * burst * self.clients / self.pace;
         let bursts = (window.as_micros() as u64 / every_us).max(1);
         self.load.ask(&serde_json::to_string(&Order::Publish { bursts, burst, every_us })?)
     }
 
-    fn measure(&mut self, burst: u64, clients: u64, window: Duration) -> Result<Spent> {
+    /// Publishes single messages for the window, after a warm-up.
+    fn warm(&mut self, bench: &Bench) -> Result<Heard> {
+        self.publish(1, bench.warm_up)?;
+        self.publish(1, bench.window)
+    }
+
+    fn measure(&mut self, burst: u64, window: Duration) -> Result<Spent> {
         let before = self.processor_times()?;
-        let heard = self.publish(burst, clients, window)?;
+        let heard = self.publish(burst, window)?;
         let after = self.processor_times()?;
         let spent = |who: usize| {
             after[who].saturating_sub(before[who]).as_secs_f64() * 1e6 / heard.deliveries
@@ -106,9 +116,7 @@ pub(super) fn audience(place: &Workplace, server: &Server, clients: u64) -> Resu
     super::connections::load(place, &args, server)
 }
 
-/// Deliveries a second with single messages, a small part of what any of the servers can do.
-const DELIVERIES_PER_S: u64 = 20_000;
-/// Messages published at once in the bursts: they come as much less often.
+/// Messages published at once in the bursts.
 const BURST: u64 = 16;
 /// Bytes of each message as the application sees it.
 const SIZE: usize = 128;

@@ -38,13 +38,15 @@ pub(crate) struct Options {
     dialect: Dialect,
 }
 
-/// The question: messages to be published, or a client that does not read.
+/// The question.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) enum Order {
     /// So many bursts of so many messages, and how many microseconds lie between two bursts.
     Publish { bursts: u64, burst: u64, every_us: u64 },
     /// One more client that never reads again, and messages until it takes no more.
-    Slow,
+    AddSlow,
+    /// Those clients go.
+    DropSlow,
 }
 
 /// The answer, once everybody has heard everything.
@@ -67,7 +69,11 @@ pub(crate) async fn run(options: Options) -> Result<()> {
             Order::Publish { bursts, burst, every_us } => {
                 audience.publish(bursts, burst, Duration::from_micros(every_us)).await?
             }
-            Order::Slow => audience.add_slow().await?,
+            Order::AddSlow => audience.add_slow().await?,
+            Order::DropSlow => {
+                audience.slow.clear();
+                audience.tally.take()
+            }
         };
         control::answer(&heard)?;
     }
