@@ -127,12 +127,12 @@ impl Hub {
         Groups { hub: self.clone() }
     }
 
-    /// Ends a connection. Its client does not reconnect by itself.
-    pub fn abort(&self, connection: ConnectionId) {
-        if let Some(connection) = self.find(connection) {
-            let shard = Arc::clone(&connection.shard);
-            shard.post(Post::End(connection, End::Aborted));
-        }
+    /// Ends a connection, and gives whether there is one. Its client does not reconnect by itself.
+    pub fn abort(&self, connection: ConnectionId) -> bool {
+        let Some(connection) = self.find(connection) else { return false };
+        let shard = Arc::clone(&connection.shard);
+        shard.post(Post::End(connection, End::Aborted));
+        true
     }
 
     /// How many connections are open.

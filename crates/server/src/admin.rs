@@ -4,6 +4,7 @@
 //! problem document. [`guard`] decides who may ask at all.
 
 mod guard;
+mod hubs;
 mod pipes;
 mod pools;
 mod probes;
@@ -94,14 +95,28 @@ fn router(node: Arc<Node>) -> Router {
         .route("/pools/{pool}/backends/{id}", delete(pools::remove))
         .route("/pools/{pool}/backends/{id}/drain", post(pools::drain))
         .route("/pools/{pool}/backends/{id}/ready", post(pools::ready))
+        .route("/hubs", get(hubs::list))
+        .route("/hubs/{hub}/connections", get(hubs::list_connections))
+        .route("/hubs/{hub}/connections/{id}", delete(hubs::close))
+        .route("/hubs/{hub}/groups", get(hubs::list_groups))
         .route("/pipes", get(pipes::list))
         .route("/pipes/{id}", get(pipes::show).delete(pipes::close));
+    let data_plane = Router::new()
+        // A segment may begin with a colon here.
+        .without_v07_checks()
+        .route("/{hub}/:send", post(hubs::send_to_all))
+        .route("/{hub}/groups/{group}/:send", post(hubs::send_to_group))
+        .route("/{hub}/users/{user}/:send", post(hubs::send_to_user))
+        .route("/{hub}/connections/{id}/:send", post(hubs::send_to_connection))
+        .layer(DefaultBodyLimit::max(MESSAGE_MAX));
     Router::new()
+        .without_v07_checks()
         .route("/", get(probes::index))
         .route("/livez", get(probes::live))
         .route("/readyz", get(probes::ready))
         .route("/metrics", get(probes::metrics))
         .nest("/api/v1", api)
+        .nest("/api/hubs", data_plane)
         .fallback(async || Problem::not_found("nothing is here; / lists what there is"))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(BODY_MAX))
@@ -118,7 +133,10 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest request head.
 const HEAD_MAX: usize = 16 << 10;
 
-/// Longest request body: the largest is one backend's description.
+/// Longest message that is published, as in the service that the paths are of.
+const MESSAGE_MAX: usize = 1 << 20;
+
+/// Longest other request body: the largest is one backend's description.
 const BODY_MAX: usize = 16 << 10;
 
 /// After a failure to accept, which means that descriptors ran out.

@@ -35,6 +35,9 @@ pub(crate) enum Command {
     /// Live sessions of a running node
     #[command(subcommand)]
     Pipe(PipeCommand),
+    /// Hubs of a running node
+    #[command(subcommand)]
+    Hub(HubCommand),
     /// The demo's sample service
     #[command(hide = true)]
     DemoBackend(DemoBackendArgs),
@@ -195,6 +198,52 @@ pub(crate) enum PipeCommand {
         #[command(flatten)]
         node: NodeArgs,
     },
+}
+
+/// Verbs of `hub`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum HubCommand {
+    /// List the hubs, or the clients of one
+    Ls {
+        /// The hub
+        hub: Option<String>,
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+    /// Call a method of a hub's clients
+    Send(HubSendArgs),
+    /// Close one connection: its client does not reconnect by itself
+    Close {
+        /// The hub
+        hub: String,
+        /// The connection's id, as `hub ls HUB` shows it
+        id: String,
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+}
+
+/// Arguments of `hub send`.
+#[derive(Debug, Args)]
+pub(crate) struct HubSendArgs {
+    /// The hub
+    pub(crate) hub: String,
+    /// The clients' method, for example Receive
+    pub(crate) target: String,
+    /// What it is called with: JSON, or else text
+    #[arg(value_name = "ARG")]
+    pub(crate) arguments: Vec<String>,
+    /// Only the members of this group
+    #[arg(long, conflicts_with_all = ["user", "connection"])]
+    pub(crate) group: Option<String>,
+    /// Only the connections of this user
+    #[arg(long, conflicts_with = "connection")]
+    pub(crate) user: Option<String>,
+    /// Only this connection
+    #[arg(long, value_name = "ID")]
+    pub(crate) connection: Option<String>,
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
 }
 
 /// Arguments of the demo's sample service.

@@ -2,6 +2,7 @@
 
 mod check;
 mod config;
+mod hub;
 mod pipe;
 mod pool;
 mod status;
@@ -27,6 +28,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Status(node) => block_on(status::run(&node)),
         Command::Pool(command) => block_on(pool::run(&command)),
         Command::Pipe(command) => block_on(pipe::run(&command)),
+        Command::Hub(command) => block_on(hub::run(&command)),
     }
 }
 

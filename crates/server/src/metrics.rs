@@ -3,6 +3,8 @@
 //! Names start with `everwire_`; labels come from closed sets only, so the number of series does
 //! not depend on what clients send.
 
+mod hubs;
+
 use everwire_gateway::Gateway;
 use prometheus_client::{
     collector::Collector,
@@ -15,7 +17,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::logging;
+use self::hubs::HubCounts;
+use crate::{logging, node::Hubs};
 
 /// What the node counts beside the gateway's own metrics.
 pub(crate) struct Metrics {
@@ -33,7 +36,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(gateway: &Gateway) -> Self {
+    pub(crate) fn new(gateway: &Gateway, hubs: &Hubs) -> Self {
         let mut registry = Registry::with_prefix("everwire");
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "What runs", version);
@@ -47,6 +50,8 @@ impl Metrics {
         };
         metrics.register();
         gateway.register_metrics(&mut metrics.registry);
+        let hubs = hubs.iter().cloned().collect();
+        metrics.registry.register_collector(Box::new(HubCounts(hubs)));
         metrics
     }
 

@@ -101,7 +101,7 @@ impl Node {
             .collect();
         let routes = Arc::new(Routes::new(&config.routes, &pools, &gateway));
         let hubs = Hubs::new(&config.hubs, shards)?;
-        let metrics = Metrics::new(&gateway);
+        let metrics = Metrics::new(&gateway, &hubs);
         let admin = config.admin.clone();
         Ok(Self {
             gateway,

@@ -54,6 +54,14 @@ POST   /api/v1/pools/{pool}/backends              {\"url\": \"ws://127.0.0.1:900
 DELETE /api/v1/pools/{pool}/backends/{id}         answers when its sessions have moved
 POST   /api/v1/pools/{pool}/backends/{id}/drain   answers when its sessions have moved
 POST   /api/v1/pools/{pool}/backends/{id}/ready
+GET    /api/v1/hubs
+GET    /api/v1/hubs/{hub}/connections
+DELETE /api/v1/hubs/{hub}/connections/{id}
+GET    /api/v1/hubs/{hub}/groups
+POST   /api/hubs/{hub}/:send                      {\"target\": \"Receive\", \"arguments\": [1]}
+POST   /api/hubs/{hub}/groups/{group}/:send
+POST   /api/hubs/{hub}/users/{user}/:send
+POST   /api/hubs/{hub}/connections/{id}/:send
 GET    /api/v1/pipes
 GET    /api/v1/pipes/{id}
 DELETE /api/v1/pipes/{id}

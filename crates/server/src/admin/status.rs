@@ -6,6 +6,7 @@ use axum::{Json, extract};
 use everwire_gateway::pool::State;
 use serde_json::{Value, json};
 
+use super::hubs;
 use crate::node::{Node, Phase};
 
 pub(super) async fn show(extract::State(node): extract::State<Arc<Node>>) -> Json<Value> {
@@ -16,6 +17,7 @@ pub(super) async fn show(extract::State(node): extract::State<Arc<Node>>) -> Jso
     };
     let totals = node.gateway.totals();
     let pools: Vec<_> = node.pools().iter().map(|(name, pool)| summary(name, pool)).collect();
+    let hubs: Vec<_> = node.hubs.iter().map(|hub| hubs::brief(hub)).collect();
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "state": state,
@@ -28,6 +30,7 @@ pub(super) async fn show(extract::State(node): extract::State<Arc<Node>>) -> Jso
         "buffered_bytes": totals.buffered,
         "buffered_max": node.limits.buffered_max,
         "pools": pools,
+        "hubs": hubs,
     }))
 }
 

@@ -30,7 +30,8 @@ pub(super) fn report(node: &NodeArgs, answer: Answer, done: &str) -> Result<(), 
         }
         return answer.into_result().map(drop);
     }
-    let still_moving = answer.status == StatusCode::ACCEPTED;
+    let has_sessions = answer.body.get("sessions").is_some();
+    let still_moving = answer.status == StatusCode::ACCEPTED && has_sessions;
     let body = answer.into_result()?;
     if still_moving {
         let left = terminal::count(body["sessions"].as_u64().unwrap_or_default(), "session");

@@ -19,7 +19,16 @@ pub(super) async fn run(node: &NodeArgs) -> Result<(), Failure> {
     for pool in answer["pools"].as_array().into_iter().flatten() {
         table.row(["name", "backends", "ready", "sessions"].map(|key| text(&pool[key])));
     }
-    terminal::print(&table.render())
+    terminal::print(&table.render())?;
+    let hubs = answer["hubs"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if hubs.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new(&["HUB", "PATH", "CLIENTS"]);
+    for hub in hubs {
+        table.row(["name", "path", "connections"].map(|key| text(&hub[key])));
+    }
+    terminal::print(&format!("\n{}", table.render()))
 }
 
 fn head(answer: &Value) -> String {

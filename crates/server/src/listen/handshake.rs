@@ -29,9 +29,9 @@ use super::{
 /// Serves one accepted connection until it is a session or refused.
 pub(super) async fn run(mut stream: TcpStream, peer: SocketAddr, slot: Slot, shard: Shard) {
     match open(&mut stream, peer, &shard).await {
-        Ok(Welcome::Session(opened, held)) => start(stream, opened, &held, slot, &shard).await,
+        Ok((opened, held)) => start(stream, opened, &held, slot, &shard).await,
         // In a box, so that no handshake is as large as one that leads to a hub.
-        Ok(Welcome::Hub(visit)) => Box::pin(hub::serve(stream, visit, slot, &shard)).await,
+        Err(End::Hub(visit)) => Box::pin(hub::serve(stream, visit, slot, &shard)).await,
         Err(End::Refused(refusal)) => {
             tracing::debug!(client = %peer, status = refusal.status, "client refused");
             refuse::answer(stream, &refusal).await;
@@ -40,17 +40,11 @@ pub(super) async fn run(mut stream: TcpStream, peer: SocketAddr, slot: Slot, sha
     }
 }
 
-/// What an accepted connection becomes.
-enum Welcome {
-    /// A session, with what came behind its head.
-    Session(Opened, Vec<u8>),
-    /// A hub's.
-    Hub(Visit),
-}
-
 /// Why there is no session.
 enum End {
     Refused(Refusal),
+    /// The request is for a hub.
+    Hub(Visit),
     /// The client went away, or never said anything: nobody is there to answer.
     Gone,
 }
@@ -76,13 +70,13 @@ impl From<io::Error> for End {
     }
 }
 
-async fn open(stream: &mut TcpStream, peer: SocketAddr, shard: &Shard) -> Result<Welcome, End> {
+async fn open(stream: &mut TcpStream, peer: SocketAddr, shard: &Shard) -> Result<(Opened, Vec<u8>), End> {
     stream.set_nodelay(true)?;
     let gateway = &shard.node.gateway;
     let heard = hear(stream, shard).await.inspect_err(|end| end.count(gateway));
     let (head, mut held) = heard?;
     if hub::is_for(&shard.desk, &head) {
-        return Ok(Welcome::Hub(Visit { head, held }));
+        return Err(End::Hub(Visit { head, held }));
     }
     let request = UpgradeRequest::parse(&head).map_err(End::from);
     let request = request.inspect_err(|end| end.count(gateway))?;
@@ -96,7 +90,7 @@ async fn open(stream: &mut TcpStream, peer: SocketAddr, shard: &Shard) -> Result
     let from = ClientInfo { address: peer, scheme: Scheme::Http };
     let dialling = routed.manager.open(request, from);
     let opened = unless_gone(dialling, stream, &mut held).await.ok_or(End::Gone)??;
-    Ok(Welcome::Session(opened, held))
+    Ok((opened, held))
 }
 
 /// The head of what the client asks for, if it says so in time, and what came behind it.

@@ -21,6 +21,7 @@ pub(crate) struct Hubs {
 }
 
 /// One hub of the node.
+#[derive(Debug)]
 pub(crate) struct NodeHub {
     pub(crate) name: String,
     pub(crate) path: String,

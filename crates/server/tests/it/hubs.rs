@@ -3,6 +3,7 @@
 
 mod client;
 mod declared;
+mod operator;
 mod requests;
 
 use std::path::PathBuf;

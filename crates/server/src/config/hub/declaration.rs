@@ -54,10 +54,9 @@ pub(in crate::config) fn print(hub: &str, declaration: &Declaration) -> Vec<Stri
     }
     if !declaration.methods.is_empty() {
         lines.push(format!("[hubs.{hub}.methods]"));
-        let method = |(name, action): (&Box<str>, &Action)| {
-            format!("{} = {{ {} }}", quoted(name), keys_of(action).join(", "))
-        };
-        lines.extend(declaration.methods.iter().map(method));
+        for (name, action) in &declaration.methods {
+            lines.push(format!("{} = {{ {} }}", quoted(name), keys_of(action).join(", ")));
+        }
     }
     lines
 }

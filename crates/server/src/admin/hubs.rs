@@ -1,0 +1,165 @@
+//! `/api/v1/hubs`: the hubs, who is connected, and in which groups; and publishing, at the paths
+//! and with the bodies of the Azure SignalR data plane.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{
+    Json,
+    extract::{Path, State, rejection::JsonRejection},
+    http::StatusCode,
+};
+use everwire_hub::{ConnectionId, GroupName, Member, Recipients, SendError};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::problem::Problem;
+use crate::node::{Node, NodeHub};
+
+/// A call of a clients' method.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Message {
+    target: String,
+    #[serde(default)]
+    arguments: Vec<Value>,
+}
+
+type Body = Result<Json<Message>, JsonRejection>;
+type Sent = Result<StatusCode, Problem>;
+
+pub(super) async fn list(State(node): State<Arc<Node>>) -> Json<Value> {
+    let items: Vec<_> = node.hubs.iter().map(|hub| summary(hub)).collect();
+    Json(json!({ "items": items }))
+}
+
+pub(super) async fn list_connections(
+    State(node): State<Arc<Node>>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let members = find(&node, &name)?.hub.members_now().await;
+    let items: Vec<_> = members.iter().map(connection).collect();
+    Ok(Json(json!({ "items": items })))
+}
+
+pub(super) async fn list_groups(
+    State(node): State<Arc<Node>>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let mut groups: BTreeMap<GroupName, usize> = BTreeMap::new();
+    for member in find(&node, &name)?.hub.members_now().await {
+        for group in member.groups {
+            *groups.entry(group).or_default() += 1;
+        }
+    }
+    let item = |(group, connections): (&GroupName, &usize)| json!({ "name": group.as_str(), "connections": connections });
+    Ok(Json(json!({ "items": groups.iter().map(item).collect::<Vec<_>>() })))
+}
+
+pub(super) async fn close(
+    State(node): State<Arc<Node>>,
+    Path((name, id)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    let hub = find(&node, &name)?;
+    let unknown = || {
+        Problem::not_found(format!("the hub {name} has no connection {id:?}; it may have ended"))
+    };
+    let connection = parse(&id).ok_or_else(unknown)?;
+    if !hub.hub.abort(connection) {
+        return Err(unknown());
+    }
+    tracing::info!(hub = %name, %connection, "connection closed by the operator");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn send_to_all(
+    State(node): State<Arc<Node>>,
+    Path(name): Path<String>,
+    body: Body,
+) -> Sent {
+    send(&find(&node, &name)?.hub.all(), body)
+}
+
+pub(super) async fn send_to_group(
+    State(node): State<Arc<Node>>,
+    Path((name, group)): Path<(String, String)>,
+    body: Body,
+) -> Sent {
+    send(&find(&node, &name)?.hub.group(group), body)
+}
+
+pub(super) async fn send_to_user(
+    State(node): State<Arc<Node>>,
+    Path((name, user)): Path<(String, String)>,
+    body: Body,
+) -> Sent {
+    send(&find(&node, &name)?.hub.user(user), body)
+}
+
+pub(super) async fn send_to_connection(
+    State(node): State<Arc<Node>>,
+    Path((name, id)): Path<(String, String)>,
+    body: Body,
+) -> Sent {
+    let hub = find(&node, &name)?;
+    // What is sent to who has gone reaches nobody, and an id that is none never was anybody.
+    let connection = parse(&id)
+        .ok_or_else(|| Problem::bad_request(format!("{id:?} is not the id of a connection")))?;
+    send(&hub.hub.connections([connection]), body)
+}
+
+/// The hub as `status` shows it.
+pub(super) fn brief(hub: &NodeHub) -> Value {
+    json!({ "name": hub.name, "path": hub.path, "connections": hub.hub.connected() })
+}
+
+fn summary(hub: &NodeHub) -> Value {
+    let totals = hub.hub.totals();
+    json!({
+        "name": hub.name,
+        "path": hub.path,
+        "connections": totals.connected,
+        "messages_in": totals.received,
+        "messages_out": totals.delivered,
+        "messages_queued": totals.queued,
+        "messages_dropped": totals.dropped,
+        "slow_consumers": totals.slow,
+        "refused": hub.refused.get(),
+    })
+}
+
+fn connection(member: &Member) -> Value {
+    let groups: Vec<_> = member.groups.iter().map(GroupName::as_str).collect();
+    json!({
+        "id": member.id.to_string(),
+        "user": member.user.as_ref().map(everwire_hub::UserId::as_str),
+        "transport": member.transport.name(),
+        "groups": groups,
+    })
+}
+
+fn send(to: &Recipients, body: Body) -> Sent {
+    let Json(Message { target, arguments }) = body?;
+    if target.is_empty() {
+        return Err(Problem::bad_request("target: is empty; name a method of the clients"));
+    }
+    match to.send(&target, &arguments) {
+        Ok(()) => Ok(StatusCode::ACCEPTED),
+        Err(SendError::Overloaded) => {
+            let what = "what was published before has not been delivered; try again later";
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, what))
+        }
+        Err(SendError::Encode(error)) => Err(Problem::bad_request(error.to_string())),
+    }
+}
+
+fn find<'n>(node: &'n Node, name: &str) -> Result<&'n NodeHub, Problem> {
+    node.hubs.find(name).map(|hub| &**hub).ok_or_else(|| {
+        let names: Vec<_> = node.hubs.iter().map(|hub| hub.name.as_str()).collect();
+        let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        Problem::not_found(format!("there is no hub {name:?}; there is {there}"))
+    })
+}
+
+fn parse(id: &str) -> Option<ConnectionId> {
+    id.parse().ok()
+}

@@ -1,0 +1,131 @@
+//! `everwire hub`: the hubs of a running node, and sending to their clients.
+
+use std::fmt::Write;
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    cli::{HubCommand, HubSendArgs, NodeArgs},
+    client::Client,
+    failure::Failure,
+    terminal::{self, Table},
+};
+
+pub(super) async fn run(command: &HubCommand) -> Result<(), Failure> {
+    match command {
+        HubCommand::Ls { hub: None, node } => list(node).await,
+        HubCommand::Ls { hub: Some(hub), node } => list_connections(hub, node).await,
+        HubCommand::Send(args) => send(args).await,
+        HubCommand::Close { hub, id, node } => close(hub, id, node).await,
+    }
+}
+
+async fn list(node: &NodeArgs) -> Result<(), Failure> {
+    let answer = Client::new(node)?.read("/api/v1/hubs").await?;
+    if node.json {
+        return terminal::print_json(&answer);
+    }
+    let mut table = Table::new(&[
+        "HUB", "PATH", "CLIENTS", "IN", "OUT", "QUEUED", "DROPPED", "SLOW", "REFUSED",
+    ]);
+    for item in answer["items"].as_array().into_iter().flatten() {
+        let keys = [
+            "name",
+            "path",
+            "connections",
+            "messages_in",
+            "messages_out",
+            "messages_queued",
+            "messages_dropped",
+            "slow_consumers",
+            "refused",
+        ];
+        table.row(keys.map(|key| super::status::text(&item[key])));
+    }
+    terminal::print(&table.render())
+}
+
+async fn list_connections(hub: &str, node: &NodeArgs) -> Result<(), Failure> {
+    let path = format!("/api/v1/hubs/{}/connections", name(hub)?);
+    let answer = Client::new(node)?.read(&path).await?;
+    if node.json {
+        return terminal::print_json(&answer);
+    }
+    let mut table = Table::new(&["ID", "USER", "TRANSPORT", "GROUPS"]);
+    let items = answer["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for item in items {
+        let groups = item["groups"].as_array().into_iter().flatten();
+        let groups: Vec<_> = groups.map(super::status::text).collect();
+        let [id, user, transport] =
+            ["id", "user", "transport"].map(|key| super::status::text(&item[key]));
+        table.row([id, user, transport, groups.join(" ")]);
+    }
+    terminal::print(&table.render())?;
+    terminal::print_line(&terminal::count(items.len() as u64, "client"))
+}
+
+async fn send(args: &HubSendArgs) -> Result<(), Failure> {
+    let HubSendArgs { hub, target, arguments, group, user, connection, node } = args;
+    let to = match (group, user, connection) {
+        (Some(group), _, _) => format!("/groups/{}", segment(group)),
+        (_, Some(user), _) => format!("/users/{}", segment(user)),
+        (_, _, Some(id)) => format!("/connections/{}", segment(id)),
+        _ => String::new(),
+    };
+    let arguments: Vec<_> = arguments.iter().map(|text| argument(text)).collect();
+    let body = json!({ "target": target, "arguments": arguments });
+    let path = format!("/api/hubs/{}{to}/:send", name(hub)?);
+    let answer = Client::new(node)?.call(Method::POST, &path, Some(&body)).await?;
+    super::pool::report(node, answer, &format!("sent {target}"))
+}
+
+async fn close(hub: &str, id: &str, node: &NodeArgs) -> Result<(), Failure> {
+    let path = format!("/api/v1/hubs/{}/connections/{}", name(hub)?, segment(id));
+    let answer = Client::new(node)?.call(Method::DELETE, &path, None).await?;
+    super::pool::report(node, answer, &format!("closed {id}"))
+}
+
+/// What is JSON is sent as that, anything else as text.
+fn argument(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| text.into())
+}
+
+fn name(hub: &str) -> Result<&str, Failure> {
+    if crate::config::is_name(hub) {
+        return Ok(hub);
+    }
+    Err(Failure::Usage(format!("{hub:?} is not a hub's name; see everwire hub ls")))
+}
+
+/// A name as one segment of a path.
+fn segment(name: &str) -> String {
+    let mut segment = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_".contains(&byte) {
+            segment.push(char::from(byte));
+        } else {
+            let written = write!(segment, "%{byte:02X}");
+            debug_assert!(written.is_ok(), "a String takes every text");
+        }
+    }
+    segment
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_segment_whatever_is_in_it() {
+        assert_eq!(segment("room-1"), "room-1");
+        assert_eq!(segment("../a b?ä"), "%2E%2E%2Fa%20b%3F%C3%A4");
+    }
+
+    #[test]
+    fn what_is_json_is_sent_as_json() {
+        assert_eq!(argument("7"), json!(7));
+        assert_eq!(argument(r#"{"a":[1]}"#), json!({ "a": [1] }));
+        assert_eq!((argument("hello"), argument("\"7\"")), (json!("hello"), json!("7")));
+    }
+}

@@ -1,0 +1,74 @@
+//! What hubs have done, summed up when it is asked for: no connection touches a shared counter.
+
+use std::{fmt, sync::Arc};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+};
+
+use crate::node::NodeHub;
+
+/// The hubs of a node.
+#[derive(Debug)]
+pub(super) struct HubCounts(pub(super) Vec<Arc<NodeHub>>);
+
+/// One series of each hub.
+type Series = (&'static str, &'static str, fn(&NodeHub) -> u64);
+
+impl Collector for HubCounts {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        self.encode_all(&mut encoder, MetricType::Gauge, CONNECTIONS)?;
+        COUNTERS
+            .into_iter()
+            .try_for_each(|series| self.encode_all(&mut encoder, MetricType::Counter, series))
+    }
+}
+
+impl HubCounts {
+    fn encode_all(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        kind: MetricType,
+        (name, help, value): Series,
+    ) -> fmt::Result {
+        let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+        for hub in &self.0 {
+            let labels = [("hub", hub.name.as_str())];
+            let one = family.encode_family(&labels)?;
+            match kind {
+                MetricType::Gauge => ConstGauge::new(value(hub)).encode(one)?,
+                _ => ConstCounter::new(value(hub)).encode(one)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+const CONNECTIONS: Series =
+    ("hub_connections", "Clients of the hub", |hub| hub.hub.connected() as u64);
+
+const COUNTERS: [Series; 6] = [
+    ("hub_messages_in", "Messages of clients", |hub| hub.hub.totals().received),
+    (
+        "hub_messages_out",
+        "Messages published, counted once for each client that was sent them",
+        |hub| hub.hub.totals().delivered,
+    ),
+    ("hub_messages_queued", "Messages published that had to wait for their client", |hub| {
+        hub.hub.totals().queued
+    }),
+    ("hub_messages_dropped", "Messages published that were dropped for slow clients", |hub| {
+        hub.hub.totals().dropped
+    }),
+    (
+        "hub_slow_consumers",
+        "Connections ended because their clients took less than they were sent",
+        |hub| hub.hub.totals().slow,
+    ),
+    ("hub_refused", "Requests answered with an error", |hub| hub.refused.get()),
+];
