@@ -53,6 +53,11 @@ impl Helper {
         &mut self.process
     }
 
+    /// The process and those it has forked.
+    pub(crate) fn family(&self) -> Vec<u32> {
+        self.process.family()
+    }
+
     /// Asks and waits for the answer.
     pub(crate) fn ask<T: DeserializeOwned>(&mut self, question: &str) -> Result<T> {
         writeln!(self.questions, "{question}").context("asking a helper")?;

@@ -21,6 +21,7 @@ use serde::Serialize;
 
 use crate::gateway::Subjects;
 use crate::proxy::{Kind, Setup};
+use crate::rounds::Subject as _;
 use crate::table;
 use judge::{Millis, Verdict, judge};
 use scenario::{Promise, Scenario};

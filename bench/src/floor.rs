@@ -49,7 +49,8 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     Ok(())
 }
 
-fn listen_shared(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+/// A listener beside others on the same address, among which the system shares connections out.
+pub(crate) fn listen_shared(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
     socket.set_reuseport(true)?;

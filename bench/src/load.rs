@@ -1,11 +1,13 @@
 //! The load generator: one process, one thread, cheap enough that the proxy is what is measured.
 //!
 //! `steady` keeps messages in flight and counts round trips, `hold` keeps idle pipes and asks them
-//! all at once, `churn` opens and closes pipes. Each is ready once its connections are open, and
+//! all at once, `churn` opens and closes pipes, `hear` is an audience and its publisher. Each is ready once its connections are open, and
 //! then answers one question with what it has counted since the last one.
 
 pub(crate) mod churn;
 mod connection;
+pub(crate) mod dialect;
+pub(crate) mod hear;
 pub(crate) mod hold;
 pub(crate) mod steady;
 
@@ -20,6 +22,8 @@ pub(crate) enum Shape {
     Hold(hold::Options),
     /// Connections opened, used once and closed.
     Churn(churn::Options),
+    /// Clients that hear what is published.
+    Hear(hear::Options),
 }
 
 /// Runs one shape of load until the benchmark goes.
@@ -28,5 +32,6 @@ pub(crate) async fn run(shape: Shape) -> Result<()> {
         Shape::Steady(options) => steady::run(options).await,
         Shape::Hold(options) => hold::run(options).await,
         Shape::Churn(options) => churn::run(options).await,
+        Shape::Hear(options) => hear::run(options).await,
     }
 }

@@ -11,10 +11,12 @@ mod echo;
 mod faults;
 mod floor;
 mod gateway;
+mod hub;
 mod load;
 mod meter;
 mod process;
 mod proxy;
+mod rounds;
 mod stats;
 mod table;
 mod wire;
@@ -37,12 +39,18 @@ struct Arguments {
 enum Command {
     /// Processor time, memory and latency of the proxies, held against Everwire's targets.
     Gateway(gateway::Options),
+    /// Broadcasts, calls and memory of hubs, held against Everwire's targets.
+    Hub(hub::Options),
     /// What clients lose under the same faults, with each proxy in between.
     Faults(faults::Options),
     #[command(hide = true)]
     Echo(echo::Options),
     #[command(hide = true)]
     Floor(floor::Options),
+    #[command(hide = true)]
+    HubServer(hub::own::Options),
+    #[command(hide = true)]
+    HubFloor(hub::floor::Options),
     #[command(hide = true, subcommand)]
     Load(load::Shape),
     #[command(hide = true)]
@@ -57,12 +65,19 @@ enum Command {
     },
 }
 
+/// The product's: one of the helpers is the hub, whose memory is measured.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Gateway(options) => prepared(|| gateway::run(&options)),
+        Command::Hub(options) => prepared(|| hub::run(&options)),
         Command::Faults(options) => prepared(|| faults::run(&options)),
         Command::Echo(options) => helper(echo::run(options)),
         Command::Floor(options) => helper(floor::run(options)),
+        Command::HubServer(options) => helper(hub::own::run(options)),
+        Command::HubFloor(options) => helper(hub::floor::run(options)),
         Command::Load(shape) => helper(load::run(shape)),
         Command::FaultBackend(options) => helper(faults::backend::run(options)),
         Command::FaultClients(options) => helper(faults::clients::run(options)),

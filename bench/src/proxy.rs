@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::control::Helper;
 use crate::process::{Process, Talk, Workplace, free_address};
+use crate::rounds::Subject;
 
 /// A subject of measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -36,9 +37,14 @@ impl Kind {
 
     /// Those that someone would deploy.
     pub(crate) const PRODUCTS: [Self; 3] = [Self::Everwire, Self::Haproxy, Self::Nginx];
+}
 
-    /// The name in tables and in JSON.
-    pub(crate) fn name(self) -> &'static str {
+impl Subject for Kind {
+    const OWN: Self = Self::Everwire;
+    const FLOOR: Self = Self::Floor;
+    const NOBODY: Option<Self> = Some(Self::Direct);
+
+    fn name(self) -> &'static str {
         match self {
             Self::Everwire => "everwire",
             Self::Haproxy => "haproxy",

@@ -31,9 +31,13 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("c++", "g++"),
 ];
 
+/// The browser, apart from the rest because not every Debian has it by this name.
+const BROWSER: &[(&str, &str)] = &[("chromium-headless-shell", "chromium-headless-shell")];
+
 /// Installs everything that is missing; what stays missing becomes a skip.
 pub(crate) fn all(tally: &mut Tally) {
     debian::programs(PROGRAMS, tally);
+    debian::programs(BROWSER, tally);
     node(tally);
     if let Err(why) = python() {
         tally.skip("Python peers", &why);

@@ -6,7 +6,6 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::Bench;
-use super::figure::Reading;
 use super::pipes::hold_args;
 use super::steady::start_load;
 use crate::clock;
@@ -19,6 +18,7 @@ use crate::load::hold::Asked;
 use crate::meter::processor_time;
 use crate::process::{Workplace, free_address, hasten};
 use crate::proxy::{Kind, Proxy};
+use crate::rounds::Reading;
 
 /// 200 clients ask a question at every `interval`, of two backends that are killed in turn. The
 /// silence of every client that was on the one that died, and what became of its socket and its

@@ -2,56 +2,18 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
-
 use super::{Bench, deaths, pipes, steady};
 use crate::proxy::Kind;
-
-/// The labelled values of one measurement, the one that matters first.
-pub(super) struct Reading(pub(super) Vec<(&'static str, f64)>);
-
-/// One thing that is measured.
-pub(super) struct Figure {
-    /// The name for `--only`.
-    pub(super) name: &'static str,
-    /// What it is, in one line.
-    pub(super) title: &'static str,
-    /// The proxies it means something for.
-    pub(super) kinds: &'static [Kind],
-    /// Rounds beyond this add nothing: the figure hardly varies, or takes long.
-    pub(super) rounds_max: usize,
-    pub(super) measure: fn(&Bench, Kind) -> Result<Reading>,
-    /// What Everwire is to reach.
-    pub(super) targets: &'static [Target],
-}
-
-/// One thing Everwire is to reach.
-pub(super) struct Target {
-    /// Which value of the reading.
-    pub(super) label: &'static str,
-    pub(super) scale: Scale,
-    pub(super) at_most: f64,
-}
-
-/// What a value is held against.
-#[derive(Clone, Copy)]
-pub(super) enum Scale {
-    /// Itself.
-    Plain,
-    /// The same value of another proxy in the same round.
-    Of(Kind),
-    /// Both values less that of no proxy at all, in the same round.
-    AddedOf(Kind),
-}
+use crate::rounds::{Figure, Scale, Target};
 
 const PROXIES: &[Kind] = &[Kind::Everwire, Kind::Haproxy, Kind::Nginx, Kind::Floor];
 
 /// All figures, in the order of the tables.
-pub(super) const ALL: &[Figure] = &[
+pub(super) const ALL: &[Figure<Bench, Kind>] = &[
     Figure {
         name: "small",
         title: "processor time per 128-byte round trip, 200 connections, one in flight each",
-        kinds: &Kind::ALL,
+        subjects: &Kind::ALL,
         rounds_max: usize::MAX,
         measure: |bench, kind| steady::processor(bench, kind, [200, 128, 1, 0]),
         targets: &[
@@ -62,7 +24,7 @@ pub(super) const ALL: &[Figure] = &[
     Figure {
         name: "paced",
         title: "the same, each connection every 20 ms: 10,000 round trips a second",
-        kinds: &Kind::ALL,
+        subjects: &Kind::ALL,
         rounds_max: usize::MAX,
         measure: |bench, kind| steady::processor(bench, kind, [200, 128, 1, 20]),
         targets: &[
@@ -73,7 +35,7 @@ pub(super) const ALL: &[Figure] = &[
     Figure {
         name: "large",
         title: "processor time per 16 KiB round trip, 200 connections, one in flight each",
-        kinds: &Kind::ALL,
+        subjects: &Kind::ALL,
         rounds_max: usize::MAX,
         measure: |bench, kind| steady::processor(bench, kind, [200, 16 * 1024, 1, 0]),
         targets: &[Target { label: "cpu_us", scale: Scale::Of(Kind::Haproxy), at_most: 0.85 }],
@@ -81,7 +43,7 @@ pub(super) const ALL: &[Figure] = &[
     Figure {
         name: "burst",
         title: "processor time per 64-byte message, 200 connections, 64 in flight each",
-        kinds: &Kind::ALL,
+        subjects: &Kind::ALL,
         rounds_max: usize::MAX,
         measure: |bench, kind| steady::processor(bench, kind, [200, 64, 64, 0]),
         targets: &[Target { label: "cpu_us", scale: Scale::Of(Kind::Nginx), at_most: 1.0 }],
@@ -89,7 +51,7 @@ pub(super) const ALL: &[Figure] = &[
     Figure {
         name: "open",
         title: "processor time per pipe opened with a 1 KiB handshake, used once and closed",
-        kinds: PROXIES,
+        subjects: PROXIES,
         rounds_max: usize::MAX,
         measure: pipes::opening,
         targets: &[Target { label: "cpu_us", scale: Scale::Of(Kind::Nginx), at_most: 1.3 }],
@@ -97,7 +59,7 @@ pub(super) const ALL: &[Figure] = &[
     Figure {
         name: "latency",
         title: "round trip of 128 bytes, one connection, nothing else going on",
-        kinds: &Kind::ALL,
+        subjects: &Kind::ALL,
         rounds_max: usize::MAX,
         measure: |bench, kind| steady::latency(bench, kind, 1, 0),
         targets: &[Target { label: "p50_us", scale: Scale::AddedOf(Kind::Nginx), at_most: 1.0 }],
@@ -105,7 +67,7 @@ pub(super) const ALL: &[Figure] = &[
     Figure {
         name: "latency-busy",
         title: "round trip of 128 bytes, 100 connections, each every 20 ms",
-        kinds: &Kind::ALL,
+        subjects: &Kind::ALL,
         rounds_max: usize::MAX,
         measure: |bench, kind| steady::latency(bench, kind, 100, 20),
         targets: &[Target { label: "p50_us", scale: Scale::AddedOf(Kind::Nginx), at_most: 1.0 }],
@@ -113,7 +75,7 @@ pub(super) const ALL: &[Figure] = &[
     Figure {
         name: "memory",
         title: "anonymous memory per idle pipe after one echo each, 1 KiB handshakes",
-        kinds: PROXIES,
+        subjects: PROXIES,
         rounds_max: 2,
         measure: pipes::memory,
         targets: &[Target { label: "bytes", scale: Scale::Plain, at_most: 3072.0 }],
@@ -122,7 +84,7 @@ pub(super) const ALL: &[Figure] = &[
         name: "silence",
         title: "silence for a client whose backend is killed, another is up: 10,000 questions a \
                 second from 200 clients, a third of two cores",
-        kinds: &Kind::PRODUCTS,
+        subjects: &Kind::PRODUCTS,
         rounds_max: 5,
         measure: |bench, kind| deaths::silence(bench, kind, Duration::from_millis(20)),
         targets: &[
@@ -133,7 +95,7 @@ pub(super) const ALL: &[Figure] = &[
     Figure {
         name: "silence-busy",
         title: "the same at 20,000 questions a second, two thirds of two cores",
-        kinds: &Kind::PRODUCTS,
+        subjects: &Kind::PRODUCTS,
         rounds_max: 5,
         measure: |bench, kind| deaths::silence(bench, kind, Duration::from_millis(10)),
         targets: &[Target { label: "dropped", scale: Scale::Plain, at_most: 0.0 }],
@@ -141,7 +103,7 @@ pub(super) const ALL: &[Figure] = &[
     Figure {
         name: "stampede",
         title: "all pipes on one of two backends, it is killed: until the last is back",
-        kinds: &Kind::PRODUCTS,
+        subjects: &Kind::PRODUCTS,
         rounds_max: 2,
         measure: deaths::stampede,
         targets: &[

@@ -5,13 +5,13 @@ use std::thread::sleep;
 use anyhow::{Result, ensure};
 
 use super::Bench;
-use super::figure::Reading;
 use super::steady::Run;
 use crate::control::Helper;
 use crate::load::churn::Counted;
 use crate::meter::{anonymous_bytes, processor_time};
 use crate::process::{Workplace, free_address};
 use crate::proxy::{Kind, Proxy};
+use crate::rounds::Reading;
 
 /// Anonymous memory per idle pipe: what the proxy holds with all of them less what it held with
 /// one, after everything that follows the last echo has had time to settle.

@@ -6,12 +6,12 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use super::Bench;
-use super::figure::Reading;
 use crate::control::Helper;
 use crate::load::steady::Counted;
 use crate::meter::processor_time;
 use crate::process::{Workplace, free_address, seat};
 use crate::proxy::{Kind, Proxy};
+use crate::rounds::Reading;
 
 /// Processor time of the proxy per message, and beside it who else was busy; `load` as in
 /// [`steady_args`].

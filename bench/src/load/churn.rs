@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::connection::{Connection, Message};
+use super::dialect::Dialect;
 use crate::control::{self, Questions};
 use crate::wire;
 
@@ -23,6 +24,9 @@ pub(crate) struct Options {
     /// Pipes under way at one time.
     #[arg(long)]
     workers: usize,
+    /// What is said instead of one echo.
+    #[arg(long, value_enum)]
+    dialect: Option<Dialect>,
 }
 
 /// What was counted since the question before.
@@ -38,6 +42,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         target: options.target,
         head: wire::request_head(&options.target.to_string(), super::hold::HEAD_LEN),
         message: Message::new(MESSAGE_LEN, 1),
+        dialect: options.dialect,
         pipes: AtomicU64::new(0),
     });
     plan.once().await?;
@@ -72,15 +77,20 @@ struct Plan {
     target: SocketAddr,
     head: Vec<u8>,
     message: Message,
+    dialect: Option<Dialect>,
     pipes: AtomicU64,
 }
 
 impl Plan {
     async fn once(&self) -> Result<()> {
         let mut connection = Connection::open(self.target, &self.head).await?;
-        connection.send(&self.message, 1).await?;
-        let echoes = connection.receive(&self.message).await?;
-        ensure!(echoes == 1, "{echoes} echoes of one message");
+        if let Some(dialect) = self.dialect {
+            dialect.greet(&mut connection).await?;
+        } else {
+            connection.send(&self.message, 1).await?;
+            let echoes = connection.receive(&self.message).await?;
+            ensure!(echoes == 1, "{echoes} echoes of one message");
+        }
         connection.close().await?;
         self.pipes.fetch_add(1, Ordering::Relaxed);
         Ok(())

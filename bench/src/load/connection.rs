@@ -10,7 +10,8 @@ use crate::wire;
 
 /// A message prepared once and sent often.
 pub(crate) struct Message {
-    payload: Vec<u8>,
+    /// What comes back.
+    answer: Vec<u8>,
     /// The masked frame, as often as messages may be in flight: a slice of it is one write.
     frames: Vec<u8>,
     frame_len: usize,
@@ -22,7 +23,14 @@ impl Message {
         let payload: Vec<u8> = (0..=250_u8).cycle().take(size).collect();
         let mut frame = Vec::new();
         wire::put_frame(&mut frame, true, wire::BINARY, Some(wire::CLIENT_MASK), &payload);
-        Self { payload, frame_len: frame.len(), frames: frame.repeat(burst) }
+        Self { answer: payload, frame_len: frame.len(), frames: frame.repeat(burst) }
+    }
+
+    /// A text, and the one that it is answered with.
+    pub(crate) fn asked_and_told(asked: &[u8], told: &[u8]) -> Self {
+        let mut frames = Vec::new();
+        wire::put_frame(&mut frames, true, wire::TEXT, Some(wire::CLIENT_MASK), asked);
+        Self { answer: told.to_vec(), frame_len: frames.len(), frames }
     }
 
     fn times(&self, count: usize) -> &[u8] {
@@ -41,7 +49,11 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects and shakes hands.
     pub(crate) async fn open(target: SocketAddr, head: &[u8]) -> io::Result<Self> {
-        let mut stream = TcpStream::connect(target).await?;
+        Self::over(TcpStream::connect(target).await?, head).await
+    }
+
+    /// Shakes hands over a socket.
+    pub(crate) async fn over(mut stream: TcpStream, head: &[u8]) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.write_all(head).await?;
         let mut input = Vec::new();
@@ -62,19 +74,40 @@ impl Connection {
         self.stream.write_all(message.times(count)).await
     }
 
-    /// Waits for echoes of the message and takes all that have come; at least one.
+    /// Waits for answers to the message and takes all that have come; at least one.
     pub(crate) async fn receive(&mut self, message: &Message) -> io::Result<usize> {
         loop {
             let mut echoes = 0;
             let needs = self.take_frames(|payload| {
                 echoes += 1;
-                payload == message.payload
+                payload == message.answer
             })?;
             if echoes > 0 {
                 return Ok(echoes);
             }
             self.read(needs).await?;
         }
+    }
+
+    /// Hands every payload that has come to `heard`, and waits if none has.
+    pub(crate) async fn listen(&mut self, mut heard: impl FnMut(&[u8])) -> io::Result<()> {
+        loop {
+            let mut any = false;
+            let needs = self.take_frames(|payload| {
+                heard(payload);
+                any = true;
+                true
+            })?;
+            if any {
+                return Ok(());
+            }
+            self.answer_and_read(needs).await?;
+        }
+    }
+
+    /// The socket, for who needs nothing but it.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream
     }
 
     /// Answers what arrives while nothing is asked; returns only when the peer has gone.

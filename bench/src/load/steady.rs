@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use super::connection::{Connection, Message};
+use super::dialect::Dialect;
 use crate::control::{self, Questions};
 use crate::stats::percentile;
 use crate::{clock, wire};
@@ -34,6 +35,9 @@ pub(crate) struct Options {
     /// Milliseconds from one message of a connection to its next; 0 is as fast as echoes come.
     #[arg(long, default_value_t = 0)]
     every_ms: u32,
+    /// How a server that is not an echo's is called.
+    #[arg(long, value_enum, conflicts_with = "in_flight")]
+    dialect: Option<Dialect>,
 }
 
 /// What was counted since the question before.
@@ -50,11 +54,17 @@ pub(crate) struct Counted {
 /// Runs until the benchmark goes; every question is answered with [`Counted`].
 pub(crate) async fn run(options: Options) -> Result<()> {
     let tally = Arc::new(Tally::default());
-    let message = Arc::new(Message::new(options.size, options.in_flight));
+    let message = Arc::new(match options.dialect {
+        Some(dialect) => dialect.call(options.size),
+        None => Message::new(options.size, options.in_flight),
+    });
     let head = wire::request_head(&options.target.to_string(), super::hold::HEAD_LEN);
     let mut talks = JoinSet::new();
     for number in 0..options.connections {
-        let connection = Connection::open(options.target, &head).await?;
+        let mut connection = Connection::open(options.target, &head).await?;
+        if let Some(dialect) = options.dialect {
+            dialect.greet(&mut connection).await?;
+        }
         let pace = Pace::new(&options, number);
         let (message, tally) = (Arc::clone(&message), Arc::clone(&tally));
         let in_flight = options.in_flight;

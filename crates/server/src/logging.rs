@@ -3,7 +3,12 @@
 //! A thread of its own writes it. Whoever reads the log may be slow or stuck; sessions never wait
 //! for it. Lines that find no room are dropped and counted.
 
-use std::{io::IsTerminal, sync::OnceLock};
+use std::{
+    io::{self, BufWriter, IsTerminal, Stderr, Write},
+    sync::OnceLock,
+    thread,
+    time::Duration,
+};
 
 use tracing::Level;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
@@ -40,12 +45,12 @@ fn start_from(level: Level, format: LogFormat) -> Log {
         .lossy(true)
         .buffered_lines_limit(LINES_MAX)
         .thread_name("log")
-        .finish(std::io::stderr());
+        .finish(Batched(BufWriter::with_capacity(BATCH_MAX, io::stderr())));
     let dropped = writer.error_counter();
     // Reporting a failure to log goes to standard error too, and panics when that is gone.
     let log = fmt().with_env_filter(filter).with_writer(writer).log_internal_errors(false);
     let started = match format {
-        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).try_init(),
         LogFormat::Json => log.json().flatten_event(true).try_init(),
     };
     match started {
@@ -56,7 +61,32 @@ fn start_from(level: Level, format: LogFormat) -> Log {
     Log { _writer: guard }
 }
 
+/// Standard error, written to in batches.
+///
+/// The log's thread flushes when nothing waits, and then sleeps until somebody wakes it; a short
+/// nap before that lets whoever says something next find it awake. A thousand clients that come
+/// and go in a moment cost a few wake-ups and writes, not a thousand.
+struct Batched(BufWriter<Stderr>);
+
+impl Write for Batched {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()?;
+        thread::sleep(NAP);
+        Ok(())
+    }
+}
+
 static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
 
 /// Lines that wait to be written: what 4,000 sessions say that end at once, about 1 MiB.
 const LINES_MAX: usize = 4096;
+
+/// Nobody who reads along notices it.
+const NAP: Duration = Duration::from_millis(10);
+
+/// Bytes of one write: some 200 lines.
+const BATCH_MAX: usize = 64 << 10;

@@ -8,7 +8,7 @@ use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     process::Command,
-    sync::OnceLock,
+    sync::{Mutex, OnceLock},
     time::Duration,
 };
 
@@ -27,6 +27,7 @@ use crate::{
 pub struct Fixture {
     process: Process,
     address: SocketAddr,
+    tls: SocketAddr,
 }
 
 impl Fixture {
@@ -40,10 +41,12 @@ impl Fixture {
         static BINARY: OnceLock<std::path::PathBuf> = OnceLock::new();
         let binary = BINARY.get_or_init(|| build("everwire-conformance", "everwire-conformance"));
         let mut command = Command::new(binary);
-        command.args(["--listen", &listen.to_string()]);
+        let anywhere = SocketAddr::new(listen.ip(), 0).to_string();
+        command.args(["--listen", &listen.to_string(), "--listen-tls", &anywhere]);
         let mut process = Process::start("everwire-conformance", &mut command);
-        let address = process.ready("its listener", listening).await;
-        Self { process, address }
+        let address = process.ready("its listener", |line| listening(line, false)).await;
+        let tls = process.ready("its listener with TLS", |line| listening(line, true)).await;
+        Self { process, address, tls }
     }
 
     /// Where it listens.
@@ -54,6 +57,11 @@ impl Fixture {
     /// The URL of one of its paths.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// The same with TLS. Nobody vouches for the certificate.
+    pub fn tls_url(&self, path: &str) -> String {
+        format!("https://{}{path}", self.tls)
     }
 
     /// A request.
@@ -74,6 +82,8 @@ impl Fixture {
 pub struct Peer {
     process: Process,
     calls: u64,
+    /// What it has said, as far as that has been looked at.
+    heard: Mutex<Vec<Value>>,
 }
 
 /// What a client was told that called in vain.
@@ -91,7 +101,7 @@ impl Peer {
 
     /// Starts a peer that has not connected.
     pub fn unconnected(launch: &Launch) -> Self {
-        Self { process: launch.start(&[]), calls: 0 }
+        Self { process: launch.start(&[]), calls: 0, heard: Mutex::default() }
     }
 
     /// Has it connect; what it says of that.
@@ -224,6 +234,11 @@ impl Peer {
         self.all(|said| said["event"] == event).len()
     }
 
+    /// The process, to be signalled.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
     /// How a call that has begun ends.
     pub async fn end_of(&self, call: u64) -> Result<Value, Refused> {
         let ends = |event: &Value| event["event"] == "answered" || event["event"] == "refused";
@@ -255,11 +270,12 @@ impl Peer {
     }
 
     fn all(&self, is_meant: impl Fn(&Value) -> bool) -> Vec<Value> {
-        let lines = self.process.stdout().all();
-        let events = lines.iter().map(|line| {
-            serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"))
-        });
-        events.filter(|event| is_meant(event)).collect()
+        let mut heard = self.heard.lock().unwrap();
+        for line in self.process.stdout().after(heard.len()) {
+            let event = serde_json::from_str(&line);
+            heard.push(event.unwrap_or_else(|error| panic!("{error}: {line}")));
+        }
+        heard.iter().filter(|event| is_meant(event)).cloned().collect()
     }
 }
 
@@ -273,9 +289,10 @@ fn is_beginning(event: &Value) -> bool {
     event["event"] == "started" || event["event"] == "failed"
 }
 
-fn listening(line: &str) -> Option<SocketAddr> {
+fn listening(line: &str, with_tls: bool) -> Option<SocketAddr> {
     let (_, after) = line.split_once("listening on ")?;
-    after.split(' ').next()?.parse().ok()
+    let (address, rest) = after.split_once(' ').unwrap_or((after, ""));
+    (rest.contains("TLS") == with_tls).then(|| address.parse().ok())?
 }
 
 /// How long a client may take to say what is expected: less than the test's own patience, so that

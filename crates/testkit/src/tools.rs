@@ -1,5 +1,5 @@
-//! Finds what the tests need besides cargo: Node with its packages, Python with `websockets`,
-//! HAProxy, nginx, the right to make network namespaces.
+//! Finds what the tests need besides cargo: Node and Python with their packages,
+//! Chromium, HAProxy, nginx, the right to make network namespaces.
 //!
 //! `cargo xtask test` installs them. A test whose tool is missing fails and says what to do, unless
 //! skipping is allowed: then it says `SKIPPED` where a test runner cannot swallow it.
@@ -37,21 +37,34 @@ macro_rules! need {
 pub fn node() -> Result<PathBuf, Missing> {
     let node = override_or("EVERWIRE_NODE", || "node".into());
     works(Command::new(&node).arg("--version"), "Node (node) is not installed")?;
-    let packages = workspace().join("e2e/node/node_modules/ws");
-    if packages.is_dir() {
+    let packages = workspace().join("e2e/node/node_modules");
+    let has = |name: &&str| packages.join(name).is_dir();
+    if ["ws", "@microsoft/signalr"].iter().all(has) {
         Ok(node)
     } else {
         Err(Missing("the packages of e2e/node are not installed: npm ci --prefix e2e/node".into()))
     }
 }
 
-/// The Python that has `websockets`. `EVERWIRE_PYTHON` overrides which.
+/// The Python that has the packages of `e2e/python`. `EVERWIRE_PYTHON` overrides which.
 pub fn python() -> Result<PathBuf, Missing> {
     let python = override_or("EVERWIRE_PYTHON", || workspace().join(".tools/venv/bin/python"));
-    let hint = "no Python with websockets: python3 -m venv .tools/venv && \
+    let hint = "no Python with websockets and SignalR: python3 -m venv .tools/venv && \
                 .tools/venv/bin/pip install -r e2e/python/requirements.txt";
-    works(Command::new(&python).args(["-c", "import websockets"]), hint)?;
+    works(Command::new(&python).args(["-c", "import pysignalr, signalrcore, websockets"]), hint)?;
     Ok(python)
+}
+
+/// Chromium without windows. `EVERWIRE_CHROMIUM` overrides which.
+pub fn chromium() -> Result<PathBuf, Missing> {
+    let names = ["chromium-headless-shell", "chromium", "google-chrome"];
+    let candidates = environment("EVERWIRE_CHROMIUM")
+        .map_or_else(|| names.map(PathBuf::from).into(), |chosen| vec![chosen.into()]);
+    let runs = |program: &PathBuf| works(Command::new(program).arg("--version"), "").is_ok();
+    let found = candidates.into_iter().find(runs);
+    found.ok_or_else(|| {
+        Missing("Chromium is not installed: apt-get install chromium-headless-shell".into())
+    })
 }
 
 /// HAProxy, a control that drops sockets.

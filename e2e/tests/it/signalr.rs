@@ -3,6 +3,9 @@
 mod calls;
 mod connecting;
 mod ends;
+mod pages;
+mod pythons;
+mod raw;
 mod rooms;
 mod stateful;
 mod streams;

@@ -13,7 +13,7 @@ use everwire_proto::signalr::negotiate::Transport;
 use futures_util::{Stream, stream};
 use serde::{Deserialize, Serialize};
 
-use crate::{rooms, token::Tokens};
+use crate::{echo, rooms, token::Tokens};
 
 /// All hubs, and who may come in.
 #[derive(Clone)]
@@ -26,6 +26,8 @@ pub(crate) struct Hubs {
     pub(crate) authorized: Hub,
     /// A hub that lets nobody stay.
     pub(crate) uncreatable: Hub,
+    /// Connections without a hub protocol.
+    pub(crate) echo: Hub,
     /// Groups, users, ends.
     pub(crate) rooms: Hub,
     pub(crate) tokens: Arc<Tokens>,
@@ -48,6 +50,7 @@ impl Hubs {
                 .config(config())
                 .connected(|_| async { Err(invalid_operation("This hub cannot be had.".into())) })
                 .build()?,
+            echo: echo::connections(config()).build()?,
             rooms: rooms::methods(identified(tokens)).build()?,
             tokens: Arc::clone(tokens),
         })
@@ -60,6 +63,7 @@ impl Hubs {
             &self.without_websockets,
             &self.authorized,
             &self.uncreatable,
+            &self.echo,
             &self.rooms,
         ];
         all.iter().for_each(|hub| hub.stop());

@@ -10,6 +10,7 @@
 //! Ctrl-C, it sends its clients away with the advice to come back.
 
 mod clock;
+mod echo;
 mod edge;
 mod hubs;
 mod rooms;

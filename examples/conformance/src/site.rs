@@ -32,6 +32,7 @@ pub(crate) fn router(hubs: &Hubs, scheme: Scheme, webworker: Option<PathBuf>) ->
         .nest_service("/testhub-nowebsockets", hubs.without_websockets.service())
         .nest_service("/authorizedhub", hubs.authorized.service())
         .nest_service("/uncreatable", hubs.uncreatable.service())
+        .nest_service("/echo", hubs.echo.service())
         .nest_service("/roomhub", hubs.rooms.service())
         .route("/generatejwttoken", get(token).with_state(hubs.clone()))
         .route("/clientresult/{connection}", get(result_of_client).with_state(hubs.clone()))

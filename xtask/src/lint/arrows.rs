@@ -13,17 +13,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("everwire-gateway", &["everwire-socket", "everwire-proto"]),
     ("everwire-hub", &["everwire-socket", "everwire-proto"]),
     ("everwire-client", &["everwire-socket", "everwire-proto"]),
-    (
-        "everwire-server",
-        &["everwire-gateway", "everwire-hub", "everwire-socket", "everwire-proto"],
-    ),
+    ("everwire-server", &["everwire-gateway", "everwire-hub", "everwire-socket", "everwire-proto"]),
     ("everwire-conformance", &["everwire-hub", "everwire-proto"]),
     ("everwire-testkit", &["everwire-socket", "everwire-proto"]),
     (
         "everwire-e2e",
         &["everwire-testkit", "everwire-gateway", "everwire-socket", "everwire-proto"],
     ),
-    ("everwire-bench", &["everwire-testkit", "everwire-socket", "everwire-proto"]),
+    ("everwire-bench", &["everwire-testkit", "everwire-hub", "everwire-socket", "everwire-proto"]),
     ("xtask", &[]),
 ];
 

@@ -50,7 +50,7 @@ impl HubBuilder {
         self
     }
 
-    /// A method with one result: a function of a [`Context`](crate::Context) and of up to eight
+    /// A method with one result: a function of a [`Context`] and of up to eight
     /// [parameters](crate::method::Parameter). Clients call it by `name` in any case.
     #[must_use]
     pub fn method<P: 'static>(

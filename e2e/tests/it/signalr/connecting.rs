@@ -60,6 +60,23 @@ async fn a_client_may_skip_negotiation() {
 }
 
 #[tokio::test]
+async fn a_client_comes_over_tls() {
+    let node = need!(tools::node());
+    let fixture = Fixture::start().await;
+    for (transport, protocol) in WAYS {
+        let launch = npm(&node, fixture.tls_url("/testhub"))
+            .with("transport", transport)
+            .with("protocol", protocol)
+            .flag("insecure");
+        let mut peer = Peer::start(&launch).await;
+        let text = "x".repeat(20_000);
+        assert_eq!(peer.call("Echo", json!([text])).await, text);
+        assert_eq!(peer.call("GetCookie", json!(["testCookie"])).await, "testValue");
+        assert_eq!(peer.stop().await, None);
+    }
+}
+
+#[tokio::test]
 async fn a_client_follows_redirects_of_its_negotiation() {
     let node = need!(tools::node());
     let fixture = Fixture::start().await;

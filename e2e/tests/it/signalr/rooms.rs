@@ -7,7 +7,7 @@ use everwire_testkit::{
 };
 use serde_json::{Value, json};
 
-use super::each_way;
+use super::{each_way, npm};
 
 /// One client for each way to talk, all listening.
 async fn crowd(node: &std::path::Path, fixture: &Fixture) -> Vec<Peer> {
@@ -97,5 +97,28 @@ async fn a_user_is_reached_on_every_connection_of_theirs() {
     assert_eq!(heard[3], nothing, "names differ in case");
     for at in [0, 1, 4] {
         assert_eq!(heard[at], ["hello"]);
+    }
+}
+
+/// What waits for a client that is frozen is limited, and beyond that the client is let go.
+#[tokio::test]
+async fn a_client_that_reads_nothing_holds_nobody_up() {
+    let node = need!(tools::node());
+    let fixture = Fixture::start().await;
+    let mut frozen = crowd(&node, &fixture).await;
+    for peer in &mut frozen {
+        peer.process().freeze();
+    }
+    let mut other = Peer::start(&npm(&node, fixture.url("/roomhub"))).await;
+    other.on("Said");
+    // Beyond the queue's limit, and beyond what kernels keep.
+    let long = "x".repeat(30_000);
+    for _ in 0..400 {
+        other.call("SayToAll", json!([long])).await;
+    }
+    assert_eq!(other.called("Said").len(), 400);
+    for peer in &mut frozen {
+        peer.process().wake();
+        peer.closed().await;
     }
 }

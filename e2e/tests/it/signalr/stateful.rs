@@ -1,6 +1,10 @@
 //! Sessions that outlive their socket, with npm's client on the other side.
 
+use std::path::Path;
+
 use everwire_testkit::{
+    foreign::Launch,
+    loopback::unique_address,
     need,
     relay::Relay,
     signalr::{Fixture, Peer},
@@ -10,6 +14,11 @@ use serde_json::json;
 
 use super::npm;
 
+/// npm's client, which wants its session to outlive its socket.
+fn lasting(node: &Path, url: String, protocol: &str) -> Launch {
+    npm(node, url).with("transport", "WebSockets").with("protocol", protocol).flag("stateful")
+}
+
 #[tokio::test]
 async fn nothing_is_lost_or_doubled_when_a_socket_is_cut() {
     let node = need!(tools::node());
@@ -17,10 +26,7 @@ async fn nothing_is_lost_or_doubled_when_a_socket_is_cut() {
     for protocol in ["json", "messagepack"] {
         let cable = Relay::start(vec![fixture.address()]).await;
         let url = format!("http://{}/roomhub", cable.address());
-        let launch = npm(&node, url)
-            .with("transport", "WebSockets")
-            .with("protocol", protocol)
-            .flag("stateful");
+        let launch = lasting(&node, url, protocol);
         let mut peer = Peer::start(&launch).await;
         let mut other = Peer::start(&npm(&node, fixture.url("/roomhub"))).await;
         for peer in [&mut peer, &mut other] {
@@ -46,4 +52,46 @@ async fn nothing_is_lost_or_doubled_when_a_socket_is_cut() {
         assert_eq!(peer.count("reconnecting") + peer.count("closed"), 0);
         assert_eq!(peer.stop().await, None);
     }
+}
+
+/// Each side keeps 100,000 bytes and waits then: more than that is under way at every cut.
+#[tokio::test]
+async fn calls_and_answers_wait_for_a_session_to_be_resumed() {
+    let node = need!(tools::node());
+    let fixture = Fixture::start().await;
+    for protocol in ["json", "messagepack"] {
+        let cable = Relay::start(vec![fixture.address()]).await;
+        let url = format!("http://{}/testhub", cable.address());
+        let mut peer = Peer::start(&lasting(&node, url, protocol)).await;
+        for cut in 0..5 {
+            let text = |number| format!("{cut} {number} {}", "x".repeat(10_000));
+            let begin = |number| peer.begin("invoke", "Echo", json!([text(number)]));
+            let calls: Vec<u64> = (0..30).map(begin).collect();
+            cable.cut();
+            for (number, call) in calls.into_iter().enumerate() {
+                assert_eq!(peer.end_of(call).await, Ok(json!(text(number))));
+            }
+        }
+        assert_eq!(peer.count("reconnecting") + peer.count("closed"), 0);
+    }
+}
+
+/// A client that has lost its server tries its old session first, which the new server must bear.
+#[tokio::test]
+async fn a_session_that_is_gone_is_begun_anew() {
+    let node = need!(tools::node());
+    let fixture = Fixture::start_at((unique_address(), 0).into()).await;
+    let address = fixture.address();
+    let launch = lasting(&node, fixture.url("/testhub"), "json").flag("reconnect");
+    let mut peer = Peer::start(&launch).await;
+    let before = peer.connection();
+    fixture.stop_gracefully().await;
+    let fixture = Fixture::start_at(address).await;
+    peer.reconnected(1).await;
+    assert_ne!(peer.connection(), before);
+    assert_eq!(peer.call("Echo", json!(["again"])).await, "again");
+    drop(fixture);
+    let _fixture = Fixture::start_at(address).await;
+    peer.reconnected(2).await;
+    assert_eq!(peer.call("Echo", json!(["again"])).await, "again");
 }

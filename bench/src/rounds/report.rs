@@ -3,16 +3,15 @@
 use serde_json::{Value, json};
 
 use super::Measured;
-use super::figure::{Reading, Scale, Target};
-use crate::proxy::Kind;
+use super::figure::{Reading, Scale, Subject, Target};
 use crate::stats::Spread;
 use crate::table;
 
 /// One table per figure, then the targets.
-pub(super) fn table(measured: &[Measured]) -> String {
+pub(super) fn table<B, S: Subject>(measured: &[Measured<B, S>]) -> String {
     let mut text = String::new();
     let mut targets =
-        vec![["figure", "target", "everwire", "", "floor"].map(String::from).to_vec()];
+        vec![["figure", "target", S::OWN.name(), "", "floor"].map(String::from).to_vec()];
     for one in measured {
         text.push_str(&format!("{}: {}\n", one.figure.name, one.figure.title));
         text.push_str(&table::render(&values(one)));
@@ -23,30 +22,30 @@ pub(super) fn table(measured: &[Measured]) -> String {
     text
 }
 
-fn values(one: &Measured) -> Vec<Vec<String>> {
+fn values<B, S: Subject>(one: &Measured<B, S>) -> Vec<Vec<String>> {
     let mut heading = vec![String::new()];
     heading.extend(one.labels().into_iter().map(String::from));
     let mut rows = vec![heading];
-    for kind in one.kinds() {
-        let mut row = vec![format!("  {}", kind.name())];
+    for subject in one.subjects() {
+        let mut row = vec![format!("  {}", subject.name())];
         for label in one.labels() {
-            row.push(one.spread(kind, label).map_or_else(|| String::from("-"), show));
+            row.push(one.spread(subject, label).map_or_else(|| String::from("-"), show));
         }
         rows.push(row);
     }
     rows
 }
 
-fn target_cells(one: &Measured, target: &Target) -> Vec<String> {
-    let (shown, verdict) = match one.against(target, Kind::Everwire) {
+fn target_cells<B, S: Subject>(one: &Measured<B, S>, target: &Target<S>) -> Vec<String> {
+    let (shown, verdict) = match one.against(target, S::OWN) {
         Some(spread) => (show(spread), verdict(spread, target)),
         None => (String::from("-"), "not measured"),
     };
-    let floor = one.against(target, Kind::Floor).map_or_else(|| String::from("-"), show);
+    let floor = one.against(target, S::FLOOR).map_or_else(|| String::from("-"), show);
     vec![String::from(one.figure.name), target.wanted(), shown, String::from(verdict), floor]
 }
 
-fn verdict(spread: Spread, target: &Target) -> &'static str {
+fn verdict<S>(spread: Spread, target: &Target<S>) -> &'static str {
     if spread.median <= target.at_most { "ok" } else { "SHORT" }
 }
 
@@ -60,22 +59,22 @@ fn show(spread: Spread) -> String {
 }
 
 /// Everything, for machines.
-pub(super) fn json(measured: &[Measured]) -> anyhow::Result<String> {
-    let figures: Vec<Value> = measured.iter().map(figure_json).collect();
+pub(super) fn json<B, S: Subject>(measured: &[Measured<B, S>]) -> anyhow::Result<String> {
+    let figures: Vec<Value> = measured.iter().map(|one| figure_json(one)).collect();
     Ok(serde_json::to_string_pretty(&json!({ "figures": figures }))?)
 }
 
-fn figure_json(one: &Measured) -> Value {
-    let proxies = one.kinds().into_iter().map(|kind| {
+fn figure_json<B, S: Subject>(one: &Measured<B, S>) -> Value {
+    let subjects = one.subjects().into_iter().map(|subject| {
         let spreads = one
             .labels()
             .into_iter()
-            .map(|label| (String::from(label), json!(one.spread(kind, label))));
-        (String::from(kind.name()), spreads.collect::<Value>())
+            .map(|label| (String::from(label), json!(one.spread(subject, label))));
+        (String::from(subject.name()), spreads.collect::<Value>())
     });
     let targets = one.figure.targets.iter().map(|target| {
-        let measured = one.against(target, Kind::Everwire);
-        let floor = one.against(target, Kind::Floor);
+        let measured = one.against(target, S::OWN);
+        let floor = one.against(target, S::FLOOR);
         let ok = measured.map(|spread| spread.median <= target.at_most);
         json!({ "target": target.wanted(), "measured": measured, "ok": ok, "floor": floor })
     });
@@ -83,28 +82,28 @@ fn figure_json(one: &Measured) -> Value {
         "name": one.figure.name,
         "title": one.figure.title,
         "rounds": one.rounds.len(),
-        "proxies": proxies.collect::<Value>(),
+        "subjects": subjects.collect::<Value>(),
         "targets": targets.collect::<Vec<_>>(),
     })
 }
 
-impl Target {
+impl<S: Subject> Target<S> {
     fn wanted(&self) -> String {
         let scale = match self.scale {
             Scale::Plain => String::new(),
-            Scale::Of(kind) => format!(" of {}", kind.name()),
-            Scale::AddedOf(kind) => format!(" of what {} adds", kind.name()),
+            Scale::Of(other) => format!(" of {}", other.name()),
+            Scale::AddedOf(other) => format!(" of what {} adds", other.name()),
         };
         format!("{} at most {}{scale}", self.label, self.at_most)
     }
 }
 
-impl Measured {
-    fn kinds(&self) -> Vec<Kind> {
-        self.rounds.first().into_iter().flatten().map(|(kind, _)| *kind).collect()
+impl<B, S: Subject> Measured<B, S> {
+    fn subjects(&self) -> Vec<S> {
+        self.rounds.first().into_iter().flatten().map(|(subject, _)| *subject).collect()
     }
 
-    /// All labels of the figure; a proxy may lack some.
+    /// All labels of the figure; a subject may lack some.
     fn labels(&self) -> Vec<&'static str> {
         let mut labels = Vec::new();
         for (label, _) in
@@ -117,28 +116,28 @@ impl Measured {
         labels
     }
 
-    fn spread(&self, kind: Kind, label: &str) -> Option<Spread> {
-        Spread::of(self.rounds.iter().filter_map(|round| value(round, kind, label)))
+    fn spread(&self, subject: S, label: &str) -> Option<Spread> {
+        Spread::of(self.rounds.iter().filter_map(|round| value(round, subject, label)))
     }
 
-    /// A proxy's value on the target's scale, round by round.
-    fn against(&self, target: &Target, subject: Kind) -> Option<Spread> {
-        let of = |round: &[(Kind, Reading)], kind| value(round, kind, target.label);
+    /// A subject's value on the target's scale, round by round.
+    fn against(&self, target: &Target<S>, subject: S) -> Option<Spread> {
+        let of = |round: &[(S, Reading)], subject| value(round, subject, target.label);
         Spread::of(self.rounds.iter().filter_map(|round| {
             let own = of(round, subject)?;
             Some(match target.scale {
                 Scale::Plain => own,
-                Scale::Of(kind) => own / of(round, kind)?,
-                Scale::AddedOf(kind) => {
-                    let direct = of(round, Kind::Direct)?;
-                    (own - direct) / (of(round, kind)? - direct)
+                Scale::Of(other) => own / of(round, other)?,
+                Scale::AddedOf(other) => {
+                    let direct = of(round, S::NOBODY?)?;
+                    (own - direct) / (of(round, other)? - direct)
                 }
             })
         }))
     }
 }
 
-fn value(round: &[(Kind, Reading)], kind: Kind, label: &str) -> Option<f64> {
-    let (_, reading) = round.iter().find(|(measured, _)| *measured == kind)?;
+fn value<S: Subject>(round: &[(S, Reading)], subject: S, label: &str) -> Option<f64> {
+    let (_, reading) = round.iter().find(|(measured, _)| *measured == subject)?;
     reading.0.iter().find(|(name, _)| *name == label).map(|(_, value)| *value)
 }
