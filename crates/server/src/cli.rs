@@ -216,7 +216,8 @@ pub(crate) enum HubCommand {
     Close {
         /// The hub
         hub: String,
-        /// The connection's id, as `hub ls HUB` shows it
+        /// The connection's id, as `hub ls HUB` shows it; it may begin with a hyphen
+        #[arg(allow_hyphen_values = true)]
         id: String,
         #[command(flatten)]
         node: NodeArgs,
@@ -231,16 +232,16 @@ pub(crate) struct HubSendArgs {
     /// The clients' method, for example Receive
     pub(crate) target: String,
     /// What it is called with: JSON, or else text
-    #[arg(value_name = "ARG")]
+    #[arg(value_name = "ARG", allow_negative_numbers = true)]
     pub(crate) arguments: Vec<String>,
     /// Only the members of this group
-    #[arg(long, conflicts_with_all = ["user", "connection"])]
+    #[arg(long, conflicts_with_all = ["user", "connection"], allow_hyphen_values = true)]
     pub(crate) group: Option<String>,
     /// Only the connections of this user
-    #[arg(long, conflicts_with = "connection")]
+    #[arg(long, conflicts_with = "connection", allow_hyphen_values = true)]
     pub(crate) user: Option<String>,
     /// Only this connection
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     pub(crate) connection: Option<String>,
     #[command(flatten)]
     pub(crate) node: NodeArgs,

@@ -105,6 +105,17 @@ async fn the_operator_sends_to_all_to_a_group_and_to_one() {
     assert_eq!(node.command(&["hub", "close", "status", &ann_id]).code, 1);
 }
 
+/// Every 64th connection's id begins with a hyphen.
+#[test]
+fn ids_and_numbers_that_begin_with_a_hyphen_are_no_flags() {
+    let node = Node::with_file(&with_hub("hyphens.toml", METHODS));
+    let id = "-roWArG2GjvPF4ID61pqiA";
+    let sent = node.command(&["hub", "send", "status", "x", "-5", "--connection", id]);
+    assert_eq!((sent.code, &*sent.out), (0, "sent x\n"), "{}", sent.err);
+    let closed = node.command(&["hub", "close", "status", id, "--json"]);
+    assert!(closed.code == 1 && closed.err.contains(id), "{}", closed.err);
+}
+
 #[tokio::test]
 async fn errors_are_problems_and_exit_codes() {
     let node = Node::with_file(&with_hub("hub-problems.toml", METHODS));
