@@ -70,7 +70,11 @@ impl From<io::Error> for End {
     }
 }
 
-async fn open(stream: &mut TcpStream, peer: SocketAddr, shard: &Shard) -> Result<(Opened, Vec<u8>), End> {
+async fn open(
+    stream: &mut TcpStream,
+    peer: SocketAddr,
+    shard: &Shard,
+) -> Result<(Opened, Vec<u8>), End> {
     stream.set_nodelay(true)?;
     let gateway = &shard.node.gateway;
     let heard = hear(stream, shard).await.inspect_err(|end| end.count(gateway));
