@@ -28,7 +28,13 @@ async fn what_fails_reads_as_with_the_official_server() {
     let fixture = Fixture::start().await;
     let invoking = "An unexpected error occurred invoking";
     let expected = [
-        ("Nothing", json!([]), "Unknown hub method 'Nothing'".to_owned()),
+        (
+            "Nothing",
+            json!([]),
+            "Failed to invoke 'Nothing' due to an error on the server. HubException: Method does \
+             not exist."
+                .to_owned(),
+        ),
         (
             "ThrowException",
             json!(["Broken."]),
