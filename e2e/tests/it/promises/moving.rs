@@ -26,7 +26,7 @@ async fn every_question_is_answered_across_pool_rm_by_a_backend_that_takes_300_m
     let slow = || echoing(&node).with("answer-delay", 300);
     let backends = [Backend::start(slow()).await, Backend::start(slow()).await];
     // The usual 500 ms leave a busy machine 200 ms to run the backend's timer in.
-    let setup = before(&backends.each_ref()).route("drain_quiet", "2s");
+    let setup = before(&backends.each_ref()).route("drain_quiet", "\"2s\"");
     let everwire = Everwire::start(&setup).await;
     let mut clients = Vec::new();
     for number in 0..10 {
