@@ -1,9 +1,9 @@
-//! Everwire measured beside HAProxy and nginx.
+//! Everwire measured beside HAProxy and nginx, its hub beside Nchan and npm `ws`.
 //!
 //! `gateway` measures processor time, memory and latency, `faults` what clients lose when backends
-//! end. Both start everything they need and end it again. The hidden subcommands are the helper
-//! processes: load generator, echo server, the floor, and the two sides of the fault runs; none of
-//! them uses Everwire's own codec.
+//! end, `hub` what delivering to many costs. All start everything they need and end it again. The
+//! hidden subcommands are the helper processes: load generator, echo server, the floors, the two
+//! sides of the fault runs, and Everwire's hub; but for the last none uses Everwire's own codec.
 
 mod clock;
 mod control;
@@ -95,5 +95,5 @@ fn helper(run: impl Future<Output = Result<()>>) -> Result<()> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run)
 }
 
-/// A proxy holds two sockets for each of 8,000 pipes.
+/// A proxy holds two sockets for each of 8,000 pipes, a hub one for each of 15,000 clients.
 const OPEN_FILES: u64 = 17_000;

@@ -43,13 +43,15 @@ pub(super) fn slow(bench: &Bench, kind: Kind) -> Result<Reading> {
     let with = run.warm(bench)?;
     let _: Heard = run.load.ask(&serde_json::to_string(&Order::DropSlow)?)?;
     let after = run.warm(bench)?;
-    let p99_us = f64::midpoint(before.p99_us, after.p99_us);
+    let without = |value: fn(&Heard) -> f64| f64::midpoint(value(&before), value(&after));
+    let (each_us, p99_us) = (without(|heard| heard.each_us), without(|heard| heard.p99_us));
     Ok(Reading(vec![
+        ("each_share", with.each_us / each_us),
         ("p99_share", with.p99_us / p99_us),
+        ("each_us", each_us),
+        ("each_slow_us", with.each_us),
         ("p99_us", p99_us),
         ("p99_slow_us", with.p99_us),
-        ("p50_us", f64::midpoint(before.p50_us, after.p50_us)),
-        ("p50_slow_us", with.p50_us),
     ]))
 }
 
