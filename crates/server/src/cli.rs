@@ -1,8 +1,12 @@
 //! The command line: what can be typed, nothing of what it does.
 
+mod token;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use self::token::{KeyArgs, MintArgs, TokenCheckArgs, TokenCommand};
 
 /// A client's WebSocket outlives its backend
 #[derive(Debug, Parser)]
@@ -38,6 +42,9 @@ pub(crate) enum Command {
     /// Hubs of a running node
     #[command(subcommand)]
     Hub(HubCommand),
+    /// Tokens that let clients into hubs with an access key
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// The demo's sample service
     #[command(hide = true)]
     DemoBackend(DemoBackendArgs),
