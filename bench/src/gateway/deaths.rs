@@ -37,6 +37,7 @@ pub(super) fn silence(bench: &Bench, kind: Kind, interval: Duration) -> Result<R
         clients: 200,
         interval,
         work: Duration::ZERO,
+        durable: false,
         control: Control::None,
         script,
     };
