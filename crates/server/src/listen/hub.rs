@@ -4,7 +4,7 @@
 //! hyper answers, as many requests as the client likes: negotiation, events, polls, and what is
 //! wrong with a request that is not good.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, io::Cursor, time::Duration};
 
 use everwire_hub::{HubBody, HubService};
 use everwire_proto::ws::upgrade::{HeaderLines, Refusal, UpgradeRequest};
@@ -12,11 +12,13 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{self, AsyncRead, AsyncReadExt, AsyncWrite},
+    net::TcpStream,
+};
 
 use super::{
     refuse,
-    rewound::Rewound,
     shard::{Shard, Slot},
     stream::ClientStream,
 };
@@ -43,8 +45,9 @@ pub(super) async fn serve(stream: TcpStream, visit: Visit, slot: Slot, shard: &S
     }
     let Visit { mut head, held } = visit;
     head.extend_from_slice(&held);
-    let stream = Rewound::new(head.into(), ClientStream::new(stream, slot));
-    let serving = answer_all(stream, shard.clone());
+    let (reader, writer) = io::split(ClientStream::new(stream, slot));
+    let rewound = io::join(Cursor::new(head).chain(reader), writer);
+    let serving = answer_all(rewound, shard.clone());
     shard.tasks.spawn(shard.node.hubs.requests.track_future(serving));
 }
 
@@ -66,7 +69,10 @@ async fn open(
 }
 
 /// Answers one request after the other until the client has no more, or the node stops.
-async fn answer_all(stream: Rewound, shard: Shard) {
+async fn answer_all<S>(stream: S, shard: Shard)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let stop = shard.node.hubs.stop.clone();
     let desk = shard.desk;
     let service = service_fn(move |request| answer(desk.clone(), request));
