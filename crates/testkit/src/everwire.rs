@@ -31,6 +31,7 @@ pub struct Setup {
     pool: Vec<(String, String)>,
     route: Vec<(String, String)>,
     limits: Vec<(String, String)>,
+    hub: Option<String>,
 }
 
 impl Setup {
@@ -69,6 +70,12 @@ impl Setup {
         self
     }
 
+    /// Adds a hub `main` at this path.
+    pub fn hub(mut self, path: &str) -> Self {
+        self.hub = Some(path.to_owned());
+        self
+    }
+
     /// Pings every `millis` milliseconds and gives a hung peer as long again.
     pub fn ping_millis(self, millis: u64) -> Self {
         self.route("ping", format!(r#"{{ interval = "{millis}ms", timeout = "{millis}ms" }}"#))
@@ -83,6 +90,9 @@ impl Setup {
         write_keys(&mut text, &self.pool);
         text.push_str("\n[[routes]]\npath = \"/\"\npool = \"main\"\n");
         write_keys(&mut text, &self.route);
+        if let Some(path) = &self.hub {
+            let _ = writeln!(text, "\n[hubs.main]\npath = {path:?}");
+        }
         if !self.limits.is_empty() {
             text.push_str("\n[limits]\n");
             write_keys(&mut text, &self.limits);
