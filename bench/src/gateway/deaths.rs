@@ -40,6 +40,7 @@ pub(super) fn silence(bench: &Bench, kind: Kind, interval: Duration) -> Result<R
         clients: 200,
         interval,
         work: Duration::ZERO,
+        durable: false,
         control: Control::None,
         self_help: kind == Kind::Direct,
         script,

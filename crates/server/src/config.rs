@@ -346,7 +346,11 @@ fn read_admin(node: Node, admin: &mut Admin, mistakes: &mut Mistakes) {
         }
     }
     if !token_given && !admin.listen.ip().is_loopback() {
-        let what = format!("is required because {} is not loopback", admin.listen);
+        let what = format!(
+            "is required because {} is not loopback; write token = \"…\" under [admin], or set \
+             EVERWIRE_ADMIN__TOKEN",
+            admin.listen
+        );
         reader.complain(&origin, "token", what);
     }
     reader.finish();

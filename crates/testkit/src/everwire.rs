@@ -23,7 +23,7 @@ use crate::{
     wait::{eventually, until_equal, within},
 };
 
-/// What an instance is started with: one pool `main` and one route `/` to it, or hubs.
+/// What an instance is started with: one pool `main` and one route `/` to it, and hubs.
 #[derive(Clone, Debug, Default)]
 pub struct Setup {
     listen: Option<IpAddr>,
@@ -46,7 +46,7 @@ impl Setup {
         self
     }
 
-    /// Has hubs, as they stand in a file, instead of the pool and the route.
+    /// Has hubs, as they stand in a file; without a backend there is then no pool and no route.
     pub fn hubs(mut self, lines: &str) -> Self {
         self.hubs.push_str(lines);
         self
@@ -85,8 +85,8 @@ impl Setup {
     pub fn to_toml(&self) -> String {
         let listen = SocketAddr::new(self.listen.unwrap_or(LOCALHOST), 0);
         let mut text = format!("listen = \"{listen}\"\n\n[admin]\nlisten = \"127.0.0.1:0\"\n");
-        if !self.hubs.is_empty() {
-            text.push_str(&self.hubs);
+        text.push_str(&self.hubs);
+        if !self.hubs.is_empty() && self.backends.is_empty() {
             return text;
         }
         let backends: Vec<_> = self.backends.iter().map(|url| format!("{url:?}")).collect();

@@ -215,6 +215,14 @@ fn values_that_make_no_sense_in_a_route_are_refused_with_line_and_key() {
 }
 
 #[test]
+fn a_line_that_is_not_toml_is_one_mistake_and_the_others_are_told_too() {
+    let told = mistakes(&sources(&format!("listen =\nlissen = 1\n{SMALL}")));
+    assert!(told.starts_with("everwire.toml:1: "), "{told}");
+    assert!(told.contains("everwire.toml:2: lissen: unknown key"), "{told}");
+    assert!(told.ends_with("2 mistakes"), "{told}");
+}
+
+#[test]
 fn promises_that_have_no_effect_together_are_refused() {
     let linger = "delivery = \"at-most-once\"\nconfirm_linger = \"1s\"";
     assert!(told_of(linger).contains(":6: routes[0].confirm_linger: does nothing with delivery"));
