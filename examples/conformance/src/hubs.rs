@@ -178,7 +178,7 @@ struct StreamCanceled(Context);
 
 impl Drop for StreamCanceled {
     fn drop(&mut self) {
-        let told = self.0.caller().send("StreamCanceled", &[(); 0]);
+        let told = self.0.caller().send("StreamCanceled", &());
         if let Err(error) = told {
             tracing::warn!(%error, "a client was not told that its stream is canceled");
         }

@@ -73,7 +73,7 @@ async fn result_of_client(State(hubs): State<Hubs>, Path(connection): Path<Strin
     let Ok(id) = connection.parse::<ConnectionId>() else {
         return format!("Connection '{connection}' does not exist.");
     };
-    let answer = hubs.test.connection(id).invoke::<i32>("Result", &[(); 0]).await;
+    let answer = hubs.test.connection(id).invoke::<i32>("Result", &()).await;
     answer.map_or_else(|error| error.to_string(), |result| result.to_string())
 }
 

@@ -36,7 +36,7 @@ pub enum EncodeError {
     /// The value's own serialisation failed for MessagePack.
     #[error("the value cannot be MessagePack")]
     MessagePack(#[source] rmp_serde::encode::Error),
-    /// Arguments must serialise as an array: a tuple, a list, a slice.
+    /// Arguments must serialise as an array: a tuple, a list, a slice; or as nothing at all.
     #[error("arguments must be an array")]
     NotAnArray,
     /// The value exists in one encoding only and has no counterpart in the other.
@@ -155,6 +155,16 @@ impl Payload {
         }
     }
 
+    /// Whether this is the value that is none.
+    pub fn is_null(&self) -> bool {
+        match &self.0 {
+            Encodings::One(Protocol::Json, bytes) | Encodings::Both { json: bytes, .. } => {
+                bytes.trim_ascii() == b"null"
+            }
+            Encodings::One(Protocol::MessagePack, bytes) => bytes[..] == [0xc0],
+        }
+    }
+
     /// Bytes of memory that the value takes, shared by all clones.
     pub const fn charged(&self) -> usize {
         match &self.0 {
@@ -172,7 +182,7 @@ impl Arguments {
         Self(Payload(Encodings::Both { json, msgpack }))
     }
 
-    /// Encodes a tuple, list or slice for a receiver of this protocol.
+    /// Encodes a tuple, list or slice for a receiver of this protocol; `()` is no arguments.
     ///
     /// # Errors
     /// If its serialisation fails or is not an array.
@@ -180,15 +190,15 @@ impl Arguments {
         protocol: Protocol,
         values: &(impl Serialize + ?Sized),
     ) -> Result<Self, EncodeError> {
-        Self::of(Payload::encode(protocol, values)?).ok_or(EncodeError::NotAnArray)
+        Self::encoded(Payload::encode(protocol, values)?)
     }
 
-    /// Encodes a tuple, list or slice for receivers of any protocol.
+    /// Encodes a tuple, list or slice for receivers of any protocol; `()` is no arguments.
     ///
     /// # Errors
     /// If its serialisation fails or is not an array.
     pub fn encode_all(values: &(impl Serialize + ?Sized)) -> Result<Self, EncodeError> {
-        Self::of(Payload::encode_all(values)?).ok_or(EncodeError::NotAnArray)
+        Self::encoded(Payload::encode_all(values)?)
     }
 
     /// Takes bytes that claim to be exactly one array, such as a published body.
@@ -256,6 +266,14 @@ impl Arguments {
     /// The array.
     pub const fn payload(&self) -> &Payload {
         &self.0
+    }
+
+    /// What an application's value has become: the empty tuple is the one that serde makes no array.
+    fn encoded(values: Payload) -> Result<Self, EncodeError> {
+        if values.is_null() {
+            return Ok(Self::none());
+        }
+        Self::of(values).ok_or(EncodeError::NotAnArray)
     }
 
     /// The payload as arguments, if it is an array.

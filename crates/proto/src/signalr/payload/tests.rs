@@ -99,6 +99,16 @@ fn arguments_are_an_array() {
 }
 
 #[test]
+fn the_empty_tuple_is_no_arguments() {
+    for protocol in Protocol::ALL {
+        let none = Arguments::none().payload().to_bytes(protocol).unwrap();
+        for arguments in [Arguments::encode(protocol, &()), Arguments::encode_all(&())] {
+            assert_eq!(arguments.unwrap().payload().to_bytes(protocol).unwrap(), none);
+        }
+    }
+}
+
+#[test]
 fn a_value_that_does_not_serialise_is_the_applications_fault() {
     let no_key = std::collections::BTreeMap::from([((1, 2), 3)]);
     assert!(matches!(Payload::encode(Protocol::Json, &no_key), Err(EncodeError::Json(_))));
