@@ -17,7 +17,11 @@ use std::{
 
 use bytes::Bytes;
 use everwire_proto::{
-    signalr::{message::HubMessage, negotiate::Transport},
+    signalr::{
+        handshake::{HandshakeError, HandshakeResponse},
+        message::HubMessage,
+        negotiate::Transport,
+    },
     time::Time,
     ws::{
         close::{Close, CloseCode},
@@ -277,8 +281,10 @@ impl Task {
             (Farewell::Close(close), Some(speech)) => {
                 encode(&HubMessage::Close(close), speech).ok()
             }
-            (Farewell::Handshake(answer), _) => {
-                Some(frame_text(&answer.to_bytes(), self.connection.framing()))
+            (Farewell::Handshake(answer), _) => Some(self.handshake(&answer)),
+            // Before its handshake a client understands nothing but an answer to that.
+            (Farewell::Close(_), None) if self.raw.is_none() => {
+                Some(self.handshake(&HandshakeResponse::refused(&HandshakeError::Canceled)))
             }
             _ => None,
         };
@@ -288,6 +294,10 @@ impl Task {
             wire.push_own(Own::Passing(close));
         }
         wire.close(now);
+    }
+
+    fn handshake(&self, answer: &HandshakeResponse) -> Bytes {
+        frame_text(&answer.to_bytes(), self.connection.framing())
     }
 
     /// The client's Close frame: answered with its code, or with 1000 where it has none.

@@ -184,6 +184,20 @@ async fn events_carry_what_a_hub_says() {
 }
 
 #[tokio::test]
+async fn a_client_that_has_not_shaken_hands_is_told_when_the_hub_stops() {
+    let site = Site::new(HubConfig::default());
+    let (events, polls) = (&site.target().await, &site.target().await);
+    let events = site.ask(Method::GET, events, &[("accept", "text/event-stream")], "").await;
+    site.poll(polls).await;
+    let polled = site.poll(polls);
+    site.hub.stop();
+    let error = "{\"error\":\"Handshake was canceled.\"}\u{1e}";
+    let all = events.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(all, format!(":\r\ndata: {error}\r\n\r\n"));
+    assert_eq!(polled.await, ok(error));
+}
+
+#[tokio::test]
 async fn events_cannot_carry_messagepack() {
     let site = Site::new(HubConfig::default());
     let target = &site.target().await;
