@@ -56,6 +56,9 @@ pub struct HubConfig {
     pub inbox_max: usize,
     /// What one client may call at once. Default: one call at a time, and see [`Limits`].
     pub calls: Limits,
+    /// What happens to a connection when its client's [identity](crate::Identity::expires) expires.
+    /// Default: nothing, as in the official server.
+    pub expiry: Expiry,
     /// Whether clients are told what an application's error says. Default: no, it may be secret.
     pub detailed_errors: bool,
 }
@@ -70,6 +73,16 @@ pub enum SlowPolicy {
     /// A broadcast replaces a waiting one for the same target; the connection ends if that does
     /// not suffice.
     Conflate,
+}
+
+/// What happens to a connection whose client's identity expires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    /// Nothing: who has come in stays.
+    Ignored,
+    /// It ends within a second, and its client may reconnect: with another token, if it has one. A
+    /// later request for the same connection, a poll for instance, brings the identity that counts.
+    Closes,
 }
 
 /// Origins whose pages may connect, with credentials.
@@ -103,6 +116,7 @@ impl Default for HubConfig {
             pending_max: 65_536,
             inbox_max: 64 << 20,
             calls: Limits::default(),
+            expiry: Expiry::Ignored,
             detailed_errors: false,
         }
     }

@@ -1,5 +1,7 @@
 //! Tokens that say who a client is: signed here, and by nobody else.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use anyhow::Result;
 use everwire_hub::{ClientRequest, Denied, Identity, UserId};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
@@ -50,7 +52,9 @@ impl Tokens {
         validation.validate_aud = false;
         let read = decode::<Claims>(&token, &self.reading, &validation);
         let claims = read.map_err(|_| Denied::Unauthorized)?.claims;
-        Ok(Identity { user: Some(UserId::from(claims.sub)), ..Identity::default() })
+        let expires = Some(UNIX_EPOCH + Duration::from_secs(claims.exp));
+        let user = Some(UserId::from(claims.sub));
+        Ok(Identity { user, expires, ..Identity::default() })
     }
 }
 

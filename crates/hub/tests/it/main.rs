@@ -4,6 +4,7 @@
 mod asking;
 mod broadcast;
 mod ends;
+mod expiring;
 mod looking;
 mod methods;
 mod peer;
