@@ -30,6 +30,7 @@ use crate::{
     method::Methods,
     raw::RawHandler,
     recipients::{Groups, Recipients},
+    redirect::Redirects,
     request::ClientRequest,
     service::HubService,
     shard::{Overloaded, Post, Shard, ShardHandle},
@@ -64,6 +65,7 @@ struct Inner {
     authenticate: Option<Authenticate>,
     events: Events,
     raw: Option<RawHandler>,
+    redirects: Option<Redirects>,
     questions: AtomicU64,
     refuses_new: AtomicBool,
     stop: CancellationToken,
@@ -283,6 +285,11 @@ impl Hub {
     /// What is done with connections if they speak no hub protocol.
     pub(crate) fn raw(&self) -> Option<&RawHandler> {
         self.0.raw.as_ref()
+    }
+
+    /// Who decides where clients connect, if it is not always here.
+    pub(crate) fn redirects(&self) -> Option<&Redirects> {
+        self.0.redirects.as_ref()
     }
 
     /// An id that no other question has.

@@ -33,6 +33,7 @@ mod outgoing;
 mod pulse;
 mod raw;
 mod recipients;
+mod redirect;
 mod registry;
 mod request;
 mod service;
@@ -52,6 +53,7 @@ pub use self::{
     method::{Context, Methods},
     raw::{Gone, RawMessage, RawSocket},
     recipients::{Groups, Recipients, SendError},
+    redirect::Redirect,
     request::ClientRequest,
     service::HubService,
     shard::Shard,

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use everwire_hub::{
-    Context, Denied, Hub, HubBody, HubConfig, Identity, config::Origins, method::Opaque,
+    Context, Denied, Hub, HubBody, HubConfig, Identity, Redirect, config::Origins, method::Opaque,
 };
 use everwire_proto::signalr::negotiate::Transport;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
+use serde_json::json;
 
 /// A hub whose requests are handed to it directly.
 struct Site {
@@ -98,6 +99,31 @@ async fn both_versions_of_negotiation_are_answered() {
     let error = site.negotiated("?negotiateVersion=x").await;
     assert_eq!(error["error"], "The client requested a non-integer protocol version.");
     assert_eq!(site.told(Method::GET, "/negotiate", "").await.0, 405);
+}
+
+#[tokio::test]
+async fn a_client_may_be_sent_to_negotiate_elsewhere() {
+    let hub = Hub::builder()
+        .authenticate(|request| async move {
+            let user = request.token().ok_or(Denied::Unauthorized)?;
+            Ok(Identity { user: Some(user.into()), ..Identity::default() })
+        })
+        .redirect(|request, client| async move {
+            let to = Redirect::to(format!("https://{}.test/hub?a=b", request.parameter("to")?));
+            let token = format!("for {}", client.user?.as_str());
+            Some(if request.parameter("bare").is_some() { to } else { to.with_token(token) })
+        });
+    let site = Site { hub: hub.build().unwrap() };
+    assert_eq!(site.told(Method::POST, "/negotiate?to=eu", "").await.0, 401);
+    let redirected = site.negotiated("?to=eu&access_token=Ann").await;
+    let expected = json!({ "url": "https://eu.test/hub?a=b", "accessToken": "for Ann" });
+    assert_eq!(redirected, expected);
+    let bare = site.negotiated("?to=us&access_token=Ann&bare=").await;
+    assert_eq!(bare, json!({ "url": "https://us.test/hub?a=b" }));
+    assert!(site.negotiated("?access_token=Ann").await["connectionId"].is_string());
+    site.hub.refuse_new();
+    assert_eq!(site.negotiated("?to=eu&access_token=Ann").await, expected);
+    assert_eq!(site.told(Method::POST, "/negotiate?access_token=Ann", "").await.0, 503);
 }
 
 #[tokio::test]
