@@ -54,6 +54,10 @@ pub struct HubConfig {
     /// Bytes published that a shard has not delivered yet. Default: 64 MiB; beyond that publishing
     /// fails, and the publisher is told.
     pub inbox_max: usize,
+    /// Answers of clients that are awaited, of all clients together. Default: 262,144, which is
+    /// less than 100 MiB; beyond that asking fails, and who asks is told. What one client may leave
+    /// unanswered is in `calls`.
+    pub asked_max: usize,
     /// What one client may call at once. Default: one call at a time, and see [`Limits`].
     pub calls: Limits,
     /// What happens to a connection when its client's [identity](crate::Identity::expires) expires.
@@ -115,6 +119,7 @@ impl Default for HubConfig {
             origins: Origins::Same,
             pending_max: 65_536,
             inbox_max: 64 << 20,
+            asked_max: 262_144,
             calls: Limits::default(),
             expiry: Expiry::Ignored,
             detailed_errors: false,

@@ -35,6 +35,7 @@ mod raw;
 mod recipients;
 mod redirect;
 mod registry;
+mod replies;
 mod request;
 mod service;
 mod shard;
@@ -54,6 +55,7 @@ pub use self::{
     raw::{Gone, RawMessage, RawSocket},
     recipients::{Groups, Recipients, SendError},
     redirect::Redirect,
+    replies::{Replies, Reply},
     request::ClientRequest,
     service::HubService,
     shard::Shard,

@@ -366,6 +366,8 @@ impl Drop for Task {
     /// However the connection ends, this is where it has ended.
     fn drop(&mut self) {
         self.connection.wire().retire();
+        // Who asked learns now that there is no answer, however long others keep the connection.
+        drop(self.connection.take_errands());
         if let Some(mail) = &self.connection.mail {
             mail.close();
             mail.carrier().wake();

@@ -10,6 +10,7 @@ use std::{
     thread::available_parallelism,
 };
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{Hub, Inner, Running};
@@ -176,6 +177,7 @@ impl HubBuilder {
         let Self { config, shards, methods, authenticate, events, raw, redirects } = self;
         let detail = if config.detailed_errors { ErrorDetail::Shown } else { ErrorDetail::Hidden };
         let methods = methods.error_detail(detail).build()?;
+        let asks = config.asked_max.min(Semaphore::MAX_PERMITS);
         let processors = || available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let shards = shards.unwrap_or_else(processors).get();
         Ok(Hub(Arc::new(Inner {
@@ -188,6 +190,7 @@ impl HubBuilder {
             raw,
             redirects,
             questions: AtomicU64::new(1),
+            asks: Arc::new(Semaphore::new(asks)),
             refuses_new: AtomicBool::new(false),
             stop: CancellationToken::new(),
             running: Mutex::new(Running::NotYet),
