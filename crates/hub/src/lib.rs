@@ -42,6 +42,8 @@ mod shard;
 mod transport;
 pub mod upload;
 
+pub use everwire_proto::signalr::payload::Timestamp;
+
 pub use self::{
     client::{Client, InvokeError},
     config::HubConfig,

@@ -4,13 +4,29 @@
 //! type decodes it with serde; whoever does not passes it on, and only a receiver with the other
 //! encoding makes it be translated. A value of the application's own is encoded for one receiver,
 //! or once in both encodings for many.
+//!
+//! What serde calls bytes (`bytes::Bytes`, `serde_bytes`) is binary in MessagePack and base64 in
+//! JSON, as other SignalR clients and servers have them. A `Vec<u8>` is a list of numbers to serde
+//! and so in both encodings; it takes binary too. For moments there is [`Timestamp`].
 
+mod pack;
+mod source;
+mod timestamp;
 pub(super) mod translate;
 
+use std::io;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{DEPTH_MAX, Protocol, ReadError, json, msgpack};
+use self::{pack::Packer, source::Source};
+pub use self::{
+    pack::Unpackable,
+    source::Mismatch,
+    timestamp::{NotATime, Timestamp},
+};
+use super::{Protocol, ReadError, json, msgpack};
 
 /// One value in at least one encoding. What is read or parsed is well formed and nested at most
 /// [`DEPTH_MAX`] deep.
@@ -35,7 +51,7 @@ pub enum EncodeError {
     Json(#[source] serde_json::Error),
     /// The value's own serialisation failed for MessagePack.
     #[error("the value cannot be MessagePack")]
-    MessagePack(#[source] rmp_serde::encode::Error),
+    MessagePack(#[source] Unpackable),
     /// Arguments must serialise as an array: a tuple, a list, a slice; or as nothing at all.
     #[error("arguments must be an array")]
     NotAnArray,
@@ -54,12 +70,7 @@ pub enum EncodeError {
     "Error binding arguments. Make sure that the types of the provided values match the types of \
      the hub method being invoked."
 )]
-pub enum DecodeError {
-    /// A JSON payload.
-    Json(#[source] serde_json::Error),
-    /// A MessagePack payload.
-    MessagePack(#[source] rmp_serde::decode::Error),
-}
+pub struct DecodeError(#[from] Mismatch);
 
 impl Payload {
     /// The value that is none.
@@ -142,17 +153,18 @@ impl Payload {
     /// # Errors
     /// If it is of another.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, DecodeError> {
-        match &self.0 {
+        let mut source = match &self.0 {
             Encodings::One(Protocol::Json, bytes) | Encodings::Both { json: bytes, .. } => {
-                serde_json::from_slice(bytes).map_err(DecodeError::Json)
+                // JSON is known to be text.
+                Source::Json(json::Scan::new(str::from_utf8(bytes).unwrap_or_default(), 0))
             }
             Encodings::One(Protocol::MessagePack, bytes) => {
-                let mut source =
-                    rmp_serde::Deserializer::from_read_ref(&bytes[..]).with_human_readable();
-                source.set_max_depth(DEPTH_MAX);
-                T::deserialize(&mut source).map_err(DecodeError::MessagePack)
+                Source::MessagePack(msgpack::Scan::new(bytes, 0))
             }
-        }
+        };
+        let value = T::deserialize(&mut source)?;
+        source.expect_end()?;
+        Ok(value)
     }
 
     /// Whether this is the value that is none.
@@ -291,16 +303,29 @@ impl Arguments {
 }
 
 fn encode(protocol: Protocol, value: &(impl Serialize + ?Sized)) -> Result<Bytes, EncodeError> {
+    let mut bytes = Vec::new();
     match protocol {
-        Protocol::Json => serde_json::to_vec(value).map(Bytes::from).map_err(EncodeError::Json),
-        Protocol::MessagePack => {
-            let mut bytes = Vec::new();
-            // Objects with names and readable ids and dates, as the other clients have them.
-            let mut target =
-                rmp_serde::Serializer::new(&mut bytes).with_struct_map().with_human_readable();
-            value.serialize(&mut target).map_err(EncodeError::MessagePack)?;
-            Ok(bytes.into())
+        Protocol::Json => {
+            let mut target = serde_json::Serializer::with_formatter(&mut bytes, Base64);
+            value.serialize(&mut target).map_err(EncodeError::Json)?;
         }
+        Protocol::MessagePack => {
+            value.serialize(Packer(&mut bytes)).map_err(EncodeError::MessagePack)?;
+        }
+    }
+    Ok(bytes.into())
+}
+
+/// JSON without blanks, whose bytes are base64.
+struct Base64;
+
+impl serde_json::ser::Formatter for Base64 {
+    fn write_byte_array<W: io::Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        write!(writer, "\"{}\"", STANDARD.encode(bytes))
     }
 }
 

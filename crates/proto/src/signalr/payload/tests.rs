@@ -1,5 +1,7 @@
 //! What an application says arrives as it was said, whoever encodes and whoever decodes.
 
+mod typed;
+
 use serde::Deserialize;
 
 use super::*;
