@@ -6,6 +6,7 @@ mod asking_many;
 mod broadcast;
 mod ends;
 mod expiring;
+mod full;
 mod looking;
 mod methods;
 mod peer;
