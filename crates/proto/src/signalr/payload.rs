@@ -29,7 +29,7 @@ pub use self::{
 use super::{Protocol, ReadError, json, msgpack};
 
 /// One value in at least one encoding. What is read or parsed is well formed and nested at most
-/// [`DEPTH_MAX`] deep.
+/// [`DEPTH_MAX`](super::DEPTH_MAX) deep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload(Encodings);
 
