@@ -26,3 +26,11 @@ pub(crate) fn now() -> Time {
 pub(crate) fn until(moment: SystemTime) -> Duration {
     moment.duration_since(SystemTime::now()).unwrap_or_default()
 }
+
+/// Time since 1970, which tokens are judged by.
+#[cfg(feature = "tokens")]
+#[expect(clippy::disallowed_methods, reason = "this file owns the clock")]
+pub(crate) fn since_epoch() -> Duration {
+    // A clock that is before 1970 makes no token an old one, and most of them too early.
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}

@@ -3,9 +3,9 @@
 //! A hub has as many shards as the node has threads, each run by one of them: a connection that a
 //! thread accepts is served there for life.
 
-use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
+use std::{collections::BTreeMap, future::ready, num::NonZeroUsize, sync::Arc};
 
-use everwire_hub::{Hub, HubService, Shard};
+use everwire_hub::{Denied, Hub, HubBuilder, HubService, Shard};
 use prometheus_client::metrics::counter::Counter;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -111,6 +111,10 @@ impl Hubs {
 impl NodeHub {
     fn new(name: &str, hub: &config::Hub, shards: NonZeroUsize) -> Result<Self, Undeclarable> {
         let builder = Hub::builder().config(hub.config.clone()).shards(shards);
+        let builder = match &hub.access {
+            Some(access) => guarded(builder, access),
+            None => builder,
+        };
         let made = hub.declaration.clone().declare(builder).build();
         let undeclarable = |error| Undeclarable { name: name.to_owned(), error };
         Ok(Self {
@@ -120,6 +124,15 @@ impl NodeHub {
             refused: Counter::default(),
         })
     }
+}
+
+/// Lets only those in who bring a good token.
+fn guarded(builder: HubBuilder, access: &config::Access) -> HubBuilder {
+    let keys = Arc::new(access.keys());
+    builder.authenticate(move |request| {
+        let identity = keys.identify(&request);
+        ready(identity.and_then(|identity| identity.ok_or(Denied::Unauthorized)))
+    })
 }
 
 impl Desk {
