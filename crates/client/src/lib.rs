@@ -58,7 +58,7 @@ mod upload;
 
 pub use everwire_proto::signalr::{
     Protocol,
-    payload::{Arguments, DecodeError, EncodeError, Payload},
+    payload::{Arguments, DecodeError, EncodeError, Payload, Timestamp},
 };
 
 pub use self::{

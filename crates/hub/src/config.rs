@@ -54,8 +54,15 @@ pub struct HubConfig {
     /// Bytes published that a shard has not delivered yet. Default: 64 MiB; beyond that publishing
     /// fails, and the publisher is told.
     pub inbox_max: usize,
+    /// Answers of clients that are awaited, of all clients together. Default: 262,144, which is
+    /// less than 100 MiB; beyond that asking fails, and who asks is told. What one client may leave
+    /// unanswered is in `calls`.
+    pub asked_max: usize,
     /// What one client may call at once. Default: one call at a time, and see [`Limits`].
     pub calls: Limits,
+    /// What happens to a connection when its client's [identity](crate::Identity::expires) expires.
+    /// Default: nothing, as in the official server.
+    pub expiry: Expiry,
     /// Whether clients are told what an application's error says. Default: no, it may be secret.
     pub detailed_errors: bool,
 }
@@ -70,6 +77,16 @@ pub enum SlowPolicy {
     /// A broadcast replaces a waiting one for the same target; the connection ends if that does
     /// not suffice.
     Conflate,
+}
+
+/// What happens to a connection whose client's identity expires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    /// Nothing: who has come in stays.
+    Ignored,
+    /// It ends within a second, and its client may reconnect: with another token, if it has one. A
+    /// later request for the same connection, a poll for instance, brings the identity that counts.
+    Closes,
 }
 
 /// Origins whose pages may connect, with credentials.
@@ -102,7 +119,9 @@ impl Default for HubConfig {
             origins: Origins::Same,
             pending_max: 65_536,
             inbox_max: 64 << 20,
+            asked_max: 262_144,
             calls: Limits::default(),
+            expiry: Expiry::Ignored,
             detailed_errors: false,
         }
     }

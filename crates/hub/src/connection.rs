@@ -200,9 +200,15 @@ impl Connection {
         is_resumable
     }
 
-    /// Has the client asked something; for the shard.
+    /// Has the client asked something; for the shard. Who is gone is not asked.
     pub(crate) fn put_question(&self, question: Question) {
-        self.errands().get_or_insert_default().questions.push(question);
+        let mut errands = self.errands();
+        // Looked at under the lock under which the task takes its last errands.
+        if matches!(self.wire().link, Link::Gone) {
+            return;
+        }
+        errands.get_or_insert_default().questions.push(question);
+        drop(errands);
         self.waker.wake();
     }
 

@@ -31,6 +31,8 @@ pub enum End {
     Aborted,
     /// The application turned the client away when it came, and this is what that is told.
     Failed(Box<str>),
+    /// What proved who the client is has expired.
+    Expired,
     /// The hub stops.
     Stopping,
 }
@@ -60,7 +62,7 @@ impl End {
             }
             Self::Left(_) | Self::Aborted => Farewell::Close(Close::default()),
             Self::Silent => close(Some(SILENT), true),
-            Self::Stopping => close(None, true),
+            Self::Stopping | Self::Expired => close(None, true),
             Self::Misunderstood(error) => close(Some(error), false),
             Self::Failed(error) => {
                 Farewell::Close(Close { error: Some(error.clone()), allow_reconnect: false })

@@ -33,7 +33,9 @@ mod outgoing;
 mod pulse;
 mod raw;
 mod recipients;
+mod redirect;
 mod registry;
+mod replies;
 mod request;
 mod service;
 mod shard;
@@ -41,6 +43,8 @@ mod shard;
 pub mod token;
 mod transport;
 pub mod upload;
+
+pub use everwire_proto::signalr::payload::Timestamp;
 
 pub use self::{
     client::{Client, InvokeError},
@@ -54,6 +58,8 @@ pub use self::{
     method::{Context, Methods},
     raw::{Gone, RawMessage, RawSocket},
     recipients::{Groups, Recipients, SendError},
+    redirect::Redirect,
+    replies::{Replies, Reply},
     request::ClientRequest,
     service::HubService,
     shard::Shard,

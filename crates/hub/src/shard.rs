@@ -28,6 +28,7 @@ use crate::{
     frames::Frames,
     id::{ConnectionId, GroupName},
     member::Member,
+    replies::Survey,
 };
 
 /// A shard that nobody runs yet. Whoever owns a thread with a runtime takes one and runs it there.
@@ -63,6 +64,8 @@ pub(crate) enum Post {
     /// A frame of one connection's own that must not overtake what was posted before it.
     Own(Arc<Connection>, Own),
     Ask(Arc<Connection>, Question),
+    /// A question to all of an audience.
+    Survey(Arc<Audience>, Survey),
     /// Somebody wants to know who is here.
     Call(oneshot::Sender<Vec<Member>>),
     End(Arc<Connection>, End),
@@ -101,19 +104,20 @@ impl Shard {
 }
 
 impl ShardHandle {
-    /// Has something done that others may do as often as they like.
+    /// Has something done that others may do as often as they like, and that takes this many bytes
+    /// until it is done.
     pub(crate) fn publish(
         &self,
-        audience: Arc<Audience>,
-        frames: Arc<Frames>,
+        post: Post,
+        charged: usize,
         bytes_max: usize,
     ) -> Result<(), Overloaded> {
         let mut inbox = self.inbox();
         if inbox.bytes > bytes_max {
             return Err(Overloaded);
         }
-        inbox.bytes += frames.charged();
-        self.put(inbox, Post::Send(audience, frames));
+        inbox.bytes += charged;
+        self.put(inbox, post);
         Ok(())
     }
 

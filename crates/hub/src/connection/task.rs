@@ -17,7 +17,11 @@ use std::{
 
 use bytes::Bytes;
 use everwire_proto::{
-    signalr::{message::HubMessage, negotiate::Transport},
+    signalr::{
+        handshake::{HandshakeError, HandshakeResponse},
+        message::HubMessage,
+        negotiate::Transport,
+    },
     time::Time,
     ws::{
         close::{Close, CloseCode},
@@ -281,8 +285,10 @@ impl Task {
             (Farewell::Close(close), Some(speech)) => {
                 encode(&HubMessage::Close(close), speech).ok()
             }
-            (Farewell::Handshake(answer), _) => {
-                Some(frame_text(&answer.to_bytes(), self.connection.framing()))
+            (Farewell::Handshake(answer), _) => Some(self.handshake(&answer)),
+            // Before its handshake a client understands nothing but an answer to that.
+            (Farewell::Close(_), None) if self.raw.is_none() => {
+                Some(self.handshake(&HandshakeResponse::refused(&HandshakeError::Canceled)))
             }
             _ => None,
         };
@@ -292,6 +298,10 @@ impl Task {
             wire.push_own(Own::Passing(close));
         }
         wire.close(now);
+    }
+
+    fn handshake(&self, answer: &HandshakeResponse) -> Bytes {
+        frame_text(&answer.to_bytes(), self.connection.framing())
     }
 
     /// The client's Close frame: answered with its code, or with 1000 where it has none.
@@ -386,6 +396,8 @@ impl Drop for Task {
     /// However the connection ends, this is where it has ended.
     fn drop(&mut self) {
         self.connection.wire().retire();
+        // Who asked learns now that there is no answer, however long others keep the connection.
+        drop(self.connection.take_errands());
         if let Some(mail) = &self.connection.mail {
             mail.close();
             mail.carrier().wake();

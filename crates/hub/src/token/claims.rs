@@ -1,6 +1,6 @@
 //! What a token says, and how that is written.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
 
@@ -57,7 +57,9 @@ impl Token {
 
 impl From<Token> for Identity {
     fn from(token: Token) -> Self {
-        Self { user: token.user.map(UserId::from), claims: token.claims }
+        // A time that no clock reaches is none.
+        let expires = UNIX_EPOCH.checked_add(token.expires);
+        Self { user: token.user.map(UserId::from), claims: token.claims, expires }
     }
 }
 

@@ -42,6 +42,7 @@ fn what_is_signed_is_read_again() {
     };
     let mut read = keys().read(&keys().sign(&token).unwrap(), NOW).unwrap();
     assert_eq!(Identity::from(read.clone()).user, Some("anna".into()));
+    assert_eq!(Identity::from(read.clone()).expires, Some(std::time::UNIX_EPOCH + NOW + MINUTE));
     assert!(read.claims.has("sub", "anna"), "methods see the claim of the user, too");
     assert!(read.claims.has("role", "reader") && read.claims.has("role", "writer"));
     read.claims = token.claims.clone();

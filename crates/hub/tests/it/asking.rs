@@ -29,13 +29,13 @@ fn builder() -> (HubBuilder, mpsc::Receiver<ConnectionId>) {
 }
 
 /// The id of the question that the client is asked next.
-async fn question(peer: &mut Peer) -> String {
+pub(crate) async fn question(peer: &mut Peer) -> String {
     let asked: serde_json::Value = serde_json::from_str(&peer.next().await.unwrap()).unwrap();
     assert_eq!(asked["type"], 1);
     asked["invocationId"].as_str().unwrap().to_owned()
 }
 
-fn answer(id: &str, rest: &str) -> String {
+pub(crate) fn answer(id: &str, rest: &str) -> String {
     format!(r#"{{"type":3,"invocationId":"{id}",{rest}}}"#)
 }
 
