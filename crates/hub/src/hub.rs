@@ -26,6 +26,7 @@ use crate::{
     frames::Frames,
     id::{ConnectionId, GroupName, UserId},
     identity::{Authenticate, Denied, Identity},
+    keepers::Keepers,
     member::Member,
     method::Methods,
     raw::RawHandler,
@@ -54,6 +55,12 @@ pub struct Totals {
     pub dropped: u64,
     /// Connections that have ended because their clients took less than they were sent.
     pub slow: u64,
+    /// Connections that have ended because their clients said more than they may.
+    pub floods: u64,
+    /// Bytes that are kept for sessions that may be resumed.
+    pub kept: usize,
+    /// Sessions that can no longer be resumed, because as much was kept as may be.
+    pub given_up: u64,
 }
 
 struct Inner {
@@ -64,6 +71,7 @@ struct Inner {
     authenticate: Option<Authenticate>,
     events: Events,
     raw: Option<RawHandler>,
+    keepers: Arc<Keepers>,
     questions: AtomicU64,
     refuses_new: AtomicBool,
     stop: CancellationToken,
@@ -150,7 +158,10 @@ impl Hub {
             totals.dropped += dropped;
             totals.received += shard.received();
             totals.slow += shard.slow();
+            totals.floods += shard.floods();
         }
+        totals.kept = self.0.keepers.bytes();
+        totals.given_up = self.0.keepers.given_up();
         totals
     }
 
@@ -283,6 +294,11 @@ impl Hub {
     /// What is done with connections if they speak no hub protocol.
     pub(crate) fn raw(&self) -> Option<&RawHandler> {
         self.0.raw.as_ref()
+    }
+
+    /// What all sessions keep.
+    pub(crate) fn keepers(&self) -> &Arc<Keepers> {
+        &self.0.keepers
     }
 
     /// An id that no other question has.

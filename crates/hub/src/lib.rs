@@ -27,10 +27,12 @@ mod frames;
 mod hub;
 mod id;
 mod identity;
+mod keepers;
 mod member;
 pub mod method;
 mod outgoing;
 mod pulse;
+mod rate;
 mod raw;
 mod recipients;
 mod registry;
@@ -51,7 +53,7 @@ pub use self::{
     member::Member,
     method::{Context, Methods},
     raw::{Gone, RawMessage, RawSocket},
-    recipients::{Groups, Recipients, SendError},
+    recipients::{GroupError, Groups, Recipients, SendError},
     request::ClientRequest,
     service::HubService,
     shard::Shard,

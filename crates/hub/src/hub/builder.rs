@@ -19,6 +19,7 @@ use crate::{
     error::{ErrorDetail, HubError},
     events::Events,
     identity::{Authenticate, Denied, Identity},
+    keepers::Keepers,
     method::{Context, Handler, MethodsBuilder, MethodsError, StreamHandler},
     raw::{RawHandler, RawSocket},
     request::ClientRequest,
@@ -160,6 +161,7 @@ impl HubBuilder {
         let methods = methods.error_detail(detail).build()?;
         let processors = || available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let shards = shards.unwrap_or_else(processors).get();
+        let bytes_max = config.stateful_total_max;
         Ok(Hub(Arc::new(Inner {
             config: Arc::new(config),
             shards: (0..shards).map(|_| Arc::default()).collect(),
@@ -168,6 +170,7 @@ impl HubBuilder {
             authenticate,
             events,
             raw,
+            keepers: Arc::new(Keepers::new(bytes_max)),
             questions: AtomicU64::new(1),
             refuses_new: AtomicBool::new(false),
             stop: CancellationToken::new(),
