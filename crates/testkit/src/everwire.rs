@@ -31,6 +31,9 @@ pub struct Setup {
     pool: Vec<(String, String)>,
     route: Vec<(String, String)>,
     limits: Vec<(String, String)>,
+    top: Vec<(String, String)>,
+    hub: Option<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -69,6 +72,24 @@ impl Setup {
         self
     }
 
+    /// Sets a key of the node itself to a TOML value.
+    pub fn node(mut self, key: &str, value: impl ToString) -> Self {
+        self.top.push((key.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Adds a hub at `/hub`, of which `lines` say more.
+    pub fn hub(mut self, lines: &str) -> Self {
+        self.hub = Some(lines.to_owned());
+        self
+    }
+
+    /// Sets a variable of the process' environment.
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Pings every `millis` milliseconds and gives a hung peer as long again.
     pub fn ping_millis(self, millis: u64) -> Self {
         self.route("ping", format!(r#"{{ interval = "{millis}ms", timeout = "{millis}ms" }}"#))
@@ -77,7 +98,9 @@ impl Setup {
     /// The configuration file.
     pub fn to_toml(&self) -> String {
         let listen = SocketAddr::new(self.listen.unwrap_or(LOCALHOST), 0);
-        let mut text = format!("listen = \"{listen}\"\n\n[admin]\nlisten = \"127.0.0.1:0\"\n");
+        let mut text = format!("listen = \"{listen}\"\n");
+        write_keys(&mut text, &self.top);
+        text.push_str("\n[admin]\nlisten = \"127.0.0.1:0\"\n");
         let backends: Vec<_> = self.backends.iter().map(|url| format!("{url:?}")).collect();
         let _ = writeln!(text, "\n[pools.main]\nbackends = [{}]", backends.join(", "));
         write_keys(&mut text, &self.pool);
@@ -86,6 +109,9 @@ impl Setup {
         if !self.limits.is_empty() {
             text.push_str("\n[limits]\n");
             write_keys(&mut text, &self.limits);
+        }
+        if let Some(lines) = &self.hub {
+            let _ = writeln!(text, "\n[hubs.h]\npath = \"/hub\"\n{lines}");
         }
         text
     }
@@ -107,6 +133,7 @@ impl Everwire {
         let config = folder.0.join("everwire.toml");
         fs::write(&config, setup.to_toml()).expect("the test's folder can be written");
         let mut command = everwire_command();
+        command.envs(setup.environment.iter().map(|(name, value)| (name, value)));
         let mut process = Process::start("everwire", command.arg("serve").arg("-c").arg(&config));
         let address = process.ready("its listener", |line| listening(line, false)).await;
         let admin = process.ready("its admin listener", |line| listening(line, true)).await;
@@ -216,11 +243,7 @@ impl Everwire {
 
     /// Its anonymous memory in bytes.
     pub fn memory(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()));
-        let status = status.expect("a live process has a status");
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-        let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-        kib.expect("Linux counts anonymous memory") * 1024
+        self.process.memory()
     }
 
     /// Processor time it has used so far.
