@@ -101,6 +101,7 @@ fn scenario(backends: u64, script: Vec<Step>) -> Scenario {
         interval: Duration::from_millis(50),
         work: Duration::from_millis(6),
         control: Control::None,
+        self_help: false,
         script,
     };
     Scenario { name: "", promise: Promise::AtLeastOnce, ping: None, play }

@@ -1,4 +1,4 @@
-//! The one place where the hub reads the monotonic clock.
+//! The one place where the hub reads clocks.
 
 use std::sync::LazyLock;
 
@@ -16,4 +16,12 @@ fn instant() -> Instant {
 /// Now, for pure code.
 pub(crate) fn now() -> Time {
     Time::from_millis(instant().saturating_duration_since(*START).as_millis() as u64)
+}
+
+/// Time since 1970, which tokens are judged by.
+#[cfg(feature = "tokens")]
+#[expect(clippy::disallowed_methods, reason = "this file owns the clock")]
+pub(crate) fn since_epoch() -> std::time::Duration {
+    // A clock that is before 1970 makes no token an old one, and most of them too early.
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
 }

@@ -39,6 +39,8 @@ mod registry;
 mod request;
 mod service;
 mod shard;
+#[cfg(feature = "tokens")]
+pub mod token;
 mod transport;
 pub mod upload;
 

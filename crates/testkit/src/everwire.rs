@@ -23,7 +23,7 @@ use crate::{
     wait::{eventually, until_equal, within},
 };
 
-/// What an instance is started with: one pool `main` and one route `/` to it.
+/// What an instance is started with: one pool `main` and one route `/` to it, or hubs.
 #[derive(Clone, Debug, Default)]
 pub struct Setup {
     listen: Option<IpAddr>,
@@ -31,8 +31,8 @@ pub struct Setup {
     pool: Vec<(String, String)>,
     route: Vec<(String, String)>,
     limits: Vec<(String, String)>,
+    hubs: String,
     top: Vec<(String, String)>,
-    hub: Option<String>,
     environment: Vec<(String, String)>,
 }
 
@@ -45,6 +45,12 @@ impl Setup {
     /// Adds a backend.
     pub fn backend(mut self, url: impl ToString) -> Self {
         self.backends.push(url.to_string());
+        self
+    }
+
+    /// Has hubs, as they stand in a file, instead of the pool and the route.
+    pub fn hubs(mut self, lines: &str) -> Self {
+        self.hubs.push_str(lines);
         self
     }
 
@@ -78,12 +84,6 @@ impl Setup {
         self
     }
 
-    /// Adds a hub at `/hub`, of which `lines` say more.
-    pub fn hub(mut self, lines: &str) -> Self {
-        self.hub = Some(lines.to_owned());
-        self
-    }
-
     /// Sets a variable of the process' environment.
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
@@ -101,6 +101,10 @@ impl Setup {
         let mut text = format!("listen = \"{listen}\"\n");
         write_keys(&mut text, &self.top);
         text.push_str("\n[admin]\nlisten = \"127.0.0.1:0\"\n");
+        if !self.hubs.is_empty() {
+            text.push_str(&self.hubs);
+            return text;
+        }
         let backends: Vec<_> = self.backends.iter().map(|url| format!("{url:?}")).collect();
         let _ = writeln!(text, "\n[pools.main]\nbackends = [{}]", backends.join(", "));
         write_keys(&mut text, &self.pool);
@@ -109,9 +113,6 @@ impl Setup {
         if !self.limits.is_empty() {
             text.push_str("\n[limits]\n");
             write_keys(&mut text, &self.limits);
-        }
-        if let Some(lines) = &self.hub {
-            let _ = writeln!(text, "\n[hubs.h]\npath = \"/hub\"\n{lines}");
         }
         text
     }
@@ -132,9 +133,25 @@ impl Everwire {
         let folder = Folder::new();
         let config = folder.0.join("everwire.toml");
         fs::write(&config, setup.to_toml()).expect("the test's folder can be written");
+        let config = config.display().to_string();
+        Self::serve_in(folder, &["-c", &config], &setup.environment).await
+    }
+
+    /// Starts it with these arguments of `serve`, on ports of the kernel's choice.
+    pub async fn serve(arguments: &[&str]) -> Self {
+        let anywhere = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+        Self::serve_in(Folder::new(), &[&anywhere, arguments].concat(), &[]).await
+    }
+
+    async fn serve_in(
+        folder: Folder,
+        arguments: &[&str],
+        environment: &[(String, String)],
+    ) -> Self {
         let mut command = everwire_command();
-        command.envs(setup.environment.iter().map(|(name, value)| (name, value)));
-        let mut process = Process::start("everwire", command.arg("serve").arg("-c").arg(&config));
+        command.arg("serve").args(arguments).current_dir(&folder.0);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
+        let mut process = Process::start("everwire", &mut command);
         let address = process.ready("its listener", |line| listening(line, false)).await;
         let admin = process.ready("its admin listener", |line| listening(line, true)).await;
         Self { process, address, admin, _folder: folder }
@@ -143,6 +160,11 @@ impl Everwire {
     /// Where clients connect.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The URL of one of its paths.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
     }
 
     /// Where the admin API is.

@@ -27,7 +27,7 @@ use everwire_proto::{
     },
 };
 use everwire_socket::bytes::poll_read;
-use tokio::runtime::Handle;
+use tokio::{io::AsyncWrite, runtime::Handle};
 
 use self::{raw::RawTalk, talk::Talk};
 use super::{
@@ -106,6 +106,7 @@ impl Task {
             };
             let has_read = had_room && self.wants_input() && self.read(cx, now);
             self.write(cx, now);
+            self.hang_up(cx);
             // The shard fills what is to go, and empties it, at any time: what was held up goes on
             // even if there was room before it and is room again behind it.
             let has_new_room = !had_room && self.has_room() || is_held_up && self.may_answer();
@@ -211,8 +212,7 @@ impl Task {
 
     /// Takes what frames say.
     fn hear(&mut self, mut bytes: &mut [u8], now: Time) {
-        // Where a frame begins is unknown once the rules are broken.
-        if self.ending.as_ref().is_some_and(|it| matches!(it.end, End::Violation(_))) {
+        if self.is_refused() {
             return;
         }
         if self.raw.is_some() {
@@ -324,6 +324,32 @@ impl Task {
         }
     }
 
+    /// Hangs up on a client that broke the rules, once it has been told. What it says cannot be
+    /// understood any more, an answer to the Close neither; but it has to be read to its end: a socket
+    /// that is dropped with bytes unread takes the Close back.
+    fn hang_up(&mut self, cx: &mut Context<'_>) {
+        let mut wire = self.connection.wire();
+        if !self.is_refused() || !wire.outgoing.is_empty() {
+            return;
+        }
+        match (&wire.link, &mut self.input) {
+            // The socket's other half is shut down with the link.
+            (Link::Tcp(_), _) => {}
+            (Link::Carried, Input::Carried(stream)) => {
+                if AsyncWrite::poll_shutdown(Pin::new(stream), cx).is_pending() {
+                    return;
+                }
+            }
+            _ => return,
+        }
+        wire.link = Link::HungUp;
+    }
+
+    /// Whether the connection ends because the client broke the rules of WebSocket.
+    fn is_refused(&self) -> bool {
+        self.ending.as_ref().is_some_and(|ending| matches!(ending.end, End::Violation(_)))
+    }
+
     /// Writes what waits, and sees to it that the task is woken when the socket takes more.
     fn write(&mut self, cx: &mut Context<'_>, now: Time) {
         loop {
@@ -337,7 +363,7 @@ impl Task {
             let ready = match &wire.link {
                 Link::Tcp(socket) => socket.as_ref().poll_write_ready(cx),
                 Link::Carried => return self.connection.wake_carrier(),
-                Link::Away | Link::Gone => return,
+                Link::Away | Link::HungUp | Link::Gone => return,
             };
             if ready.is_pending() {
                 return;
@@ -351,7 +377,7 @@ impl Task {
         let wire = self.connection.wire();
         match wire.link {
             Link::Away | Link::Gone => true,
-            Link::Tcp(_) | Link::Carried => {
+            Link::Tcp(_) | Link::Carried | Link::HungUp => {
                 let is_heard = match &self.connection.mail {
                     Some(mail) if self.connection.transport == Transport::LongPolling => {
                         mail.is_end_told()

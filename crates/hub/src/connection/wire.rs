@@ -54,6 +54,8 @@ pub(crate) enum Link {
     Tcp(OwnedWriteHalf),
     /// A stream or a request that comes for what waits.
     Carried,
+    /// Nobody any more: the client has been told so, and is only waited for.
+    HungUp,
     /// Nobody, until the client comes back with another socket.
     Away,
     /// Nobody.

@@ -17,8 +17,10 @@ use super::{
     tree::Node,
 };
 
+mod access;
 mod declaration;
 
+pub(crate) use self::access::Access;
 pub(super) use self::declaration::print as print_declaration;
 
 /// The names of what happens to slow clients.
@@ -75,9 +77,10 @@ fn read(path: String, node: Node, mistakes: &mut Mistakes) -> Option<Written> {
     let path = given
         .and_then(|node| hub_path(&node).map_err(|what| reader.refuse("path", &node, &what)).ok());
     let config = read_config(&mut reader);
+    let access = access::read(&mut reader);
     let declaration = declaration::read(&mut reader);
     reader.finish();
-    Some(Written { hub: Hub { path: path?, config, declaration }, origin })
+    Some(Written { hub: Hub { path: path?, access, config, declaration }, origin })
 }
 
 fn read_config(reader: &mut Reader<'_>) -> HubConfig {
@@ -160,6 +163,10 @@ fn web_origin(node: &Node) -> Result<String, String> {
 
 /// A shard looks after its connections once a second: what is shorter could not be kept.
 const DURATION_MIN: Duration = Duration::from_secs(1);
+
+/// By how much the clocks of two machines differ that are set by NTP, and some: a token that has just
+/// been minted elsewhere must not come too early.
+const LEEWAY: Duration = Duration::from_secs(30);
 
 /// Every client's handshake fits.
 const BYTES_MIN: u64 = 1 << 10;

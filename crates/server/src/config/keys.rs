@@ -256,6 +256,27 @@ pub(super) const HUB: Section = Section {
              and no route can lead there.",
         ),
         key(
+            "access_key",
+            "string",
+            "",
+            "Lets only clients in whose token (a JSON Web Token, HS256) is signed with this key, 32 bytes \
+             or more; the others get 401. The user is the token's nameid or sub, and exp is required. \
+             `everwire token mint` makes such tokens.",
+        ),
+        key(
+            "access_keys",
+            "list of strings",
+            "",
+            "Several such keys, to replace one by another: `everwire token` signs with the first, clients \
+             may come with tokens of all.",
+        ),
+        key(
+            "audiences",
+            "list of strings",
+            "[]",
+            "Whom tokens have to be for (aud), one of these; [] takes tokens for anybody.",
+        ),
+        key(
             "keep_alive",
             "duration",
             "\"15s\"",

@@ -11,7 +11,7 @@ use super::{
     units::{format_duration, format_size},
 };
 
-/// The whole configuration. The admin token is a secret and stays out.
+/// The whole configuration. The admin token and the hubs' access keys are secrets and stay out.
 pub(super) fn config(config: &Config) -> String {
     let mut out = Toml::default();
     out.key("listen", &list(config.listen.iter().map(|address| quoted(address.to_string()))));
@@ -94,6 +94,10 @@ impl Toml {
     fn hub(&mut self, name: &str, hub: &Hub) {
         self.heading(&format!("[hubs.{name}]"));
         self.key("path", &quoted(&hub.path));
+        if let Some(access) = &hub.access {
+            self.line("# access_key is set; it is not shown");
+            self.key("audiences", &list(access.audiences.iter().map(quoted)));
+        }
         self.allowances(&hub.config);
         self.key("memberships_max", &hub.declaration.memberships_max);
         for line in hub::print_declaration(name, &hub.declaration) {

@@ -3,9 +3,9 @@
 //! A hub has as many shards as the node has threads, each run by one of them: a connection that a
 //! thread accepts is served there for life.
 
-use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::ready, num::NonZeroUsize, sync::Arc, time::Duration};
 
-use everwire_hub::{Hub, HubService, Shard};
+use everwire_hub::{Denied, Hub, HubBuilder, HubService, Shard};
 use prometheus_client::metrics::counter::Counter;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -116,6 +116,10 @@ impl NodeHub {
         let groups_max = hub.declaration.memberships_max;
         let config = everwire_hub::HubConfig { groups_max, ..hub.config.clone() };
         let builder = Hub::builder().config(config).shards(shards);
+        let builder = match &hub.access {
+            Some(access) => guarded(builder, access),
+            None => builder,
+        };
         let made = hub.declaration.clone().declare(builder).build();
         let undeclarable = |error| Undeclarable { name: name.to_owned(), error };
         Ok(Self {
@@ -126,6 +130,15 @@ impl NodeHub {
             refused: Counter::default(),
         })
     }
+}
+
+/// Lets only those in who bring a good token.
+fn guarded(builder: HubBuilder, access: &config::Access) -> HubBuilder {
+    let keys = Arc::new(access.keys());
+    builder.authenticate(move |request| {
+        let identity = keys.identify(&request);
+        ready(identity.and_then(|identity| identity.ok_or(Denied::Unauthorized)))
+    })
 }
 
 impl Desk {

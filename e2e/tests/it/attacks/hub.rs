@@ -54,10 +54,15 @@ struct End {
     code: Option<u16>,
 }
 
+/// A hub at `/hub` with further keys.
+fn with_hub(keys: &str) -> Setup {
+    Setup::new().hubs(&format!("[hubs.h]\npath = \"/hub\"\n{keys}\n{METHODS}"))
+}
+
 impl Stage {
     /// A hub with further keys.
     async fn with(keys: &str) -> Self {
-        Self::set(Setup::new().hub(&format!("{keys}\n{METHODS}"))).await
+        Self::set(with_hub(keys)).await
     }
 
     async fn set(setup: Setup) -> Self {

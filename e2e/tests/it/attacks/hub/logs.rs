@@ -1,7 +1,6 @@
 //! S15 and S4: what clients write into logs, and what of theirs must not be there.
 
 use everwire_testkit::{
-    everwire::Setup,
     http,
     scripted::{
         Wire,
@@ -9,7 +8,7 @@ use everwire_testkit::{
     },
 };
 
-use super::{METHODS, Stage, requests};
+use super::{Stage, requests, with_hub};
 
 /// A line of its own, colours, and the end of a text, as they stand and as JSON writes them.
 const EVIL: &str = "a\r\n2026-01-01T00:00:00Z ERROR forged\u{1b}[31m\u{7f}\u{9b}\u{202e}\0";
@@ -17,7 +16,7 @@ const EVIL_JSON: &str =
     "a\\r\\n2026-01-01T00:00:00Z ERROR forged\\u001b[31m\\u007f\\u009b\\u202e\\u0000";
 
 async fn chatty(format: &str) -> Stage {
-    let setup = Setup::new().hub(METHODS).node("log", format!("{format:?}"));
+    let setup = with_hub("").node("log", format!("{format:?}"));
     Stage::set(setup.environment("RUST_LOG", "trace")).await
 }
 
