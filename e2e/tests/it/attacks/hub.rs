@@ -17,6 +17,7 @@ use everwire_testkit::{
         Role, Wire,
         frame::{BINARY, CLOSE, Frame, TEXT},
     },
+    wait::until_equal,
 };
 
 /// What the hub does: enough that everything is kept which is ever kept.
@@ -81,6 +82,11 @@ impl Stage {
 
     async fn client(&self) -> Client {
         Client::json(self.everwire.address()).await
+    }
+
+    /// Waits until a metric says this: what ends is counted when it has ended.
+    async fn counts(&self, metric: &str, wanted: f64) {
+        until_equal(metric, wanted, async || self.everwire.metric(metric).await).await;
     }
 
     /// The witness is served as ever, and the process has not grown by as much as this.
