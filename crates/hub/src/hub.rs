@@ -29,6 +29,7 @@ use crate::{
     frames::Frames,
     id::{ConnectionId, GroupName, UserId},
     identity::{Authenticate, Denied, Identity},
+    keepers::Keepers,
     member::Member,
     method::Methods,
     raw::RawHandler,
@@ -59,6 +60,12 @@ pub struct Totals {
     pub dropped: u64,
     /// Connections that have ended because their clients took less than they were sent.
     pub slow: u64,
+    /// Connections that have ended because their clients said more than they may.
+    pub floods: u64,
+    /// Bytes that are kept for sessions that may be resumed.
+    pub kept: usize,
+    /// Sessions that can no longer be resumed, because as much was kept as may be.
+    pub given_up: u64,
 }
 
 struct Inner {
@@ -70,6 +77,7 @@ struct Inner {
     events: Events,
     raw: Option<RawHandler>,
     redirects: Option<Redirects>,
+    keepers: Arc<Keepers>,
     questions: AtomicU64,
     /// Answers that may be awaited besides those that are.
     asks: Arc<Semaphore>,
@@ -158,7 +166,10 @@ impl Hub {
             totals.dropped += dropped;
             totals.received += shard.received();
             totals.slow += shard.slow();
+            totals.floods += shard.floods();
         }
+        totals.kept = self.0.keepers.bytes();
+        totals.given_up = self.0.keepers.given_up();
         totals
     }
 
@@ -330,6 +341,11 @@ impl Hub {
     /// Who decides where clients connect, if it is not always here.
     pub(crate) fn redirects(&self) -> Option<&Redirects> {
         self.0.redirects.as_ref()
+    }
+
+    /// What all sessions keep.
+    pub(crate) fn keepers(&self) -> &Arc<Keepers> {
+        &self.0.keepers
     }
 
     /// An id that no other question has.

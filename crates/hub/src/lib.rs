@@ -27,10 +27,12 @@ mod frames;
 mod hub;
 mod id;
 mod identity;
+mod keepers;
 mod member;
 pub mod method;
 mod outgoing;
 mod pulse;
+mod rate;
 mod raw;
 mod recipients;
 mod redirect;
@@ -57,7 +59,7 @@ pub use self::{
     member::Member,
     method::{Context, Methods},
     raw::{Gone, RawMessage, RawSocket},
-    recipients::{Groups, Recipients, SendError},
+    recipients::{GroupError, Groups, Recipients, SendError},
     redirect::Redirect,
     replies::{Replies, Reply},
     request::ClientRequest,

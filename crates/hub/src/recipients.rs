@@ -14,7 +14,7 @@ use crate::{
     hub::Hub,
     id::{ConnectionId, GroupName},
     replies::Replies,
-    shard::{Overloaded, Post},
+    shard::Overloaded,
 };
 
 /// Some of a hub's clients; see [`Hub::all`] and its neighbours.
@@ -28,6 +28,17 @@ pub struct Recipients {
 #[derive(Debug, Clone)]
 pub struct Groups {
     pub(crate) hub: Hub,
+}
+
+/// Why a connection is added to no further group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum GroupError {
+    /// It is in as many as it may be; see [`HubConfig::groups_max`](crate::HubConfig::groups_max).
+    #[error("the connection is in as many groups as it may be")]
+    TooMany,
+    /// The name is longer than 1,024 bytes.
+    #[error("the name of a group is longer than 1024 bytes")]
+    TooLong,
 }
 
 /// Why nothing was sent: the application's fault, or it publishes more than clients take.
@@ -124,16 +135,22 @@ impl From<Overloaded> for SendError {
 impl Groups {
     /// Adds a connection to a group; what is sent to the group after this reaches it. One that is
     /// gone, or in the group already, changes nothing.
-    pub fn add(&self, connection: ConnectionId, group: impl Into<GroupName>) {
-        if let Some(there) = self.hub.find(connection) {
-            there.shard.post(Post::Join(connection, group.into()));
-        }
+    ///
+    /// # Errors
+    /// See [`GroupError`]; the groups that the connection is in stay.
+    pub fn add(
+        &self,
+        connection: ConnectionId,
+        group: impl Into<GroupName>,
+    ) -> Result<(), GroupError> {
+        let Some(there) = self.hub.find(connection) else { return Ok(()) };
+        there.join(group.into(), self.hub.config().groups_max)
     }
 
     /// Takes a connection out of a group. When a connection ends this happens by itself.
     pub fn remove(&self, connection: ConnectionId, group: impl Into<GroupName>) {
         if let Some(there) = self.hub.find(connection) {
-            there.shard.post(Post::Part(connection, group.into()));
+            there.part(group.into());
         }
     }
 }

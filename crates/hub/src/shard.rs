@@ -89,6 +89,7 @@ struct Inbox {
 struct Tally {
     received: AtomicU64,
     slow: AtomicU64,
+    floods: AtomicU64,
     delivered: AtomicU64,
     queued: AtomicU64,
     dropped: AtomicU64,
@@ -175,12 +176,23 @@ impl ShardHandle {
         self.tally.slow.load(Relaxed)
     }
 
+    /// Connections so far that have ended because their clients said too much.
+    pub(crate) fn floods(&self) -> u64 {
+        self.tally.floods.load(Relaxed)
+    }
+
     pub(crate) fn count_received(&self) {
         self.tally.received.fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn count_slow(&self) {
-        self.tally.slow.fetch_add(1, Relaxed);
+    /// Counts how a connection has ended.
+    pub(crate) fn count_end(&self, end: &End) {
+        let counter = match end {
+            End::Slow => &self.tally.slow,
+            End::Flooding => &self.tally.floods,
+            _ => return,
+        };
+        counter.fetch_add(1, Relaxed);
     }
 
     fn put(&self, mut inbox: MutexGuard<'_, Inbox>, post: Post) {

@@ -44,6 +44,7 @@ use crate::{
     frames::{encode, frame_text},
     hub::Hub,
     pulse::Watch,
+    rate::Rate,
     raw::RawMessage,
 };
 
@@ -57,6 +58,8 @@ pub(crate) struct Task {
     /// Instead of `talk`, where the hub speaks no hub protocol.
     raw: Option<Box<RawTalk>>,
     ending: Option<Box<Ending>>,
+    /// How much the client has said of late.
+    rate: Rate,
     /// What is given back when the connection ends, such as its place among those allowed.
     _guard: Option<Box<dyn Any + Send>>,
 }
@@ -84,7 +87,8 @@ impl Task {
         }
         connection.shard.arrive(Arc::clone(&connection));
         let frames = PayloadReader::new(Sender::Client);
-        Self { hub, connection, input, frames, talk, raw, ending: None, _guard: guard }
+        let rate = Rate::new(clock::now(), hub.config().rate_max);
+        Self { hub, connection, input, frames, talk, raw, ending: None, rate, _guard: guard }
     }
 
     /// Takes bytes that came behind the request.
@@ -100,14 +104,16 @@ impl Task {
         loop {
             self.obey_asked(now);
             let had_room = self.has_room();
-            match &self.raw {
+            let is_held_up = match &self.raw {
                 Some(_) => self.work_raw(cx, now),
                 None => self.work(cx, now),
-            }
+            };
             let has_read = had_room && self.wants_input() && self.read(cx, now);
             self.write(cx, now);
             self.hang_up(cx);
-            let has_new_room = !had_room && self.has_room();
+            // The shard fills what is to go, and empties it, at any time: what was held up goes on
+            // even if there was room before it and is room again behind it.
+            let has_new_room = !had_room && self.has_room() || is_held_up && self.may_answer();
             if !has_read && !has_new_room {
                 break;
             }
@@ -198,7 +204,7 @@ impl Task {
         let bodies = self.connection.mail.as_ref().map(|mail| mail.take()).unwrap_or_default();
         for body in &bodies {
             match &mut self.raw {
-                Some(raw) => raw.take(RawMessage::Binary(body.clone())),
+                Some(_) => self.take_raw(RawMessage::Binary(body.clone()), now),
                 None => self.listen(body, now),
             }
         }
@@ -220,13 +226,24 @@ impl Task {
             match self.frames.next(&mut bytes) {
                 Ok(None) => return,
                 Ok(Some(Piece::Payload(payload))) => self.listen(payload, now),
-                Ok(Some(Piece::Ping(payload))) => {
-                    self.send(control(Opcode::Pong, &payload));
-                }
+                Ok(Some(Piece::Ping(payload))) => self.pong(&payload, now),
                 Ok(Some(Piece::Pong)) => {}
                 Ok(Some(Piece::Close(close))) => self.client_closes(&close, now),
                 Err(Violation { code, .. }) => return self.end(End::Violation(code), now),
             }
+        }
+    }
+
+    /// Answers a ping of the socket's, which counts as a message does.
+    fn pong(&mut self, payload: &[u8], now: Time) {
+        self.count(now);
+        self.send(control(Opcode::Pong, payload));
+    }
+
+    /// Counts what the client says; one that says too much is not heard any more.
+    fn count(&mut self, now: Time) {
+        if self.rate.spend(now, self.hub.config().rate_max).is_err() {
+            self.end(End::Flooding, now);
         }
     }
 
@@ -269,7 +286,7 @@ impl Task {
         if !wire.is_resumable() || wire.is_away() {
             return false;
         }
-        wire.suspend(now);
+        wire.suspend(now, &self.connection);
         drop(wire);
         self.input = Input::Ended;
         self.forget_unread();
@@ -400,12 +417,10 @@ impl Drop for Task {
         drop(self.connection.take_errands());
         if let Some(mail) = &self.connection.mail {
             mail.close();
-            mail.carrier().wake();
+            mail.wake_carrier();
         }
         let end = self.ending.take().map_or(End::Vanished, |ending| ending.end);
-        if end == End::Slow {
-            self.connection.shard.count_slow();
-        }
+        self.connection.shard.count_end(&end);
         let id = self.connection.id();
         tracing::debug!(connection = %id, ?end, "disconnected");
         self.connection.shard.leave(id);

@@ -20,6 +20,7 @@ use crate::{
     error::{ErrorDetail, HubError},
     events::Events,
     identity::{Authenticate, Denied, Identity},
+    keepers::Keepers,
     method::{Context, Handler, MethodsBuilder, MethodsError, StreamHandler},
     raw::{RawHandler, RawSocket},
     redirect::{Redirect, Redirects},
@@ -180,6 +181,7 @@ impl HubBuilder {
         let asks = config.asked_max.min(Semaphore::MAX_PERMITS);
         let processors = || available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let shards = shards.unwrap_or_else(processors).get();
+        let bytes_max = config.stateful_total_max;
         Ok(Hub(Arc::new(Inner {
             config: Arc::new(config),
             shards: (0..shards).map(|_| Arc::default()).collect(),
@@ -189,6 +191,7 @@ impl HubBuilder {
             events,
             raw,
             redirects,
+            keepers: Arc::new(Keepers::new(bytes_max)),
             questions: AtomicU64::new(1),
             asks: Arc::new(Semaphore::new(asks)),
             refuses_new: AtomicBool::new(false),

@@ -57,6 +57,8 @@ pub(crate) enum Detached {
     Active,
     /// The hub takes no more clients.
     Stopping,
+    /// The rest of the request does not come.
+    Late,
 }
 
 impl Visitor {
@@ -156,6 +158,7 @@ impl Detached {
             }
             Self::OtherUser => (StatusCode::FORBIDDEN, ""),
             Self::Active => (StatusCode::CONFLICT, ""),
+            Self::Late => (StatusCode::REQUEST_TIMEOUT, "The rest of the request did not come."),
             Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "The hub stops."),
         };
         reply::text(status, why)

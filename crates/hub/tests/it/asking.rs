@@ -15,7 +15,7 @@ fn builder() -> (HubBuilder, mpsc::Receiver<ConnectionId>) {
                 if cx.request().parameter("bad").is_some() {
                     return Err(HubError::new("Go away."));
                 }
-                cx.hub().groups().add(cx.connection_id(), "come");
+                cx.hub().groups().add(cx.connection_id(), "come")?;
                 tx.send(cx.connection_id()).await?;
                 Ok(())
             }

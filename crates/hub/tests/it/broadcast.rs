@@ -16,7 +16,7 @@ fn builder() -> HubBuilder {
         })
         .method("Id", |cx: Context| async move { cx.connection_id().to_string() })
         .method("Join", |cx: Context, group: String| async move {
-            cx.hub().groups().add(cx.connection_id(), group);
+            Ok(cx.hub().groups().add(cx.connection_id(), group)?)
         })
         .method("Say", |cx: Context, all: Untouched| async move {
             cx.hub().all().send_encoded("said", all.0)?;

@@ -4,6 +4,7 @@
 mod allowed;
 mod asking;
 mod asking_many;
+mod attacks;
 mod broadcast;
 mod ends;
 mod expiring;

@@ -1,6 +1,6 @@
 //! Writes a configuration as TOML, every key with its effective value.
 
-use std::fmt::Write;
+use std::{fmt::Write, num::NonZeroU32};
 
 use everwire_gateway::config::{BackendConfig, PoolConfig, Restore, RouteConfig};
 use everwire_hub::{HubConfig, config::Origins};
@@ -121,12 +121,14 @@ impl Toml {
         let is_stateful = config.stateful_reconnect == StatefulReconnect::On;
         self.key("stateful_reconnect", &is_stateful);
         self.key("stateful_max", &size(config.stateful_max));
+        self.key("stateful_total_max", &size(config.stateful_total_max));
         let transports = config.transports.iter();
         let transport = |transport: &_| quoted(name_of(&hub::TRANSPORTS, *transport));
         self.key("transports", &list(transports.map(transport)));
         self.key("origins", &origins(&config.origins));
         self.key("pending_max", &config.pending_max);
         self.key("inbox_max", &size(config.inbox_max));
+        self.key("rate_max", &config.rate_max.map_or(0, NonZeroU32::get));
         self.key("detailed_errors", &config.detailed_errors);
     }
 

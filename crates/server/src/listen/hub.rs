@@ -18,6 +18,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::{
     io::{self, AsyncRead, AsyncReadExt, AsyncWrite},
     net::TcpStream,
@@ -51,6 +52,10 @@ pub(super) async fn serve(stream: TcpStream, visit: Visit, slot: Slot, shard: &S
     let hub = target_of(&visit.head).and_then(|target| shard.desk.find(target));
     if let (Some((hub, service)), Ok(request)) = (hub, UpgradeRequest::parse(&visit.head)) {
         return open(stream, &request, &visit.held, slot, hub, service).await;
+    }
+    // Whoever takes nothing of an answer would keep its place for ever.
+    if let Err(error) = set_tcp_user_timeout(&stream, user_timeout(shard.desk.send_timeout())) {
+        tracing::debug!(%error, "a client that takes no answer is not found out");
     }
     let Visit { peer, mut head, held } = visit;
     head.extend_from_slice(&held);
@@ -152,6 +157,11 @@ async fn refusal_of(response: Response<HubBody>) -> Refusal {
     let reason = head.status.canonical_reason().unwrap_or("Refused").to_owned();
     let body = body.collect().await.map(|body| body.to_bytes().into()).unwrap_or_default();
     Refusal { status: head.status.as_u16(), reason, headers, body }
+}
+
+/// The same in the unit of the socket's option, in which 0 would be no limit.
+fn user_timeout(timeout: Duration) -> u32 {
+    u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX).max(1)
 }
 
 /// The target of the request line, if it is a path.

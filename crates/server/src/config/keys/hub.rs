@@ -114,6 +114,13 @@ pub(in crate::config) const HUB: Section = Section {
              reconnect.",
         ),
         key(
+            "stateful_total_max",
+            "size",
+            "\"256MiB\"",
+            "Unacknowledged bytes of all clients together, with stateful reconnect. Beyond that the \
+             sessions that have waited longest for their client to come back are given up.",
+        ),
+        key(
             "transports",
             "list of websocket, sse, long-polling",
             "[\"websocket\", \"sse\", \"long-polling\"]",
@@ -138,6 +145,13 @@ pub(in crate::config) const HUB: Section = Section {
             "\"64MiB\"",
             "What is published and not delivered yet, on each shard; beyond that publishing fails, and \
              whoever publishes is told.",
+        ),
+        key(
+            "rate_max",
+            "number",
+            "10000",
+            "Messages that one client may say a second, pings included, over ten seconds: so often \
+             this at once. Who says more is told so, and closed with 1008. 0 for any number.",
         ),
         key(
             "memberships_max",
