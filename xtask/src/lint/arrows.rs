@@ -10,8 +10,9 @@ use serde_json::Value;
 const ARROWS: &[(&str, &[&str])] = &[
     ("everwire-proto", &[]),
     ("everwire-socket", &["everwire-proto"]),
+    ("everwire-backplane", &["everwire-proto"]),
     ("everwire-gateway", &["everwire-socket", "everwire-proto"]),
-    ("everwire-hub", &["everwire-socket", "everwire-proto"]),
+    ("everwire-hub", &["everwire-backplane", "everwire-socket", "everwire-proto"]),
     ("everwire-client", &["everwire-socket", "everwire-proto"]),
     (
         "everwire-server",
