@@ -78,6 +78,11 @@ impl Cluster {
         self.lock().mistake_for_dead(node);
     }
 
+    /// A node is killed: what it says from now on is not heard, and it expires at once.
+    pub fn kill(&self, node: NodeId) {
+        self.lock().crash(node);
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // A state that somebody's panic left behind is still one that every method accepts.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,6 +1,6 @@
 //! One client: what it is sent, and what it is asked.
 
-use std::sync::Arc;
+use std::{future::poll_fn, sync::Arc};
 
 use everwire_proto::signalr::{
     message::{HubMessage, InvocationId, Outcome},
@@ -10,7 +10,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::oneshot;
 
 use crate::{
+    audience::Whom,
     dispatch::AskError,
+    fanout::{afar::Elsewhere, envelope::write_body},
     frames::Frames,
     hub::Hub,
     id::ConnectionId,
@@ -46,6 +48,9 @@ pub enum InvokeError {
     /// The arguments cannot be encoded: the application's fault.
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    /// There may be such a connection on nodes that cannot be asked.
+    #[error("Connection '{0}' may be on a node that cannot be asked.")]
+    Unreached(ConnectionId),
     /// There is no such connection.
     #[error("Connection '{0}' does not exist.")]
     Unknown(ConnectionId),
@@ -119,7 +124,9 @@ impl Client {
     }
 
     async fn ask(&self, target: &str, arguments: Arguments) -> Result<Outcome, InvokeError> {
-        let there = self.hub.find(self.id).ok_or(InvokeError::Unknown(self.id))?;
+        let Some(there) = self.hub.find(self.id) else {
+            return self.ask_elsewhere(target, &arguments).await;
+        };
         let _permit = self.hub.may_ask().ok_or(InvokeError::TooMany)?;
         let id = self.hub.next_question();
         let frames = Frames::new(HubMessage::ask(id.clone(), target, arguments));
@@ -128,6 +135,25 @@ impl Client {
         let shard = Arc::clone(&there.shard);
         shard.post(Post::Ask(there, question));
         Ok(answered.await.map_err(|_| InvokeError::Disconnected(self.id))??)
+    }
+
+    /// The client may be on another node.
+    async fn ask_elsewhere(
+        &self,
+        target: &str,
+        arguments: &Arguments,
+    ) -> Result<Outcome, InvokeError> {
+        let audience = Whom::Connections(vec![self.id]).into();
+        let body = write_body(target, arguments);
+        let mut elsewhere = Elsewhere::ask(&self.hub, &audience, body, None)
+            .ok_or(InvokeError::Unknown(self.id))?;
+        let _permit = self.hub.may_ask().ok_or(InvokeError::TooMany)?;
+        self.turn.iter().for_each(Turn::release);
+        match poll_fn(|cx| elsewhere.poll_next(cx)).await {
+            Some((_, answer)) => answer,
+            None if elsewhere.unreached() > 0 => Err(InvokeError::Unreached(self.id)),
+            None => Err(InvokeError::Unknown(self.id)),
+        }
     }
 
     fn recipients(&self) -> Recipients {

@@ -12,7 +12,10 @@ pub(crate) mod stream;
 pub(crate) mod task;
 mod wire;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
@@ -230,7 +233,7 @@ impl Connection {
         // Held while the shard is told, so that it hears of all in the order in which they happen.
         let mut groups = self.groups();
         if groups.add(&group, most)? {
-            self.shard.post(Post::Join(self.id(), group));
+            self.shard.join(self.id(), group);
         }
         Ok(())
     }
@@ -239,8 +242,13 @@ impl Connection {
     pub(crate) fn part(&self, group: GroupName) {
         let mut groups = self.groups();
         if groups.remove(&group) {
-            self.shard.post(Post::Part(self.id(), group));
+            self.shard.part(self.id(), group);
         }
+    }
+
+    /// Leaves all groups for good; gives which they were.
+    pub(crate) fn part_all(&self) -> BTreeSet<GroupName> {
+        self.groups().close()
     }
 
     fn groups(&self) -> MutexGuard<'_, Joined> {

@@ -19,7 +19,7 @@
 //! let hub = declared.declare(Hub::builder()).build().unwrap();
 //! ```
 
-mod memberships;
+pub(crate) mod attendance;
 mod perform;
 mod template;
 

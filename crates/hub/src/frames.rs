@@ -62,6 +62,10 @@ impl Frames {
         self.cells[speech.index()].get_or_init(make).as_ref()
     }
 
+    pub(crate) const fn message(&self) -> &HubMessage {
+        &self.message
+    }
+
     pub(crate) const fn key(&self) -> Option<&Arc<str>> {
         self.key.as_ref()
     }

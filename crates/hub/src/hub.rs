@@ -1,11 +1,12 @@
 //! The hub: what publishers hold, and what every connection belongs to.
 
+mod across;
 mod builder;
 
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
 };
@@ -23,9 +24,11 @@ use crate::{
     client::Client,
     config::HubConfig,
     connection::{Connection, Delivered},
+    declared::attendance::Attendance,
     directory::Directory,
     end::End,
     events::Events,
+    fanout::{Fanout, exchange::Exchange},
     frames::Frames,
     id::{ConnectionId, GroupName, UserId},
     identity::{Authenticate, Denied, Identity},
@@ -68,7 +71,7 @@ pub struct Totals {
     pub given_up: u64,
 }
 
-struct Inner {
+pub(crate) struct Inner {
     config: Arc<HubConfig>,
     shards: Box<[Arc<ShardHandle>]>,
     directory: Arc<Directory>,
@@ -78,6 +81,8 @@ struct Inner {
     raw: Option<RawHandler>,
     redirects: Option<Redirects>,
     keepers: Arc<Keepers>,
+    fanout: Option<Fanout>,
+    attendance: Option<Arc<Attendance>>,
     questions: AtomicU64,
     /// Answers that may be awaited besides those that are.
     asks: Arc<Semaphore>,
@@ -143,15 +148,7 @@ impl Hub {
         Groups { hub: self.clone() }
     }
 
-    /// Ends a connection, and gives whether there is one. Its client does not reconnect by itself.
-    pub fn abort(&self, connection: ConnectionId) -> bool {
-        let Some(connection) = self.find(connection) else { return false };
-        let shard = Arc::clone(&connection.shard);
-        shard.post(Post::End(connection, End::Aborted));
-        true
-    }
-
-    /// How many connections are open.
+    /// How many connections are open on this node.
     pub fn connected(&self) -> usize {
         self.0.shards.iter().map(|shard| shard.members()).sum()
     }
@@ -176,7 +173,7 @@ impl Hub {
     /// The shards, for who runs each on a runtime of its own; empty if they run already. A hub whose
     /// shards nobody takes runs them on the runtime of its first request.
     pub fn take_shards(&self) -> Vec<Shard> {
-        let mut running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.running();
         if !matches!(*running, Running::NotYet) {
             return Vec::new();
         }
@@ -218,7 +215,8 @@ impl Hub {
         }
     }
 
-    /// Who is connected, and in which groups, in no order that matters. A stopped hub says nobody.
+    /// Who is connected to this node, and in which groups, in no order that matters. A stopped hub
+    /// says nobody.
     pub async fn members_now(&self) -> Vec<Member> {
         let mut members = Vec::new();
         for shard in self.0.shards.iter().filter(|shard| shard.members() > 0) {
@@ -259,11 +257,7 @@ impl Hub {
 
     /// A shard for one more connection; runs the shards if nobody does.
     pub(crate) fn pick_shard(&self) -> Arc<ShardHandle> {
-        let mut running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(*running, Running::NotYet) {
-            *running = Running::Own { _tasks: self.all_shards().map(Shard::run).collect() };
-        }
-        drop(running);
+        self.start();
         let next = self.0.next_shard.fetch_add(1, Relaxed) % self.0.shards.len();
         Arc::clone(&self.0.shards[next])
     }
@@ -353,6 +347,10 @@ impl Hub {
         self.0.questions.fetch_add(1, Relaxed).into()
     }
 
+    fn running(&self) -> MutexGuard<'_, Running> {
+        self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn to(&self, whom: Whom) -> Recipients {
         Recipients::new(self.clone(), whom)
     }
@@ -363,6 +361,8 @@ impl Hub {
             config: Arc::clone(&self.0.config),
             stop: self.0.stop.clone(),
             tidies: (index == 0).then(|| Arc::clone(&self.0.directory)),
+            listens: (index == 0 && self.0.fanout.is_some())
+                .then(|| Exchange(Arc::downgrade(&self.0))),
         })
     }
 }

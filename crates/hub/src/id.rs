@@ -37,6 +37,16 @@ impl ConnectionId {
         Self(rand::random())
     }
 
+    /// The bytes, as another node wrote them.
+    pub(crate) const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, for another node.
+    pub(crate) const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
     /// One of so many numbers, each as likely as another.
     pub(crate) const fn spread(self, over: usize) -> usize {
         self.0[0] as usize % over
@@ -70,6 +80,10 @@ impl UserId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    pub(crate) const fn shared(&self) -> &Arc<str> {
+        &self.0
+    }
 }
 
 impl From<&str> for UserId {
@@ -98,6 +112,10 @@ impl GroupName {
 
     /// The name.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) const fn shared(&self) -> &Arc<str> {
         &self.0
     }
 }

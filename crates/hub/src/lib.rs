@@ -7,7 +7,7 @@
 //!
 //! Read on in this order: `transport` (how a client comes in), `connection` and its task,
 //! `conversation` (what it says), [`dispatch`] and [`method`] (what is done about it), `shard` (how it
-//! is written to), `registry` (who is where).
+//! is written to), `registry` (who is where), `fanout` (the same on several nodes).
 #![forbid(unsafe_code)]
 
 mod audience;
@@ -23,14 +23,17 @@ pub mod dispatch;
 mod end;
 pub mod error;
 mod events;
+mod fanout;
 mod frames;
 mod hub;
 mod id;
 mod identity;
 mod keepers;
+mod look;
 mod member;
 pub mod method;
 mod outgoing;
+mod presence;
 mod pulse;
 mod rate;
 mod raw;
@@ -46,6 +49,7 @@ pub mod token;
 mod transport;
 pub mod upload;
 
+pub use everwire_backplane::{Channel, Gap, NodeId, Position, Refusal};
 pub use everwire_proto::signalr::payload::Timestamp;
 
 pub use self::{
@@ -53,13 +57,15 @@ pub use self::{
     config::HubConfig,
     end::End,
     error::{ErrorDetail, Failure, HubError},
+    events::Lost,
+    fanout::{Across, Exchanged},
     hub::{Hub, HubBuilder, Totals},
     id::{ConnectionId, GroupName, NotAnId, UserId},
     identity::{Denied, Identity},
     member::Member,
     method::{Context, Methods},
     raw::{Gone, RawMessage, RawSocket},
-    recipients::{GroupError, Groups, Recipients, SendError},
+    recipients::{GroupError, Groups, Recipients, SendError, Sent},
     redirect::Redirect,
     replies::{Replies, Reply},
     request::ClientRequest,

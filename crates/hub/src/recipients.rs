@@ -1,7 +1,10 @@
 //! Sending: who is to receive, then what.
 
+mod groups;
+
 use std::{sync::Arc, time::Duration};
 
+use everwire_backplane::{Fate, Position, Publishing, Refusal};
 use everwire_proto::signalr::{
     message::HubMessage,
     payload::{Arguments, EncodeError},
@@ -10,9 +13,17 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     audience::{Audience, Whom},
+    fanout::{
+        Across,
+        afar::Elsewhere,
+        envelope::write_body,
+        request::{Request, read_count, read_members},
+    },
     frames::Frames,
     hub::Hub,
-    id::{ConnectionId, GroupName},
+    id::ConnectionId,
+    look::Behind,
+    member::Member,
     replies::Replies,
     shard::Overloaded,
 };
@@ -22,6 +33,16 @@ use crate::{
 pub struct Recipients {
     hub: Hub,
     audience: Audience,
+    reach: Reach,
+}
+
+/// How far something that is sent goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// To all nodes of the hub.
+    Everywhere,
+    /// To this node's clients.
+    Here,
 }
 
 /// The memberships of groups; see [`Hub::groups`].
@@ -30,9 +51,23 @@ pub struct Groups {
     pub(crate) hub: Hub,
 }
 
-/// Why a connection is added to no further group.
+/// What became of a message on its way to other nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// It was for nobody elsewhere: the hub has no other nodes, or these clients are all here.
+    Here,
+    /// The backplane has it, at or before this position of the hub's channel.
+    Stored(Position),
+    /// It may have reached other nodes: this one left the bus before it was confirmed.
+    Unknown,
+}
+
+/// Why a connection is added to no further group, or not removed from one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum GroupError {
+    /// The connection is not here, and other nodes cannot be told.
+    #[error("the connection is not on this node, and others cannot be told: {0}")]
+    NotStored(#[from] Refusal),
     /// It is in as many as it may be; see [`HubConfig::groups_max`](crate::HubConfig::groups_max).
     #[error("the connection is in as many groups as it may be")]
     TooMany,
@@ -51,17 +86,26 @@ pub enum SendError {
     /// receivers may have been sent the message nevertheless.
     #[error("too much that was published has not been delivered")]
     Overloaded,
+    /// This node's clients were sent the message, those of other nodes will not be.
+    #[error("other nodes cannot be told: {0}")]
+    NotStored(#[from] Refusal),
 }
 
 impl Recipients {
     pub(crate) fn new(hub: Hub, whom: Whom) -> Self {
-        Self { hub, audience: whom.into() }
+        Self { hub, audience: whom.into(), reach: Reach::Everywhere }
     }
 
     /// All of these but some connections.
     #[must_use]
     pub fn except(mut self, connections: impl IntoIterator<Item = ConnectionId>) -> Self {
         self.audience.except.extend(connections);
+        self
+    }
+
+    /// Those of them that are on this node.
+    pub(crate) fn here(mut self) -> Self {
+        self.reach = Reach::Here;
         self
     }
 
@@ -85,9 +129,69 @@ impl Recipients {
     /// # Errors
     /// See [`SendError`].
     pub fn send_encoded(&self, target: &str, arguments: Arguments) -> Result<(), SendError> {
+        // Who wants to know what becomes of it elsewhere asks for that.
+        self.publish(target, arguments).map(drop)
+    }
+
+    /// Calls a method of each of these clients like [`send`](Self::send), and waits until it is known
+    /// what became of the message on its way to other nodes. This node's clients are sent it at once,
+    /// whatever that is.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub async fn send_confirmed(
+        &self,
+        target: &str,
+        arguments: &(impl Serialize + ?Sized),
+    ) -> Result<Sent, SendError> {
+        match self.publish(target, Arguments::encode_all(arguments)?)? {
+            None => Ok(Sent::Here),
+            Some(publishing) => match publishing.await {
+                Fate::Stored(position) => Ok(Sent::Stored(position)),
+                Fate::NotStored(refusal) => Err(refusal.into()),
+                Fate::Unknown => Ok(Sent::Unknown),
+            },
+        }
+    }
+
+    fn publish(&self, target: &str, arguments: Arguments) -> Result<Option<Publishing>, SendError> {
         let frames = Arc::new(Frames::new(HubMessage::call(target, arguments)));
         let audience = Arc::new(self.audience.clone());
-        Ok(self.hub.publish(&audience, &frames)?)
+        self.hub.publish(&audience, &frames)?;
+        match self.reach {
+            Reach::Everywhere => self.hub.publish_elsewhere(&audience, &frames),
+            Reach::Here => Ok(None),
+        }
+    }
+
+    /// How many connections these are now, on all nodes.
+    pub async fn count(&self) -> Across<usize> {
+        let here = self.hub.count_here(&Arc::new(self.audience.clone())).await;
+        let fanout = self.hub.fanout().filter(|_| self.reach == Reach::Everywhere);
+        match (fanout, self.hub.elsewhere(&self.audience)) {
+            (Some(fanout), Some(away)) => {
+                let request = Request::Count(away);
+                fanout.gather(&request, here, read_count, |one, other| one + other).await
+            }
+            _ => Across::here(here),
+        }
+    }
+
+    /// Some of these connections, on all nodes, in the order of their ids: at most so many behind one
+    /// of them. The next page is behind the last of this one. Who comes or goes meanwhile may be
+    /// missing or not; nobody is there twice.
+    pub async fn page(&self, after: Option<ConnectionId>, limit: usize) -> Across<Vec<Member>> {
+        let behind = Behind { after, limit: limit.min(PAGE_MAX) };
+        let here = self.hub.page_here(&Arc::new(self.audience.clone()), &behind).await;
+        match (self.hub.fanout(), self.hub.elsewhere(&self.audience)) {
+            (Some(fanout), Some(audience)) => {
+                let limit = behind.limit as u32;
+                let request = Request::Page { audience, after, limit };
+                let merge = |one, other| behind.merge(one, other);
+                fanout.gather(&request, here, read_members, merge).await
+            }
+            _ => Across::here(here),
+        }
     }
 
     /// Calls a method of each of these clients and gives their answers as they come, for at most
@@ -119,10 +223,15 @@ impl Recipients {
         patience: Duration,
     ) -> Result<Replies<R>, SendError> {
         let id = self.hub.next_question();
-        let message = HubMessage::ask(id.clone(), target, Arguments::encode_all(arguments)?);
+        let arguments = Arguments::encode_all(arguments)?;
         let audience = Arc::new(self.audience.clone());
+        let elsewhere = self.hub.elsewhere(&audience).and_then(|away| {
+            let body = write_body(target, &arguments);
+            Elsewhere::ask(&self.hub, &away, body, Some(patience))
+        });
+        let message = HubMessage::ask(id.clone(), target, arguments);
         let shards = self.hub.survey(&audience, &id, &Arc::new(Frames::new(message)))?;
-        Ok(Replies::new(shards, patience))
+        Ok(Replies::new(shards, elsewhere, patience))
     }
 }
 
@@ -132,25 +241,5 @@ impl From<Overloaded> for SendError {
     }
 }
 
-impl Groups {
-    /// Adds a connection to a group; what is sent to the group after this reaches it. One that is
-    /// gone, or in the group already, changes nothing.
-    ///
-    /// # Errors
-    /// See [`GroupError`]; the groups that the connection is in stay.
-    pub fn add(
-        &self,
-        connection: ConnectionId,
-        group: impl Into<GroupName>,
-    ) -> Result<(), GroupError> {
-        let Some(there) = self.hub.find(connection) else { return Ok(()) };
-        there.join(group.into(), self.hub.config().groups_max)
-    }
-
-    /// Takes a connection out of a group. When a connection ends this happens by itself.
-    pub fn remove(&self, connection: ConnectionId, group: impl Into<GroupName>) {
-        if let Some(there) = self.hub.find(connection) {
-            there.part(group.into());
-        }
-    }
-}
+/// Connections of one page: with a few groups each, a page fits a payload of the bus.
+const PAGE_MAX: usize = 1000;

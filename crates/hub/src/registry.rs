@@ -118,6 +118,21 @@ impl<M> Registry<M> {
         self.seats.get(seat.index())?.as_ref().map(|entry| &entry.member)
     }
 
+    /// Who sits there and in which groups, if anybody does.
+    pub(crate) fn entry(&self, seat: Seat) -> Option<(&M, &[GroupName])> {
+        self.seats.get(seat.index())?.as_ref().map(|entry| (&entry.member, &*entry.groups))
+    }
+
+    /// The groups, and how many are in each.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = (&GroupName, usize)> {
+        self.groups.iter().map(|(group, seats)| (group, seats.len()))
+    }
+
+    /// The users, and how many connections each has.
+    pub(crate) fn users(&self) -> impl Iterator<Item = (&UserId, usize)> {
+        self.users.iter().map(|(user, seats)| (user, seats.len()))
+    }
+
     /// Everybody, and the groups that each is in.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&M, &[GroupName])> {
         self.seats.iter().flatten().map(|entry| (&entry.member, &*entry.groups))

@@ -26,6 +26,7 @@ use crate::{
     client::{InvokeError, Question, Unread, result_of},
     clock,
     connection::Connection,
+    fanout::{afar::Elsewhere, request::Answered},
     frames::Frames,
     id::ConnectionId,
 };
@@ -40,6 +41,8 @@ pub struct Replies<R> {
     /// Shards that have not said yet whom they have asked.
     shards: FuturesUnordered<oneshot::Receiver<Vec<Awaited>>>,
     awaited: FuturesUnordered<Awaited>,
+    /// The clients of other nodes.
+    elsewhere: Option<Elsewhere>,
     deadline: Time,
     /// The runtime's timer for the deadline, from the first wait on.
     timer: Option<Pin<Box<Sleep>>>,
@@ -110,6 +113,12 @@ impl Survey {
     }
 }
 
+impl Awaited {
+    pub(crate) const fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+}
+
 impl Future for Awaited {
     type Output = (ConnectionId, Result<Outcome, InvokeError>);
 
@@ -127,8 +136,13 @@ impl Future for Awaited {
 }
 
 impl<R: DeserializeOwned> Replies<R> {
-    pub(crate) fn new(shards: Vec<oneshot::Receiver<Vec<Awaited>>>, patience: Duration) -> Self {
+    pub(crate) fn new(
+        shards: Vec<oneshot::Receiver<Vec<Awaited>>>,
+        elsewhere: Option<Elsewhere>,
+        patience: Duration,
+    ) -> Self {
         Self {
+            elsewhere,
             shards: shards.into_iter().collect(),
             awaited: FuturesUnordered::new(),
             deadline: clock::now() + patience,
@@ -136,6 +150,12 @@ impl<R: DeserializeOwned> Replies<R> {
             late: Vec::new().into_iter(),
             results: PhantomData,
         }
+    }
+
+    /// How many nodes could not be asked: their clients are not among the replies. Complete after the
+    /// last reply.
+    pub fn unreached(&self) -> usize {
+        self.elsewhere.as_ref().map_or(0, Elsewhere::unreached)
     }
 
     /// The next reply; `None` after the last.
@@ -160,7 +180,17 @@ impl<R: DeserializeOwned> Replies<R> {
     fn give_up(&mut self) {
         self.shards.clear();
         let awaited = std::mem::take(&mut self.awaited).into_iter();
-        self.late = awaited.map(|awaited| awaited.connection).collect::<Vec<_>>().into_iter();
+        let here = awaited.map(|awaited| awaited.connection);
+        let elsewhere = self.elsewhere.iter_mut().flat_map(Elsewhere::give_up);
+        self.late = here.chain(elsewhere).collect::<Vec<_>>().into_iter();
+    }
+
+    /// The next answer from another node; `None` when no more can come.
+    fn poll_elsewhere(&mut self, cx: &mut Context<'_>) -> Poll<Option<Answered>> {
+        match &mut self.elsewhere {
+            Some(elsewhere) => elsewhere.poll_next(cx),
+            None => Poll::Ready(None),
+        }
     }
 }
 
@@ -175,7 +205,12 @@ impl<R: DeserializeOwned> Stream for Replies<R> {
             let answer = outcome.and_then(result_of);
             return Poll::Ready(Some(Reply { connection, answer }));
         }
-        if !(this.shards.is_empty() && this.awaited.is_empty()) {
+        let elsewhere = this.poll_elsewhere(cx);
+        if let Poll::Ready(Some((connection, outcome))) = elsewhere {
+            let answer = outcome.and_then(result_of);
+            return Poll::Ready(Some(Reply { connection, answer }));
+        }
+        if !(this.shards.is_empty() && this.awaited.is_empty() && elsewhere.is_ready()) {
             ready!(this.poll_deadline(cx));
             this.give_up();
         }

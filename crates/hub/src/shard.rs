@@ -4,6 +4,7 @@
 //! many of them it is for, and wakes the shard's task only if it was idle. The task takes what has
 //! come, in order, and writes. Nothing is shared between shards but what is being said.
 
+mod index;
 mod writer;
 
 use std::{
@@ -14,19 +15,24 @@ use std::{
     },
 };
 
-use tokio::sync::{Notify, oneshot};
+use tokio::{
+    sync::{Notify, oneshot},
+    task::JoinSet,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::writer::Writer;
+use self::{index::Index, writer::Writer};
 use crate::{
-    audience::Audience,
+    audience::{Audience, Whom},
     client::Question,
     config::HubConfig,
     connection::{Connection, Delivered, Own},
     directory::Directory,
     end::End,
+    fanout::exchange::Exchange,
     frames::Frames,
     id::{ConnectionId, GroupName},
+    look::Look,
     member::Member,
     replies::Survey,
 };
@@ -39,6 +45,8 @@ pub struct Shard {
     pub(crate) stop: CancellationToken,
     /// What the shard keeps tidy; one does for all.
     pub(crate) tidies: Option<Arc<Directory>>,
+    /// Listens to other nodes; one does for all.
+    pub(crate) listens: Option<Exchange>,
 }
 
 /// The outside of a shard.
@@ -50,6 +58,8 @@ pub(crate) struct ShardHandle {
     /// The tasks of the shard's connections.
     pub(crate) tasks: TaskTracker,
     members: AtomicUsize,
+    /// Only in a hub that hears other nodes.
+    index: Option<Mutex<Index>>,
     tally: Tally,
 }
 
@@ -66,6 +76,8 @@ pub(crate) enum Post {
     Ask(Arc<Connection>, Question),
     /// A question to all of an audience.
     Survey(Arc<Audience>, Survey),
+    /// Somebody wants to know something of who is here.
+    Look(Look),
     /// Somebody wants to know who is here.
     Call(oneshot::Sender<Vec<Member>>),
     End(Arc<Connection>, End),
@@ -100,11 +112,26 @@ impl Shard {
     ///
     /// The runtime that polls this is the one that the shard's connections are to be served on.
     pub fn run(self) -> impl Future<Output = ()> + Send {
-        Writer::new(self.handle, self.config, self.tidies).run(self.stop)
+        async move {
+            // A task of its own, which ends with the writer and does not wait for it.
+            let mut listening = JoinSet::new();
+            self.listens.into_iter().for_each(|exchange| drop(listening.spawn(exchange.run())));
+            Writer::new(self.handle, self.config, self.tidies).run(self.stop).await;
+        }
     }
 }
 
 impl ShardHandle {
+    /// One that tells whoever is not its task who may be there, or does not.
+    pub(crate) fn new(is_indexed: bool) -> Self {
+        Self { index: is_indexed.then(Mutex::default), ..Self::default() }
+    }
+
+    /// Whether somebody of these may be here.
+    pub(crate) fn may_have(&self, whom: &Whom) -> bool {
+        self.index().is_none_or(|index| index.may_have(whom))
+    }
+
     /// Has something done that others may do as often as they like, and that takes this many bytes
     /// until it is done.
     pub(crate) fn publish(
@@ -148,12 +175,31 @@ impl ShardHandle {
 
     pub(crate) fn arrive(&self, connection: Arc<Connection>) {
         self.members.fetch_add(1, Relaxed);
+        self.index().into_iter().for_each(|mut index| {
+            index.arrive(connection.identity.user.as_ref());
+        });
         self.post(Post::Arrive(connection));
     }
 
-    pub(crate) fn leave(&self, id: ConnectionId) {
+    pub(crate) fn leave(&self, connection: &Connection) {
         self.members.fetch_sub(1, Relaxed);
-        self.post(Post::Leave(id));
+        let groups = connection.part_all();
+        self.index().into_iter().for_each(|mut index| {
+            index.leave(connection.identity.user.as_ref(), groups.iter());
+        });
+        self.post(Post::Leave(connection.id()));
+    }
+
+    /// A connection joins a group.
+    pub(crate) fn join(&self, id: ConnectionId, group: GroupName) {
+        self.index().into_iter().for_each(|mut index| index.join(&group));
+        self.post(Post::Join(id, group));
+    }
+
+    /// A connection leaves a group.
+    pub(crate) fn part(&self, id: ConnectionId, group: GroupName) {
+        self.index().into_iter().for_each(|mut index| index.part(&group));
+        self.post(Post::Part(id, group));
     }
 
     /// Messages delivered so far, how many of them had to wait, and how many more were dropped.
@@ -218,6 +264,10 @@ impl ShardHandle {
         self.tally.delivered.fetch_add(delivered.messages, Relaxed);
         self.tally.queued.fetch_add(delivered.queued, Relaxed);
         self.tally.dropped.fetch_add(delivered.dropped, Relaxed);
+    }
+
+    fn index(&self) -> Option<MutexGuard<'_, Index>> {
+        self.index.as_ref().map(|index| index.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn inbox(&self) -> MutexGuard<'_, Inbox> {

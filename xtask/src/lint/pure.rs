@@ -16,9 +16,20 @@ const PURE: &[(&str, &[&str])] = &[
     ("crates/gateway/src", &["relay", "backends"]),
     (
         "crates/hub/src",
-        &["audience", "conversation", "dispatch", "frames", "outgoing", "pulse", "registry"],
+        &[
+            "audience",
+            "conversation",
+            "dispatch",
+            "frames",
+            "outgoing",
+            "presence",
+            "pulse",
+            "registry",
+        ],
     ),
     ("crates/hub/src/connection", &["kept"]),
+    ("crates/hub/src/fanout", &["envelope", "fields", "request"]),
+    ("crates/hub/src/shard", &["index"]),
     ("crates/client/src", &["session", "reconnect", "address"]),
 ];
 

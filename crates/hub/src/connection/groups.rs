@@ -9,7 +9,10 @@ use crate::{id::GroupName, recipients::GroupError};
 
 /// The groups of one connection: a tree, since that takes no memory for who is in none.
 #[derive(Debug, Default)]
-pub(crate) struct Joined(BTreeSet<GroupName>);
+pub(crate) struct Joined {
+    groups: BTreeSet<GroupName>,
+    is_closed: bool,
+}
 
 impl Joined {
     /// Adds a group; gives whether that is new.
@@ -17,18 +20,24 @@ impl Joined {
         if group.as_str().len() > NAME_MAX {
             return Err(GroupError::TooLong);
         }
-        if self.0.contains(group) {
+        if self.is_closed || self.groups.contains(group) {
             return Ok(false);
         }
-        if self.0.len() >= most {
+        if self.groups.len() >= most {
             return Err(GroupError::TooMany);
         }
-        Ok(self.0.insert(group.clone()))
+        Ok(self.groups.insert(group.clone()))
     }
 
     /// Removes a group; gives whether it was there.
     pub(crate) fn remove(&mut self, group: &GroupName) -> bool {
-        self.0.remove(group)
+        self.groups.remove(group)
+    }
+
+    /// The connection has ended and joins no more; gives its groups.
+    pub(crate) fn close(&mut self) -> BTreeSet<GroupName> {
+        self.is_closed = true;
+        std::mem::take(&mut self.groups)
     }
 }
 
@@ -52,5 +61,8 @@ mod tests {
         assert_eq!(joined.add(&names[3], 3), Ok(true));
         assert_eq!(joined.add(&"x".repeat(NAME_MAX + 1).into(), 9), Err(GroupError::TooLong));
         assert_eq!(joined.add(&"x".repeat(NAME_MAX).into(), 9), Ok(true));
+        assert_eq!(joined.close().len(), 4);
+        assert_eq!(joined.add(&names[0], 9), Ok(false), "it has ended");
+        assert!(joined.close().is_empty());
     }
 }

@@ -423,7 +423,7 @@ impl Drop for Task {
         self.connection.shard.count_end(&end);
         let id = self.connection.id();
         tracing::debug!(connection = %id, ?end, "disconnected");
-        self.connection.shard.leave(id);
+        self.connection.shard.leave(&self.connection);
         self.hub.directory().remove(id);
         let at_work = self.talk.calls.disconnect(&self.hub, &self.connection);
         let leaving =

@@ -10,21 +10,25 @@ use std::{
     thread::available_parallelism,
 };
 
+use everwire_backplane::{Bus, Channel, Gap};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{Hub, Inner, Running};
 use crate::{
     config::HubConfig,
+    declared::attendance::Attendance,
     end::End,
     error::{ErrorDetail, HubError},
-    events::Events,
+    events::{Events, Lost},
+    fanout::Fanout,
     identity::{Authenticate, Denied, Identity},
     keepers::Keepers,
     method::{Context, Handler, MethodsBuilder, MethodsError, StreamHandler},
     raw::{RawHandler, RawSocket},
     redirect::{Redirect, Redirects},
     request::ClientRequest,
+    shard::ShardHandle,
 };
 
 /// A hub on its way.
@@ -37,6 +41,8 @@ pub struct HubBuilder {
     events: Events,
     raw: Option<RawHandler>,
     redirects: Option<Redirects>,
+    fanout: Option<Fanout>,
+    attendance: Option<Arc<Attendance>>,
 }
 
 impl HubBuilder {
@@ -170,12 +176,50 @@ impl HubBuilder {
         self
     }
 
+    /// Joins the hubs of this channel on other nodes: they are one hub to its clients and its
+    /// publishers. The channel is the hub's name on the bus, its own and the same on every node. Call
+    /// [`Hub::start`] to hear the others before the first client comes.
+    #[must_use]
+    pub fn backplane(mut self, bus: Arc<dyn Bus>, channel: Channel) -> Self {
+        self.fanout = Some(Fanout::new(bus, channel));
+        self
+    }
+
+    /// What is done when messages of other nodes are lost on the way to this one, after it was
+    /// counted and logged: an application whose clients follow a state tells them to read it anew.
+    #[must_use]
+    pub fn gap<F>(mut self, tell: impl Fn(Hub, Gap) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.events.on_gap(tell);
+        self
+    }
+
+    /// What is done when another node has ended without taking its leave: on exactly one of those
+    /// that are left, or on another if that one ends before it is done.
+    #[must_use]
+    pub fn node_lost<F>(mut self, tell: impl Fn(Hub, Lost) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.events.on_lost(tell);
+        self
+    }
+
+    /// Whose presence the hub tells other nodes.
+    pub(crate) fn attendance(mut self, attendance: Arc<Attendance>) -> Self {
+        self.attendance = Some(attendance);
+        self
+    }
+
     /// The hub.
     ///
     /// # Errors
     /// If two methods go by one name, or something is said of a method that there is not.
     pub fn build(self) -> Result<Hub, MethodsError> {
-        let Self { config, shards, methods, authenticate, events, raw, redirects } = self;
+        let Self { config, shards, methods, authenticate, events, raw, redirects, .. } = self;
+        let (fanout, attendance) = (self.fanout, self.attendance);
         let detail = if config.detailed_errors { ErrorDetail::Shown } else { ErrorDetail::Hidden };
         let methods = methods.error_detail(detail).build()?;
         let asks = config.asked_max.min(Semaphore::MAX_PERMITS);
@@ -184,7 +228,7 @@ impl HubBuilder {
         let bytes_max = config.stateful_total_max;
         Ok(Hub(Arc::new(Inner {
             config: Arc::new(config),
-            shards: (0..shards).map(|_| Arc::default()).collect(),
+            shards: (0..shards).map(|_| Arc::new(ShardHandle::new(fanout.is_some()))).collect(),
             directory: Arc::default(),
             methods,
             authenticate,
@@ -192,6 +236,8 @@ impl HubBuilder {
             raw,
             redirects,
             keepers: Arc::new(Keepers::new(bytes_max)),
+            fanout,
+            attendance,
             questions: AtomicU64::new(1),
             asks: Arc::new(Semaphore::new(asks)),
             refuses_new: AtomicBool::new(false),

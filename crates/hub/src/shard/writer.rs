@@ -111,6 +111,7 @@ impl Writer {
             Post::Part(id, group) => self.registry.part(id, &group),
             Post::Own(connection, own) => connection.deliver_own(own, clock::now()),
             Post::Ask(connection, question) => connection.put_question(question),
+            Post::Look(look) => look.answer(&self.registry, &mut self.seats),
             Post::Call(answer) => {
                 let members = self.registry.entries();
                 let called = members.map(|(there, groups)| Member::of(there, groups)).collect();

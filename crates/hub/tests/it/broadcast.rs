@@ -61,7 +61,7 @@ async fn each_audience_is_reached_and_nobody_else() {
     hub.users(["Ann", "ann", "Bob"]).send("m", &(7,)).unwrap();
     hub.connection(ann_id).send("m", &(8,)).unwrap();
     hub.connections([ann_id, bob_id]).send("m", &(9,)).unwrap();
-    hub.groups().remove(bob_id, "go");
+    hub.groups().remove(bob_id, "go").unwrap();
     hub.group("go").send("m", &(10,)).unwrap();
     hub.all().send("m", &(11,)).unwrap();
 

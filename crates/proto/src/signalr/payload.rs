@@ -113,6 +113,17 @@ impl Payload {
         Ok(Self(Encodings::One(protocol, bytes)))
     }
 
+    /// Takes the same value in both encodings, as [`encode_all`](Self::encode_all) made it elsewhere.
+    /// That they say the same is believed.
+    ///
+    /// # Errors
+    /// If either is not exactly one value, or nested too deep.
+    pub fn parse_all(json: Bytes, msgpack: Bytes) -> Result<Self, ReadError> {
+        json::judge(&json)?;
+        msgpack::judge(&msgpack)?;
+        Ok(Self(Encodings::Both { json, msgpack }))
+    }
+
     /// Keeps bytes that have been judged already.
     pub(super) fn received(protocol: Protocol, bytes: &[u8]) -> Self {
         Self(Encodings::One(protocol, Bytes::copy_from_slice(bytes)))

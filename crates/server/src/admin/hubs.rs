@@ -66,7 +66,7 @@ pub(super) async fn close(
         ))
     };
     let connection = parse(&id).ok_or_else(unknown)?;
-    if !hub.hub.abort(connection) {
+    if !hub.hub.abort(connection).await.value {
         return Err(unknown());
     }
     tracing::info!(hub = %name, %connection, "connection closed by the operator");
@@ -149,6 +149,10 @@ fn send(to: &Recipients, body: Body) -> Sent {
         Ok(()) => Ok(StatusCode::ACCEPTED),
         Err(SendError::Overloaded) => {
             let what = "what was published before has not been delivered; try again later";
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, what))
+        }
+        Err(SendError::NotStored(refusal)) => {
+            let what = format!("this node's clients were sent it, others were not: {refusal}");
             Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, what))
         }
         Err(SendError::Encode(error)) => Err(Problem::bad_request(error.to_string())),

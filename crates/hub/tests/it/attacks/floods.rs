@@ -24,7 +24,7 @@ async fn hub(rate_max: Option<NonZeroU32>) -> Served {
             Ok(cx.hub().groups().add(cx.connection_id(), group)?)
         })
         .method("Leave", |cx: Context, group: String| async move {
-            cx.hub().groups().remove(cx.connection_id(), group);
+            Ok(cx.hub().groups().remove(cx.connection_id(), group)?)
         });
     serve(hub.build().unwrap()).await
 }

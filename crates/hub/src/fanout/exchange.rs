@@ -1,0 +1,266 @@
+//! The task that listens to other nodes: what they say, what they ask, and who of them is there.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use everwire_backplane::{
+    Answer, Gap, Item, Member, Members, Membership, Message, Questions, Start, Subscription,
+};
+use everwire_proto::signalr::message::HubMessage;
+use tokio::{
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, sleep},
+};
+
+use super::{
+    ANSWER_WITHIN, Counts, Fanout,
+    envelope::{Envelope, read_call},
+    request::{Request, read_page},
+    serve::serve,
+};
+use crate::{
+    audience::Audience,
+    frames::Frames,
+    hub::{Hub, Inner},
+    shard::Post,
+};
+
+/// The task's own. It does not keep the hub alive.
+#[derive(Debug)]
+pub(crate) struct Exchange(pub(crate) Weak<Inner>);
+
+struct Ears {
+    heard: Subscription,
+    questions: Questions,
+    members: Members,
+}
+
+impl Exchange {
+    /// Listens until the bus or the hub ends.
+    pub(crate) async fn run(self) {
+        let Some(mut ears) = self.begin() else { return };
+        let mut work = JoinSet::new();
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut takes_questions = true;
+        loop {
+            let takes = takes_questions && work.len() < WORK_MAX;
+            tokio::select! {
+                change = ears.members.next() => {
+                    let (Some(hub), Some(change)) = (self.hub(), change) else { return };
+                    attend(&hub, change, &mut work);
+                }
+                item = ears.heard.next() => {
+                    let (Some(hub), Some(item)) = (self.hub(), item) else { return };
+                    hear(&hub, item, &mut work).await;
+                }
+                question = ears.questions.next(), if takes => {
+                    let Some(hub) = self.hub() else { return };
+                    takes_questions = question.is_some();
+                    question.into_iter().for_each(|asked| drop(work.spawn(serve(hub.clone(), asked))));
+                }
+                Some(_) = work.join_next() => {}
+                _ = tick.tick() => {
+                    let Some(hub) = self.hub() else { return };
+                    look_after(&hub);
+                }
+            }
+            let Some(hub) = self.hub() else { return };
+            read_on(&hub, &mut work);
+        }
+    }
+
+    /// Begins to listen, and says so: the others tell what they have to tell then.
+    fn begin(&self) -> Option<Ears> {
+        let hub = self.hub()?;
+        let Fanout { bus, channel, .. } = hub.fanout()?;
+        let ears = Ears {
+            heard: bus.subscribe(channel, Start::Now),
+            questions: bus.questions(channel),
+            members: bus.members(),
+        };
+        stand(&hub, true);
+        Some(ears)
+    }
+
+    fn hub(&self) -> Option<Hub> {
+        self.0.upgrade().map(Hub::from_inner)
+    }
+}
+
+/// Says how many changes of who is present were announced.
+fn stand(hub: &Hub, is_new: bool) {
+    if let (Some(fanout), Some(attendance)) = (hub.fanout(), hub.attendance()) {
+        // What is refused is counted, and said again with the next tick.
+        let _ = fanout.say(&Envelope::Standing { version: attendance.version(), is_new });
+    }
+}
+
+async fn hear(hub: &Hub, item: Item, work: &mut JoinSet<()>) {
+    match item {
+        Item::Message(message) => hear_message(hub, message).await,
+        Item::Gap(gap) => hear_gap(hub, gap, work),
+        Item::Reachable(is_reachable) => {
+            tracing::debug!(is_reachable, "what other nodes say can be heard, or not");
+        }
+    }
+}
+
+async fn hear_message(hub: &Hub, Message { origin, payload, .. }: Message) {
+    let Some(fanout) = hub.fanout() else { return };
+    // What this node has said was told to its clients when it was said.
+    if origin.member.node == fanout.bus.member().node {
+        return;
+    }
+    Counts::count(&fanout.counts.heard);
+    match Envelope::read(&payload) {
+        Ok(Envelope::Call { audience, body }) => {
+            let Some((target, arguments)) =
+                wanted(hub, fanout, &audience).then_some(body).and_then(|body| {
+                    let read = read_call(body);
+                    if read.is_none() {
+                        unreadable(fanout, origin.member, &"it cannot be told to clients");
+                    }
+                    read
+                })
+            else {
+                return;
+            };
+            let frames = Arc::new(Frames::new(HubMessage::call(target, arguments)));
+            deliver(hub, Arc::new(audience), &frames).await;
+        }
+        Ok(Envelope::Membership { connection, group, joins }) => {
+            let Some(there) = hub.find(connection) else { return };
+            if !joins {
+                there.part(group);
+            } else if let Err(error) = there.join(group, hub.config().groups_max) {
+                tracing::warn!(%connection, %error, "is not added to a group as another node wants");
+            }
+        }
+        Ok(Envelope::Presence { version, place, is_there }) => {
+            if let Some(attendance) = hub.attendance() {
+                attendance.change_elsewhere(hub, origin.member, version, place, is_there);
+            }
+        }
+        Ok(Envelope::Standing { version, is_new }) => {
+            if let Some(attendance) = hub.attendance() {
+                attendance.standing_elsewhere(origin.member, version);
+            }
+            if is_new {
+                stand(hub, false);
+            }
+        }
+        Err(error) => unreadable(fanout, origin.member, &error),
+    }
+}
+
+/// Whether somebody of the audience may be here.
+fn wanted(hub: &Hub, fanout: &Fanout, audience: &Audience) -> bool {
+    let is_wanted = hub.shards().iter().any(|shard| hub.may_reach(shard, audience));
+    if !is_wanted {
+        Counts::count(&fanout.counts.unwanted);
+    }
+    is_wanted
+}
+
+/// Posts to the shards that may have somebody. Where as much waits as may, this waits: what comes
+/// meanwhile waits at the bus, which announces it when that is too much.
+async fn deliver(hub: &Hub, audience: Arc<Audience>, frames: &Arc<Frames>) {
+    for shard in hub.shards().iter().filter(|shard| hub.may_reach(shard, &audience)) {
+        let post = || Post::Send(Arc::clone(&audience), Arc::clone(frames));
+        while shard.publish(post(), frames.charged(), hub.config().inbox_max).is_err() {
+            sleep(ROOM_AFTER).await;
+        }
+    }
+}
+
+fn unreadable(fanout: &Fanout, member: Member, why: &dyn std::fmt::Display) {
+    Counts::count(&fanout.counts.unreadable);
+    tracing::debug!(node = %member.node, channel = %fanout.channel, %why, "an envelope is dropped");
+}
+
+fn hear_gap(hub: &Hub, gap: Gap, work: &mut JoinSet<()>) {
+    let Some(fanout) = hub.fanout() else { return };
+    Counts::count(&fanout.counts.gaps);
+    tracing::warn!(channel = %fanout.channel, ?gap, "messages of other nodes are lost");
+    if let Some(attendance) = hub.attendance() {
+        let of = if let Gap::Lost { member, .. } = gap { Some(member) } else { None };
+        attendance.gap(of);
+    }
+    hub.events().gap(hub, gap).into_iter().for_each(|told| drop(work.spawn(told)));
+}
+
+/// Takes note of who comes and goes.
+fn attend(hub: &Hub, change: Membership, work: &mut JoinSet<()>) {
+    let Some(fanout) = hub.fanout() else { return };
+    let own = fanout.bus.member().node;
+    match change {
+        Membership::Joined(member) if member.node == own => {}
+        Membership::Joined(member) => drop(fanout.living().insert(member)),
+        Membership::Left(member) => drop(part(hub, fanout, member)),
+        // The others have forgotten this node, and hear of it as of a new one.
+        Membership::Expired { member, .. } if member.node == own => stand(hub, true),
+        Membership::Expired { member, yours } => {
+            let names = part(hub, fanout, member);
+            if !yours {
+                return;
+            }
+            let bus = Arc::clone(&fanout.bus);
+            let told = hub.events().lost(hub, member.node, names);
+            work.spawn(async move {
+                if let Some(told) = told {
+                    told.await;
+                }
+                bus.cleaned(member);
+            });
+        }
+        Membership::Reset => fanout.living().clear(),
+    }
+}
+
+fn part(hub: &Hub, fanout: &Fanout, member: Member) -> Vec<crate::presence::Place> {
+    fanout.living().remove(&member);
+    fanout.gone(member.node);
+    tracing::info!(node = %member.node, channel = %fanout.channel, "another node is gone");
+    hub.attendance().map(|attendance| attendance.node_gone(hub, member)).unwrap_or_default()
+}
+
+fn look_after(hub: &Hub) {
+    let (Some(fanout), Some(attendance)) = (hub.fanout(), hub.attendance()) else { return };
+    let living = fanout.living().clone();
+    attendance.tick(hub, &living);
+    if !living.is_empty() && attendance.version() > 0 {
+        stand(hub, false);
+    }
+}
+
+/// Asks other nodes for what of their presence is to be read.
+fn read_on(hub: &Hub, work: &mut JoinSet<()>) {
+    let Some(attendance) = hub.attendance() else { return };
+    while let Some((member, after)) = attendance.poll_ask() {
+        let Some(fanout) = hub.fanout() else { return };
+        let request = Request::Presence(after.clone()).write();
+        let asking = fanout.ask(member.node, request, ANSWER_WITHIN);
+        let hub = hub.clone();
+        work.spawn(async move {
+            let page = match asking.await {
+                Answer::Reply(reply) => read_page(reply),
+                _ => None,
+            };
+            if let Some(attendance) = hub.attendance() {
+                attendance.page_elsewhere(&hub, member, after.as_ref(), page);
+            }
+        });
+    }
+}
+
+/// How often nodes say how they stand, and what was not answered is asked again.
+const TICK: Duration = Duration::from_secs(10);
+
+/// Questions at work; further ones wait at the bus, which refuses them when those are too many.
+const WORK_MAX: usize = 4096;
+
+/// After which time a full shard is looked at again.
+const ROOM_AFTER: Duration = Duration::from_millis(1);

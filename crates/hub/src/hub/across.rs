@@ -1,0 +1,176 @@
+//! A hub on several nodes, seen through any of them.
+
+use std::sync::Arc;
+
+use everwire_backplane::{NodeId, Publishing};
+use tokio::{sync::oneshot, task::JoinSet};
+
+use super::{Hub, Inner, Running};
+use crate::{
+    audience::{Audience, Whom},
+    declared::attendance::Attendance,
+    end::End,
+    fanout::{
+        Across, Exchanged, Fanout,
+        envelope::Envelope,
+        request::{Request, read_flag},
+    },
+    frames::Frames,
+    id::{ConnectionId, UserId},
+    look::{Behind, Look},
+    member::Member,
+    recipients::SendError,
+    shard::{Post, ShardHandle},
+};
+
+impl Hub {
+    /// Begins to work on this runtime, if nobody has [taken](Self::take_shards) the shards: a hub with
+    /// a [backplane](crate::HubBuilder::backplane) listens to other nodes from then on. Otherwise the
+    /// first request does.
+    pub fn start(&self) {
+        let mut running = self.running();
+        if matches!(*running, Running::NotYet) {
+            let tasks: JoinSet<()> = self.all_shards().map(crate::Shard::run).collect();
+            *running = Running::Own { _tasks: tasks };
+        }
+    }
+
+    /// Ends a connection on whichever node, and gives whether there is one. Its client does not
+    /// reconnect by itself.
+    pub async fn abort(&self, connection: ConnectionId) -> Across<bool> {
+        let here = self.abort_here(connection);
+        match self.fanout().filter(|_| !here) {
+            Some(fanout) => {
+                let request = Request::Abort(connection);
+                fanout.gather(&request, false, read_flag, |one, other| one | other).await
+            }
+            None => Across::here(here),
+        }
+    }
+
+    /// Some of the users that are connected to any node, in the order of their names, behind one of
+    /// them: at most so many, and how many connections each has.
+    pub async fn users_page(
+        &self,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> Across<Vec<(UserId, usize)>> {
+        let behind = Behind { after: after.map(|user| Arc::clone(user.shared())), limit };
+        let Across { value, unreached } =
+            self.names(crate::fanout::request::NamesOf::Users, behind).await;
+        let users = value.into_iter().map(|(name, count)| (UserId::new(name), count)).collect();
+        Across { value: users, unreached }
+    }
+
+    /// The other nodes that are alive, as far as this one knows.
+    pub fn nodes(&self) -> Vec<NodeId> {
+        let living = self.fanout().map(Fanout::living);
+        living.iter().flat_map(|living| living.iter()).map(|member| member.node).collect()
+    }
+
+    /// What the hub has said to other nodes and heard of them; `None` without a
+    /// [backplane](crate::HubBuilder::backplane).
+    pub fn exchanged(&self) -> Option<Exchanged> {
+        self.fanout().map(Fanout::exchanged)
+    }
+
+    pub(crate) const fn from_inner(inner: Arc<Inner>) -> Self {
+        Self(inner)
+    }
+
+    pub(crate) fn fanout(&self) -> Option<&Fanout> {
+        self.0.fanout.as_ref()
+    }
+
+    pub(crate) fn attendance(&self) -> Option<&Attendance> {
+        self.0.attendance.as_deref()
+    }
+
+    pub(crate) fn shards(&self) -> &[Arc<ShardHandle>] {
+        &self.0.shards
+    }
+
+    pub(crate) fn abort_here(&self, connection: ConnectionId) -> bool {
+        let Some(connection) = self.find(connection) else { return false };
+        let shard = Arc::clone(&connection.shard);
+        shard.post(Post::End(connection, End::Aborted));
+        true
+    }
+
+    /// Whether somebody of the audience may be on this shard.
+    pub(crate) fn may_reach(&self, shard: &Arc<ShardHandle>, audience: &Audience) -> bool {
+        match &audience.whom {
+            Whom::Connections(ids) => {
+                let here = ids.iter().filter_map(|id| self.find(*id));
+                here.into_iter().any(|there| Arc::ptr_eq(&there.shard, shard))
+            }
+            whom => shard.members() > 0 && shard.may_have(whom),
+        }
+    }
+
+    /// Says a message to the clients that other nodes may have; `None` if there are none.
+    pub(crate) fn publish_elsewhere(
+        &self,
+        audience: &Audience,
+        frames: &Frames,
+    ) -> Result<Option<Publishing>, SendError> {
+        let Some(fanout) = self.fanout() else { return Ok(None) };
+        let Some(audience) = self.elsewhere(audience) else { return Ok(None) };
+        let Some(envelope) = Envelope::call(&audience, frames.message()) else { return Ok(None) };
+        Ok(Some(fanout.publish(envelope)?))
+    }
+
+    /// Who of an audience may be on other nodes.
+    pub(crate) fn elsewhere(&self, audience: &Audience) -> Option<Audience> {
+        let whom = match &audience.whom {
+            Whom::Connections(ids) => {
+                let away = ids.iter().filter(|id| self.find(**id).is_none()).copied();
+                Whom::Connections(away.collect())
+            }
+            whom => whom.clone(),
+        };
+        let is_nobody = match &whom {
+            Whom::All => false,
+            Whom::Groups(names) => names.is_empty(),
+            Whom::Users(names) => names.is_empty(),
+            Whom::Connections(ids) => ids.is_empty(),
+        };
+        (!is_nobody).then(|| Audience { whom, except: audience.except.clone() })
+    }
+
+    pub(crate) async fn count_here(&self, audience: &Arc<Audience>) -> usize {
+        let counts = self.look(|answer| Look::Count(Arc::clone(audience), answer)).await;
+        counts.into_iter().sum()
+    }
+
+    pub(crate) async fn page_here(
+        &self,
+        audience: &Arc<Audience>,
+        behind: &Behind<ConnectionId>,
+    ) -> Vec<Member> {
+        let look = |answer| Look::Members(Arc::clone(audience), behind.clone(), answer);
+        let parts = self.look(look).await;
+        parts.into_iter().fold(Vec::new(), |one, other| behind.merge(one, other))
+    }
+
+    pub(crate) async fn groups_here(&self, behind: &Behind<Arc<str>>) -> Vec<(Arc<str>, usize)> {
+        let parts = self.look(|answer| Look::Groups(behind.clone(), answer)).await;
+        parts.into_iter().fold(Vec::new(), |one, other| behind.merge(one, other))
+    }
+
+    pub(crate) async fn users_here(&self, behind: &Behind<Arc<str>>) -> Vec<(Arc<str>, usize)> {
+        let parts = self.look(|answer| Look::Users(behind.clone(), answer)).await;
+        parts.into_iter().fold(Vec::new(), |one, other| behind.merge(one, other))
+    }
+
+    /// What each shard answers that has connections; a stopped one says nothing.
+    async fn look<T>(&self, look: impl Fn(oneshot::Sender<T>) -> Look) -> Vec<T> {
+        let mut answers = Vec::new();
+        for shard in self.shards().iter().filter(|shard| shard.members() > 0) {
+            let (answer, answered) = oneshot::channel();
+            shard.post(Post::Look(look(answer)));
+            answers.extend(answered.await);
+        }
+        answers
+    }
+}

@@ -1,0 +1,130 @@
+//! Looking who is there: what a shard tells of its connections. Pure but for where the answer goes.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use tokio::sync::oneshot;
+
+use crate::{
+    audience::Audience,
+    connection::Connection,
+    id::ConnectionId,
+    member::Member,
+    registry::{Registry, Seat},
+};
+
+/// What somebody wants to know of a shard, and where the answer goes. Nobody hears it who does not
+/// wait any more.
+#[derive(Debug)]
+pub(crate) enum Look {
+    /// How many these are.
+    Count(Arc<Audience>, oneshot::Sender<usize>),
+    /// So many of these, by their ids, behind one.
+    Members(Arc<Audience>, Behind<ConnectionId>, oneshot::Sender<Vec<Member>>),
+    /// So many groups behind a name, and how many are in each.
+    Groups(Behind<Arc<str>>, oneshot::Sender<Vec<(Arc<str>, usize)>>),
+    /// The same for users.
+    Users(Behind<Arc<str>>, oneshot::Sender<Vec<(Arc<str>, usize)>>),
+}
+
+/// A part of what is in order.
+#[derive(Debug, Clone)]
+pub(crate) struct Behind<T> {
+    /// Behind this one; from the beginning if there is none.
+    pub(crate) after: Option<T>,
+    /// At most so many.
+    pub(crate) limit: usize,
+}
+
+impl Look {
+    pub(crate) fn answer(self, registry: &Registry<Arc<Connection>>, seats: &mut Vec<Seat>) {
+        match self {
+            Self::Count(audience, answer) => {
+                registry.resolve(&audience, seats);
+                let there = seats.iter().filter(|seat| registry.member(**seat).is_some());
+                let _ = answer.send(there.count());
+            }
+            Self::Members(audience, behind, answer) => {
+                registry.resolve(&audience, seats);
+                let mut first = BTreeMap::new();
+                for (there, groups) in seats.iter().filter_map(|seat| registry.entry(*seat)) {
+                    if behind.keep_first(&mut first, there.id()) {
+                        first.insert(there.id(), (there, groups));
+                    }
+                }
+                let members = first.into_values().map(|(there, groups)| Member::of(there, groups));
+                let _ = answer.send(members.collect());
+            }
+            Self::Groups(behind, answer) => {
+                let groups = registry.groups().map(|(name, count)| (name.shared(), count));
+                let _ = answer.send(behind.first(groups));
+            }
+            Self::Users(behind, answer) => {
+                let users = registry.users().map(|(name, count)| (name.shared(), count));
+                let _ = answer.send(behind.first(users));
+            }
+        }
+    }
+}
+
+impl<T: Ord> Behind<T> {
+    /// Whether this one is among the first so far; makes room for it.
+    fn keep_first<V>(&self, first: &mut BTreeMap<T, V>, one: T) -> bool
+    where
+        T: Clone,
+    {
+        let is_behind = self.after.as_ref().is_none_or(|after| one > *after);
+        if !is_behind || self.limit == 0 {
+            return false;
+        }
+        if first.len() < self.limit {
+            return true;
+        }
+        let is_earlier = first.last_key_value().is_some_and(|(last, _)| one < *last);
+        if is_earlier {
+            first.pop_last();
+        }
+        is_earlier
+    }
+}
+
+impl Behind<Arc<str>> {
+    fn first<'a>(
+        &self,
+        names: impl Iterator<Item = (&'a Arc<str>, usize)>,
+    ) -> Vec<(Arc<str>, usize)> {
+        let mut first = BTreeMap::new();
+        for (name, count) in names {
+            if self.keep_first(&mut first, Arc::clone(name)) {
+                first.insert(Arc::clone(name), count);
+            }
+        }
+        first.into_iter().collect()
+    }
+
+    /// What several say, as one: names in order, their counts added up.
+    pub(crate) fn merge(
+        &self,
+        one: Vec<(Arc<str>, usize)>,
+        other: Vec<(Arc<str>, usize)>,
+    ) -> Vec<(Arc<str>, usize)> {
+        let mut all = BTreeMap::<Arc<str>, usize>::new();
+        for (name, count) in one.into_iter().chain(other) {
+            *all.entry(name).or_default() += count;
+        }
+        all.into_iter().take(self.limit).collect()
+    }
+}
+
+impl Behind<ConnectionId> {
+    /// What several say, as one: connections in the order of their ids.
+    pub(crate) fn merge(&self, mut one: Vec<Member>, other: Vec<Member>) -> Vec<Member> {
+        let known: BTreeSet<_> = one.iter().map(|member| member.id).collect();
+        one.extend(other.into_iter().filter(|member| !known.contains(&member.id)));
+        one.sort_unstable_by_key(|member| member.id);
+        one.truncate(self.limit);
+        one
+    }
+}

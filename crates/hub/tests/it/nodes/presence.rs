@@ -1,0 +1,248 @@
+//! Who is present, on all nodes together: what the predecessor's users were never told right.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use everwire_backplane::Bus;
+use everwire_hub::{
+    Hub, HubBuilder, HubConfig,
+    declared::{Action, Declaration, Presence},
+};
+
+use super::{Node, Nodes, call};
+use crate::peer::Peer;
+
+/// A status hub: whoever pings is present.
+fn declared() -> HubBuilder {
+    let action = |present: &str| Action { present: present.parse().ok(), ..Action::default() };
+    let mut declaration = Declaration::default();
+    declaration.methods.insert("SendPing".into(), action("{0}"));
+    let absent = Action { absent: "{0}".parse().ok(), ..Action::default() };
+    declaration.methods.insert("RemoveDisplay".into(), absent);
+    let join = Action { join: "{0}".parse().ok(), ..action("{1}") };
+    declaration.methods.insert("Enter".into(), join);
+    let leave = Action { leave: "{0}".parse().ok(), ..Action::default() };
+    declaration.methods.insert("Leave".into(), leave);
+    declaration.presence = Some(Presence {
+        joined: Some("online".into()),
+        left: Some("offline".into()),
+        roster: Some("roster".into()),
+        ..Presence::default()
+    });
+    declaration.declare(Hub::builder().config(HubConfig::default()))
+}
+
+/// A client of a node, and who it is told is there.
+async fn tab(node: &Node) -> (Peer, String) {
+    let mut peer = node.served.peer().await;
+    let roster = peer.next().await.unwrap();
+    (peer, roster)
+}
+
+fn roster(names: &str) -> String {
+    call("roster", &format!("[[{names}]]"))
+}
+
+fn online(name: &str) -> String {
+    call("online", &format!(r#"["{name}"]"#))
+}
+
+fn offline(name: &str) -> String {
+    call("offline", &format!(r#"["{name}"]"#))
+}
+
+async fn says(peer: &mut Peer, target: &str, arguments: &str) {
+    peer.send(&format!(r#"{{"type":1,"target":"{target}","arguments":{arguments}}}"#)).await;
+}
+
+/// Waits until a newcomer to the node is told this roster.
+async fn comes_to_know(node: &Node, names: &str) {
+    while tab(node).await.1 != roster(names) {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn pred_s4_a_newcomer_to_any_node_is_told_who_is_there() {
+    let nodes = Nodes::of(3, declared).await;
+    let (mut one, empty) = tab(&nodes.nodes[0]).await;
+    assert_eq!(empty, roster(""));
+    let mut others = [tab(&nodes.nodes[1]).await.0, tab(&nodes.nodes[2]).await.0];
+    says(&mut one, "SendPing", r#"["tv"]"#).await;
+    assert_eq!(one.next().await, Some(online("tv")));
+    for other in &mut others {
+        assert_eq!(other.next().await, Some(online("tv")));
+    }
+    for node in &nodes.nodes {
+        assert_eq!(tab(node).await.1, roster(r#""tv""#));
+    }
+}
+
+#[tokio::test]
+async fn pred_s4_a_node_that_comes_later_learns_who_is_there() {
+    let mut nodes = Nodes::of(2, declared).await;
+    let (mut one, _) = tab(&nodes.nodes[0]).await;
+    let (mut two, _) = tab(&nodes.nodes[1]).await;
+    says(&mut one, "SendPing", r#"["tv"]"#).await;
+    says(&mut one, "Enter", r#"["hall","lamp"]"#).await;
+    assert_eq!(two.next().await, Some(online("tv")));
+    nodes.add(declared()).await;
+    comes_to_know(&nodes.nodes[2], r#""tv""#).await;
+    let (mut three, _) = tab(&nodes.nodes[2]).await;
+    says(&mut three, "Enter", r#"["hall","door"]"#).await;
+    assert_eq!(three.next().await, Some(call("roster", r#"[["lamp"],"hall"]"#)));
+    assert_eq!(three.next().await, Some(call("online", r#"["door","hall"]"#)));
+}
+
+#[tokio::test]
+async fn pred_s5_whoever_is_cut_off_is_announced_as_gone_on_every_node() {
+    let nodes = Nodes::of(3, declared).await;
+    let (mut one, _) = tab(&nodes.nodes[0]).await;
+    let (mut two, _) = tab(&nodes.nodes[1]).await;
+    says(&mut one, "SendPing", r#"["tv"]"#).await;
+    assert_eq!(two.next().await, Some(online("tv")));
+    // Without any farewell.
+    drop(one);
+    assert_eq!(two.next().await, Some(offline("tv")));
+    comes_to_know(&nodes.nodes[2], "").await;
+}
+
+#[tokio::test]
+async fn pred_s5_what_was_present_on_a_killed_node_is_announced_as_gone_once() {
+    let lost = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&lost);
+    let builder = move || {
+        let counted = Arc::clone(&counted);
+        declared().node_lost(move |_, lost| {
+            assert_eq!(lost.names.len(), 3);
+            counted.fetch_add(1, Relaxed);
+            async {}
+        })
+    };
+    let mut nodes = Nodes::of(4, builder).await;
+    let (mut victim, _) = tab(&nodes.nodes[0]).await;
+    let mut others = Vec::new();
+    for node in &nodes.nodes[1..] {
+        others.push(tab(node).await.0);
+    }
+    says(&mut others[0], "SendPing", r#"["both"]"#).await;
+    for name in ["both", "tv", "lamp"] {
+        says(&mut victim, "SendPing", &format!(r#"["{name}"]"#)).await;
+    }
+    for other in &mut others {
+        for name in ["both", "tv", "lamp"] {
+            assert_eq!(other.next().await, Some(online(name)));
+        }
+    }
+    let _killed = nodes.kill(0);
+    for other in &mut others {
+        // What somebody else has stays.
+        assert_eq!(other.next().await, Some(offline("lamp")));
+        assert_eq!(other.next().await, Some(offline("tv")));
+    }
+    // The end of the victim's client means nothing to anybody any more.
+    drop(victim);
+    says(&mut others[0], "RemoveDisplay", r#"["both"]"#).await;
+    for other in &mut others {
+        assert_eq!(other.next().await, Some(offline("both")));
+    }
+    assert_eq!(lost.load(Relaxed), 1, "one of the three that are left is told");
+}
+
+#[tokio::test]
+async fn pred_s6_the_same_name_twice_is_one_as_long_as_either_is_there() {
+    let nodes = Nodes::of(3, declared).await;
+    let (mut one, _) = tab(&nodes.nodes[0]).await;
+    let (mut two, _) = tab(&nodes.nodes[1]).await;
+    let (mut looks_on, _) = tab(&nodes.nodes[2]).await;
+    says(&mut one, "SendPing", r#"["tv"]"#).await;
+    assert_eq!(two.next().await, Some(online("tv")));
+    says(&mut two, "SendPing", r#"["tv"]"#).await;
+    says(&mut two, "SendPing", r#"["lamp"]"#).await;
+    assert_eq!(two.next().await, Some(online("lamp")), "tv is there already");
+    says(&mut one, "RemoveDisplay", r#"["tv"]"#).await;
+    says(&mut one, "SendPing", r#"["door"]"#).await;
+    for name in ["tv", "lamp", "door"] {
+        assert_eq!(looks_on.next().await, Some(online(name)));
+    }
+    says(&mut two, "RemoveDisplay", r#"["tv"]"#).await;
+    assert_eq!(looks_on.next().await, Some(offline("tv")));
+}
+
+#[tokio::test]
+async fn pred_s7_nobody_takes_away_what_is_somebody_elses() {
+    let nodes = Nodes::of(2, declared).await;
+    let (mut one, _) = tab(&nodes.nodes[0]).await;
+    let (mut two, _) = tab(&nodes.nodes[1]).await;
+    says(&mut one, "SendPing", r#"["tv"]"#).await;
+    assert_eq!(two.next().await, Some(online("tv")));
+    says(&mut two, "RemoveDisplay", r#"["tv"]"#).await;
+    says(&mut two, "SendPing", r#"["lamp"]"#).await;
+    assert_eq!(two.next().await, Some(online("lamp")));
+    assert_eq!(one.next().await, Some(online("tv")));
+    assert_eq!(one.next().await, Some(online("lamp")), "nothing went offline before");
+    assert_eq!(tab(&nodes.nodes[0]).await.1, roster(r#""lamp","tv""#));
+}
+
+#[tokio::test]
+async fn pred_s10_nobody_is_announced_as_gone_while_the_backplane_is_away() {
+    let nodes = Nodes::of(3, declared).await;
+    let (mut one, _) = tab(&nodes.nodes[0]).await;
+    let (mut two, _) = tab(&nodes.nodes[1]).await;
+    says(&mut one, "SendPing", r#"["tv"]"#).await;
+    assert_eq!(two.next().await, Some(online("tv")));
+    nodes.cluster.cut();
+    tokio::time::pause();
+    // Both stay alive meanwhile, and local changes are told at once.
+    for _ in 0..6 {
+        tokio::time::advance(std::time::Duration::from_secs(5)).await;
+        for peer in [&mut one, &mut two] {
+            says(peer, "SendPing", r#"["here"]"#).await;
+            says(peer, "RemoveDisplay", r#"["here"]"#).await;
+        }
+        assert_eq!(two.next().await, Some(online("here")));
+        assert_eq!(two.next().await, Some(offline("here")));
+    }
+    assert_eq!(tab(&nodes.nodes[1]).await.1, roster(r#""tv""#));
+    nodes.cluster.heal();
+    says(&mut one, "SendPing", r#"["lamp"]"#).await;
+    loop {
+        let told = two.next().await.unwrap();
+        assert_ne!(told, offline("tv"));
+        if told == online("lamp") {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_was_taken_for_dead_is_known_again() {
+    let nodes = Nodes::of(3, declared).await;
+    let (mut one, _) = tab(&nodes.nodes[0]).await;
+    let (mut two, _) = tab(&nodes.nodes[1]).await;
+    says(&mut one, "SendPing", r#"["tv"]"#).await;
+    assert_eq!(two.next().await, Some(online("tv")));
+    nodes.cluster.expire(nodes.nodes[0].bus.member().node);
+    assert_eq!(two.next().await, Some(offline("tv")));
+    assert_eq!(two.next().await, Some(online("tv")));
+    says(&mut one, "RemoveDisplay", r#"["tv"]"#).await;
+    assert_eq!(two.next().await, Some(offline("tv")));
+}
+
+#[tokio::test]
+async fn pred_s11_two_tabs_on_two_nodes_are_told_the_same() {
+    let nodes = Nodes::of(2, declared).await;
+    let (mut one, _) = tab(&nodes.nodes[0]).await;
+    let (mut two, _) = tab(&nodes.nodes[1]).await;
+    for round in 0..50 {
+        let (from, other) =
+            if round % 2 == 0 { (&mut one, &mut two) } else { (&mut two, &mut one) };
+        says(from, "Enter", &format!(r#"["hall","n{round}"]"#)).await;
+        says(from, "SendPing", &format!(r#"["n{round}"]"#)).await;
+        says(from, "Leave", r#"["hall"]"#).await;
+        assert_eq!(other.next().await, Some(online(&format!("n{round}"))));
+        while from.next().await != Some(online(&format!("n{round}"))) {}
+    }
+}
