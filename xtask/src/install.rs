@@ -24,6 +24,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("ip", "iproute2"),
     ("haproxy", "haproxy"),
     ("nginx", "nginx"),
+    ("redis-server", "redis-server"),
     ("node", "nodejs"),
     ("npm", "npm"),
     ("python3", "python3"),

@@ -84,6 +84,10 @@ impl Roll {
         Members(mailbox)
     }
 
+    pub(crate) fn has(&self, node: NodeId) -> bool {
+        self.present.iter().any(|member| member.node == node)
+    }
+
     /// Notes a change and tells everybody.
     pub(crate) fn change(&mut self, change: Membership) {
         match change {
