@@ -39,6 +39,7 @@ pub struct Counts {
     pub cuts: u64,
 }
 
+#[cfg(feature = "redis")]
 /// The counters while they move.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -53,6 +54,7 @@ pub(crate) struct Counters {
     pub(crate) cuts: AtomicU64,
 }
 
+#[cfg(feature = "redis")]
 impl Counters {
     pub(crate) fn read(&self) -> Counts {
         Counts {
@@ -69,6 +71,7 @@ impl Counters {
     }
 }
 
+#[cfg(feature = "redis")]
 /// Counts one or more.
 pub(crate) fn count(counter: &AtomicU64, number: u64) {
     counter.fetch_add(number, Relaxed);

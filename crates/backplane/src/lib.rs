@@ -26,15 +26,19 @@ mod clock;
 pub mod conformance;
 mod envelope;
 mod health;
+#[cfg(feature = "redis")]
 mod incoming;
+#[cfg(feature = "redis")]
 mod leases;
 mod log;
 mod mailbox;
 mod member;
 pub mod memory;
 mod name;
+#[cfg(feature = "redis")]
 mod outgoing;
 mod question;
+#[cfg(feature = "redis")]
 pub mod redis;
 mod subscription;
 

@@ -171,6 +171,11 @@ impl<T> Outgoing<T> {
         self.member
     }
 
+    /// Nothing more is sent: whoever waits for a token sees it dropped.
+    pub(crate) fn end(&mut self) {
+        *self = Self::new(self.member, self.bounds);
+    }
+
     /// The last number of each stream that was published to lately, to be announced.
     pub(crate) fn announcements(&self, now: Time) -> impl Iterator<Item = (&Channel, Origin)> {
         self.numbers.iter().filter_map(move |(stream, numbers)| {

@@ -228,6 +228,14 @@ impl Bus for Redis {
     }
 }
 
+impl Drop for Redis {
+    fn drop(&mut self) {
+        // Whoever still waits for something learns that the bus has ended, even if an answer that
+        // somebody has yet to give keeps the state alive.
+        self.shared.core().end();
+    }
+}
+
 /// A question that nobody waits for any more is not kept.
 struct ForgetOnDrop {
     shared: Arc<Shared>,

@@ -95,6 +95,17 @@ impl Core {
         self.lines.values_mut().for_each(|line| line.followers.deliver(item));
     }
 
+    /// Nothing comes any more, and nothing goes.
+    pub(super) fn end(&mut self) {
+        self.left = true;
+        self.outgoing.end();
+        self.lines.clear();
+        self.opening.drain(..).for_each(|opening| opening.mailbox.end());
+        self.listeners.clear();
+        self.asked.clear();
+        self.roll = Roll::default();
+    }
+
     /// Which filling of the server this is. If it is another one, everybody learns that.
     pub(super) fn handle_epoch(&mut self, epoch: u64) {
         let before = std::mem::replace(&mut self.epoch, epoch);

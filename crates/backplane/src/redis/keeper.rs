@@ -55,10 +55,11 @@ async fn keep(shared: &Shared, count: &mut u64, backoff: &mut Backoff) -> RedisR
 async fn beat(shared: &Shared, connection: &mut Connection, count: u64) -> RedisResult<()> {
     let me = shared.core().outgoing.member();
     let keys = &shared.keys;
-    let keys = [keys.epoch(), keys.beats(), keys.expired(me), keys.left(me)];
+    let inbox = keys.inbox(me.node);
+    let keys = [keys.epoch(), keys.beats(), keys.expired(me), keys.left(me), inbox];
     let mut command = scripts::run(scripts::BEAT, &keys);
     command.arg(rand::random::<u64>().to_string()).arg(me.node.to_string());
-    command.arg(format!("{}:{count}", me.incarnation));
+    command.arg(format!("{}:{count}", me.incarnation)).arg(REMEMBERED.as_millis() as u64);
     let Value::Array(answer) = connection.one(&command).await? else { return Err(unexpected()) };
     let [epoch, expired, beats] = &answer[..] else { return Err(unexpected()) };
     shared.core().handle_epoch(number(epoch).ok_or_else(unexpected)?);

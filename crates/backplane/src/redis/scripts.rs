@@ -3,13 +3,15 @@
 use redis::Cmd;
 
 /// Counts this member's beat up, unless the others gave it up.
-/// Keys: epoch, beats, whether this member expired, whether it left. Arguments: a new epoch, node, its beat.
+/// Keys: epoch, beats, whether this member expired, whether it left,
+/// its inbox. Arguments: a new epoch, node, its beat, how long an inbox outlives its node.
 /// Answers the epoch, whether it expired, and all beats.
 pub(super) const BEAT: &str = "
 local epoch = redis.call('GET', KEYS[1])
 if not epoch then epoch = ARGV[1]; redis.call('SET', KEYS[1], epoch) end
 if redis.call('EXISTS', KEYS[3]) == 1 then return {epoch, 1, {}} end
 if redis.call('EXISTS', KEYS[4]) == 0 then redis.call('HSET', KEYS[2], ARGV[2], ARGV[3]) end
+redis.call('PEXPIRE', KEYS[5], ARGV[4])
 return {epoch, 0, redis.call('HGETALL', KEYS[2])}";
 
 /// Takes this member's leave. Keys: beats, whether it left. Arguments: node, time to remember.

@@ -218,12 +218,13 @@ async fn messages_wait_for_an_absent_redis_up_to_a_limit() {
 async fn a_message_is_unknown_when_its_node_ends_before_it_is_confirmed() {
     let server = Server::start(&need!(tools::redis()), VOLATILE).await;
     let node = server.node();
-    let subscription = follow(&node).await;
+    let mut subscription = follow(&node).await;
     server.tell(&["CLIENT", "PAUSE", "60000", "WRITE"]).await;
     let mut publishing = node.publish(&channel(), Bytes::from("1"));
     assert_eq!(publishing.now(), None);
-    drop((node, subscription));
+    drop(node);
     assert_eq!(publishing.await, Fate::Unknown);
+    while subscription.next().await.is_some() {}
 }
 
 #[tokio::test]
