@@ -77,6 +77,12 @@ pub enum Refusal {
     /// The payload is larger than [`PAYLOAD_MAX`].
     #[error("the payload has more than {PAYLOAD_MAX} bytes")]
     TooLarge,
+    /// This node publishes to more channels than it can keep numbers for.
+    #[error("too many channels")]
+    TooManyChannels,
+    /// The backplane does not answer, and nothing was sent. Of logs only: a message would wait.
+    #[error("the backplane does not answer")]
+    Unreachable,
     /// This node has taken its leave.
     #[error("the node has left the bus")]
     Left,

@@ -39,6 +39,44 @@ pub struct Counts {
     pub cuts: u64,
 }
 
+#[cfg(feature = "redis")]
+/// The counters while they move.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) stored: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) resent: AtomicU64,
+    pub(crate) received: AtomicU64,
+    pub(crate) duplicates: AtomicU64,
+    pub(crate) recovered: AtomicU64,
+    pub(crate) lost: AtomicU64,
+    pub(crate) foreign: AtomicU64,
+    pub(crate) cuts: AtomicU64,
+}
+
+#[cfg(feature = "redis")]
+impl Counters {
+    pub(crate) fn read(&self) -> Counts {
+        Counts {
+            stored: self.stored.load(Relaxed),
+            refused: self.refused.load(Relaxed),
+            resent: self.resent.load(Relaxed),
+            received: self.received.load(Relaxed),
+            duplicates: self.duplicates.load(Relaxed),
+            recovered: self.recovered.load(Relaxed),
+            lost: self.lost.load(Relaxed),
+            foreign: self.foreign.load(Relaxed),
+            cuts: self.cuts.load(Relaxed),
+        }
+    }
+}
+
+#[cfg(feature = "redis")]
+/// Counts one or more.
+pub(crate) fn count(counter: &AtomicU64, number: u64) {
+    counter.fetch_add(number, Relaxed);
+}
+
 /// Whether something answers, and since when.
 #[derive(Debug, Default)]
 pub(crate) struct Reach {

@@ -16,7 +16,7 @@
 //! # Two of them
 //!
 //! [`memory`] joins nodes within one process: the default of a single node, and what tests run
-//! several nodes over. `redis` joins processes. Both pass the same conformance suite (feature
+//! several nodes over. [`redis`] joins processes. Both pass the same conformance suite (feature
 //! `conformance`).
 #![forbid(unsafe_code)]
 
@@ -24,16 +24,26 @@ mod bus;
 mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod envelope;
 mod health;
+#[cfg(feature = "redis")]
+mod incoming;
+#[cfg(feature = "redis")]
+mod leases;
 mod log;
 mod mailbox;
 mod member;
 pub mod memory;
 mod name;
+#[cfg(feature = "redis")]
+mod outgoing;
 mod question;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod subscription;
 
 pub use bus::{Bus, Fate, Leaving, PAYLOAD_MAX, Publishing, Refusal};
+pub use envelope::{Envelope, Foreign, HEAD, Kind};
 pub use health::{Counts, Health};
 pub use log::{
     Append, Entry, Expected, Keep, Log, LogUnreachable, LogWork, Page, READ_MAX, Snapshot, Version,

@@ -84,6 +84,11 @@ impl Roll {
         Members(mailbox)
     }
 
+    #[cfg(feature = "redis")]
+    pub(crate) fn has(&self, node: NodeId) -> bool {
+        self.present.iter().any(|member| member.node == node)
+    }
+
     /// Notes a change and tells everybody.
     pub(crate) fn change(&mut self, change: Membership) {
         match change {
@@ -91,7 +96,7 @@ impl Roll {
             Membership::Left(member) => self.present.retain(|other| *other != member),
             Membership::Expired { member, yours } => {
                 self.present.retain(|other| *other != member);
-                if yours {
+                if yours && !self.dirty.contains(&member) {
                     self.dirty.push(member);
                 }
             }

@@ -126,12 +126,20 @@ impl Listener {
 
     /// Passes a question on, or refuses it.
     pub(crate) fn take(&self, question: Question) {
+        if let Err(question) = self.accept(question) {
+            question.refuse();
+        }
+    }
+
+    /// Passes a question on, unless nobody reads or too many wait.
+    pub(crate) fn accept(&self, question: Question) -> Result<(), Question> {
         let bytes = question.payload.len();
         if self.0.is_closed() || self.0.is_full(bytes) {
-            return question.refuse();
+            return Err(question);
         }
         // Between the look and the push only this bus pushes, and a reader makes room.
         let _ = self.0.push(question, bytes);
+        Ok(())
     }
 }
 

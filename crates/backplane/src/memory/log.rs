@@ -88,7 +88,7 @@ impl Log for Cluster {
     fn append(&self, log: &Channel, expected: Expected, entry: Bytes) -> LogWork<Append> {
         let mut state = self.lock();
         if !state.is_reachable() {
-            return LogWork::done(Append::Unknown);
+            return LogWork::done(Append::NotStored(Refusal::Unreachable));
         }
         LogWork::done(state.logs.append(log, expected, entry))
     }

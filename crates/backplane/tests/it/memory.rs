@@ -115,7 +115,8 @@ async fn what_is_published_while_the_backplane_is_away_arrives_when_it_is_back()
     assert_eq!(refused.await, Fate::NotStored(Refusal::Full));
     let asked = one.ask(two.member().node, &channel(), Bytes::new(), Duration::from_millis(1));
     assert_eq!(asked.await, Answer::TimedOut);
-    assert_eq!(cluster.append(&channel(), Expected::Any, Bytes::new()).await, Append::Unknown);
+    let appended = cluster.append(&channel(), Expected::Any, Bytes::new()).await;
+    assert_eq!(appended, Append::NotStored(Refusal::Unreachable));
     cluster.heal();
     assert_eq!(subscription.next().await, Some(Item::Reachable(false)));
     assert_eq!(subscription.next().await, Some(Item::Reachable(true)));
