@@ -7,11 +7,12 @@ use everwire_client::{
     State, Upload, WithUploads,
 };
 use everwire_hub::{Context, Hub, Upload as Stream};
-use everwire_testkit::wait::{soon, until_equal};
+use everwire_testkit::{
+    relay::Relay,
+    wait::{soon, until_equal},
+};
 use futures_util::{StreamExt, stream};
 use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
-
-use crate::link::Link;
 
 /// A hub at `/chat`.
 struct Served {
@@ -91,8 +92,8 @@ async fn all_that_a_hub_offers_is_used_in_either_encoding() {
 /// Loses what both say, and then the connection, again and again.
 async fn survive(protocol: Protocol) {
     let mut served = serve().await;
-    let link = Link::to(served.address).await;
-    let (client, mut told) = client(link.address, protocol);
+    let cable = Relay::start(vec![served.address]).await;
+    let (client, mut told) = client(cable.address(), protocol);
     let client = soon("a connection", client.stateful_reconnect().connect()).await.unwrap();
     let id = client.connection_id().unwrap();
     for round in 0..5 {
@@ -100,12 +101,12 @@ async fn survive(protocol: Protocol) {
         say(&client, &served.hub, arrives.clone()).await;
         check(&mut served.heard, arrives.clone()).await;
         check(&mut told, arrives).await;
-        link.silence();
+        cable.leak();
         say(&client, &served.hub, is_lost.clone()).await;
         let arguments = (round, 1);
         let lost = client.invoke::<u32>("Add", &arguments);
         let cut = async {
-            link.cut();
+            cable.replace();
             check(&mut served.heard, is_lost.clone()).await;
             check(&mut told, is_lost).await;
         };

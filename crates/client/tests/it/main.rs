@@ -7,7 +7,6 @@ mod calls;
 mod handlers;
 mod hub;
 mod limits;
-mod link;
 mod negotiation;
 mod peer;
 mod reconnecting;
