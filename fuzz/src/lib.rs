@@ -10,6 +10,7 @@ mod frame;
 mod handshake;
 mod payload;
 mod session;
+mod signalr_events;
 mod signalr_messages;
 mod signalr_opening;
 
@@ -18,5 +19,6 @@ pub use frame::frame;
 pub use handshake::handshake;
 pub use payload::payload;
 pub use session::session;
+pub use signalr_events::signalr_events;
 pub use signalr_messages::{signalr_json, signalr_msgpack};
 pub use signalr_opening::{signalr_handshake, signalr_negotiate};
