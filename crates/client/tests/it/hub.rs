@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use everwire_client::{
     Client, ClientBuilder, CloseReason, Connection, InvokeError, Loss, Protocol, ReconnectPolicy,
-    State, Upload, WithUploads,
+    State, Transport, Upload, WithUploads,
 };
 use everwire_hub::{Context, Hub, Upload as Stream};
 use everwire_testkit::{
@@ -86,6 +86,31 @@ async fn all_that_a_hub_offers_is_used_in_either_encoding() {
         check(&mut told, [7]).await;
         soon("goodbye", client.stop()).await;
         until_equal("who is there", 0, async || served.hub.connected()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_over_any_transport_is_replaced_when_it_is_lost() {
+    let served = serve().await;
+    let cable = Relay::start(vec![served.address]).await;
+    for transport in Transport::ALL {
+        let (client, mut told) = client(cable.address(), Protocol::Json);
+        let at_once = ReconnectPolicy::Delays(vec![Duration::ZERO; 5]);
+        let client = client.transports([transport]).reconnect(at_once);
+        let client = soon("a connection", client.connect()).await.unwrap();
+        client.invoke::<()>("Join", &["room"]).await.unwrap();
+        let id = client.connection_id();
+        let mut state = client.state();
+        cable.cut();
+        let returned = state.wait_for(|state| matches!(state, State::Reconnected { .. }));
+        soon("a new connection", returned).await.unwrap();
+        assert_ne!(client.connection_id(), id);
+        assert_eq!(client.invoke::<i32>("Add", &(2, 3)).await.unwrap(), 5);
+        served.hub.group("room").send("count", &[1]).unwrap();
+        client.invoke::<()>("Join", &["room"]).await.unwrap();
+        served.hub.group("room").send("count", &[2]).unwrap();
+        check(&mut told, [2]).await;
+        soon("goodbye", client.stop()).await;
     }
 }
 
