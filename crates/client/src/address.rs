@@ -82,6 +82,11 @@ impl Address {
         Self { query: Some(query.into()), ..self.clone() }
     }
 
+    /// The path alone.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Path and query.
     pub(crate) fn target(&self) -> String {
         match &self.query {

@@ -23,12 +23,11 @@ use crate::{
     carrier::{Carrier, RequestLimits, Requests, Socket},
     choice::Choice,
     error::ConnectError,
-    http::{Ask, Lane, body, checked},
+    http::{Ask, Lane, Reach, body, checked},
     net::connect,
     session::{Linked, Upkeep},
     site::Site,
     state::ConnectionId,
-    tls::Trust,
     token::{AccessToken, TokenPlace, bearer},
 };
 
@@ -39,7 +38,7 @@ pub(crate) struct Dialer {
     pub(crate) headers: HeaderMap,
     pub(crate) token: AccessToken,
     pub(crate) token_place: TokenPlace,
-    pub(crate) trust: Arc<Trust>,
+    pub(crate) reach: Arc<Reach>,
     /// Whether to negotiate, and what for.
     pub(crate) negotiation: Negotiation,
     /// The transports that the application wants.
@@ -102,7 +101,8 @@ impl Dialer {
                 headers.insert(header::AUTHORIZATION, bearer(&token)?);
             }
         }
-        let stream = connect(&address, &self.trust).await?;
+        self.reach.cookies().give(&address, &mut headers);
+        let stream = connect(&address, &self.reach.trust).await?;
         let (host, target) = (address.authority(), address.target());
         handshake::connect(stream, &host, &target, &lines(&headers), self.socket)
             .await
@@ -173,7 +173,7 @@ impl Dialer {
             token: route.token.clone(),
             token_place: self.token_place,
             bearer: Mutex::new(route.bearer.clone()),
-            trust: self.trust.clone(),
+            reach: self.reach.clone(),
         };
         let requests = Requests::open(transport, site, self.requests).await?;
         Ok(Carrier::Requests(Box::new(requests)))
@@ -190,7 +190,7 @@ impl Dialer {
             let mut headers = self.headers();
             headers.extend(bearer.clone().map(|bearer| (header::AUTHORIZATION, bearer)));
             let ask = Ask { method: Method::POST, headers, body: Bytes::new() };
-            let mut lane = Lane::new(self.trust.clone());
+            let mut lane = Lane::new(self.reach.clone());
             let answer = lane.ask(&address.negotiation(asked), ask).await?;
             let body = body(checked(answer)?, RESPONSE_MAX).await?;
             let answer = NegotiateResponse::parse(&body, asked)

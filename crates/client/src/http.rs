@@ -1,6 +1,9 @@
 //! Requests and their answers, over connections that are used again.
 
-use std::{error::Error, sync::Arc};
+use std::{
+    error::Error,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use bytes::Bytes;
 use everwire_proto::signalr::negotiate::REDIRECTS_MAX;
@@ -13,7 +16,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
 
-use crate::{address::Address, error::ConnectError, net::connect, tls::Trust};
+use crate::{address::Address, cookies::Cookies, error::ConnectError, net::connect, tls::Trust};
 
 /// What is asked.
 #[derive(Debug, Clone)]
@@ -23,10 +26,17 @@ pub(crate) struct Ask {
     pub(crate) body: Bytes,
 }
 
+/// What all requests of a client have in common.
+#[derive(Debug)]
+pub(crate) struct Reach {
+    pub(crate) trust: Trust,
+    cookies: Mutex<Cookies>,
+}
+
 /// Asks one thing after another, over one connection as long as that lasts and leads there.
 #[derive(Debug)]
 pub(crate) struct Lane {
-    trust: Arc<Trust>,
+    reach: Arc<Reach>,
     open: Option<Open>,
 }
 
@@ -38,9 +48,20 @@ struct Open {
     _driver: JoinSet<()>,
 }
 
+impl Reach {
+    pub(crate) fn new(trust: Trust) -> Self {
+        Self { trust, cookies: Mutex::default() }
+    }
+
+    /// Held for a moment only.
+    pub(crate) fn cookies(&self) -> MutexGuard<'_, Cookies> {
+        self.cookies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Lane {
-    pub(crate) const fn new(trust: Arc<Trust>) -> Self {
-        Self { trust, open: None }
+    pub(crate) const fn new(reach: Arc<Reach>) -> Self {
+        Self { reach, open: None }
     }
 
     /// Asks, and gives the answer whatever its status. Redirects that keep the method are followed,
@@ -54,7 +75,10 @@ impl Lane {
     ) -> Result<Response<Incoming>, ConnectError> {
         let mut there = address.clone();
         for _ in 0..=REDIRECTS_MAX {
-            let answer = self.exchange(&there, &ask).await?;
+            let mut request = ask.clone();
+            self.reach.cookies().give(&there, &mut request.headers);
+            let answer = self.exchange(&there, &request).await?;
+            self.reach.cookies().take(&there, answer.headers());
             let Some(next) = redirect(&there, &answer)? else { return Ok(answer) };
             if !next.is_beside(&there) {
                 ask.headers.remove(header::AUTHORIZATION);
@@ -80,7 +104,7 @@ impl Lane {
                 }
             }
         }
-        let open = self.open.insert(Open::connect(address, &self.trust).await?);
+        let open = self.open.insert(Open::connect(address, &self.reach.trust).await?);
         let answer = open.exchange(address, ask).await?;
         answer.ok_or_else(|| ConnectError::Http(Arc::from(Box::from("the connection ended"))))
     }

@@ -69,7 +69,9 @@
 //! # }
 //! ```
 //!
-//! **Not here.** HTTP proxies, cookies, HTTP/2.
+//! Cookies that a server sets, as balancers do that keep a client at one server, go back to it.
+//!
+//! **Not here.** HTTP proxies, HTTP/2.
 #![forbid(unsafe_code)]
 
 mod address;
@@ -79,6 +81,7 @@ mod carrier;
 mod choice;
 mod clock;
 mod connection;
+mod cookies;
 mod dial;
 mod dispatch;
 mod error;

@@ -8,8 +8,7 @@ use hyper::body::Incoming;
 use crate::{
     address::Address,
     error::ConnectError,
-    http::{Ask, Lane},
-    tls::Trust,
+    http::{Ask, Lane, Reach},
     token::{AccessToken, TokenPlace, bearer},
 };
 
@@ -23,13 +22,13 @@ pub(crate) struct Site {
     pub(crate) token_place: TokenPlace,
     /// The token that was good last.
     pub(crate) bearer: Mutex<Option<HeaderValue>>,
-    pub(crate) trust: Arc<Trust>,
+    pub(crate) reach: Arc<Reach>,
 }
 
 impl Site {
     /// A way to ask here.
     pub(crate) fn lane(&self) -> Lane {
-        Lane::new(self.trust.clone())
+        Lane::new(self.reach.clone())
     }
 
     /// Asks for something. A token that is refused is renewed, once, as in the official clients.

@@ -139,6 +139,20 @@ async fn redirects_are_followed_with_every_transport() {
 }
 
 #[tokio::test]
+async fn cookies_come_back_with_every_transport() {
+    let fixture = Fixture::start().await;
+    for transport in Transport::ALL {
+        let client = Client::builder(fixture.url("/testHub")).transports([transport]);
+        let client = connect(client.header("Cookie", "own=1")).await;
+        let cookie = async |name| client.invoke::<Option<String>>("GetCookie", &[name]).await;
+        assert_eq!(cookie("testCookie").await.unwrap().as_deref(), Some("testValue"));
+        assert_eq!(cookie("testCookie2").await.unwrap().as_deref(), Some("testValue2"));
+        assert_eq!(cookie("own").await.unwrap().as_deref(), Some("1"));
+        assert_eq!(cookie("expiredCookie").await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
 async fn a_token_lets_in_with_every_transport_and_in_either_place() {
     let fixture = Fixture::start().await;
     let token = fixture.request("GET", "/generateJwtToken").await.body;
