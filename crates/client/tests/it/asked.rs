@@ -30,22 +30,13 @@ pub(crate) struct Asked {
 impl Peer {
     /// The next request.
     pub(crate) async fn asked(&self) -> Asked {
-        let mut stream = self.accept().await;
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(soon("a request", stream.read_u8()).await.unwrap());
-        }
-        let head = String::from_utf8(head).unwrap().to_lowercase();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-        let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
-        soon("a body", stream.read_exact(&mut body)).await.unwrap();
-        Asked { head, body: String::from_utf8_lossy(&body).into_owned(), stream }
+        Asked::read(self.accept().await).await
     }
 
     /// The next request, which must begin like this.
     pub(crate) async fn asked_for(&self, wanted: &str) -> Asked {
         let asked = self.asked().await;
-        assert!(asked.head.starts_with(&wanted.to_lowercase()), "{wanted}: {}", asked.head);
+        assert!(asked.head.starts_with(wanted), "{wanted}: {}", asked.head);
         asked
     }
 
@@ -63,16 +54,40 @@ impl Peer {
     /// A poll and something said, which come in any order.
     pub(crate) async fn poll_and_post(&self) -> (Asked, Asked) {
         let (one, other) = (self.asked().await, self.asked().await);
-        if one.head.starts_with("get ") { (one, other) } else { (other, one) }
+        if one.head.starts_with("GET ") { (one, other) } else { (other, one) }
     }
 }
 
 impl Asked {
+    async fn read(mut stream: TcpStream) -> Self {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(soon("a request", stream.read_u8()).await.unwrap());
+        }
+        let head = String::from_utf8(head).unwrap();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+        soon("a body", stream.read_exact(&mut body)).await.unwrap();
+        Self { head, body: String::from_utf8_lossy(&body).into_owned(), stream }
+    }
+
+    /// Answers with this body, and waits for another request over the same connection.
+    pub(crate) async fn answer_and_go_on(mut self, body: &str) -> Self {
+        let length = body.len();
+        self.say(&format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}")).await;
+        Self::read(self.stream).await
+    }
+
     /// Answers with this status and body.
-    pub(crate) async fn answer(mut self, status: &str, body: &str) {
+    pub(crate) async fn answer(self, status: &str, body: &str) {
+        self.answer_with(status, "", body).await;
+    }
+
+    /// The same with further header lines.
+    pub(crate) async fn answer_with(mut self, status: &str, headers: &str, body: &str) {
         let length = body.len();
         let answer = format!(
-            "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+            "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
         );
         // A client that wants to know no more may be gone by now.
         let _ = self.stream.write_all(answer.as_bytes()).await;

@@ -11,6 +11,8 @@ use everwire_testkit::{everwire::Folder, signalr::Fixture, wait::soon};
 use futures_util::{StreamExt, stream};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
+use crate::peer::ways;
+
 /// A certificate for a name, written down with its key.
 struct Identity {
     pem: String,
@@ -34,14 +36,6 @@ impl Identity {
 
 fn pem(kind: &str, der: &[u8]) -> String {
     format!("-----BEGIN {kind}-----\n{}\n-----END {kind}-----\n", STANDARD.encode(der))
-}
-
-/// Each transport with each encoding that it carries.
-fn ways() -> impl Iterator<Item = (Transport, Protocol)> {
-    let both = |transport| Protocol::ALL.into_iter().map(move |protocol| (transport, protocol));
-    Transport::ALL.into_iter().flat_map(both).filter(|(transport, protocol)| {
-        transport.transfer_formats().contains(&protocol.transfer_format())
-    })
 }
 
 async fn connect(client: ClientBuilder) -> Connection {

@@ -6,13 +6,15 @@ use everwire_client::{
     Client, ClientBuilder, CloseReason, Connection, InvokeError, Loss, Protocol, ReconnectPolicy,
     State, Transport, Upload, WithUploads,
 };
-use everwire_hub::{Context, Hub, Upload as Stream};
+use everwire_hub::{Context, Hub, HubConfig, Upload as Stream};
 use everwire_testkit::{
     relay::Relay,
     wait::{soon, until_equal},
 };
 use futures_util::{StreamExt, stream};
 use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
+
+use crate::peer::ways;
 
 /// A hub at `/chat`.
 struct Served {
@@ -24,7 +26,11 @@ struct Served {
 
 async fn serve() -> Served {
     let (hear, heard) = mpsc::channel(1000);
+    // Nobody carries a hub's last words away from a client that polls and has left.
+    let config = HubConfig { close_timeout: Duration::from_millis(200), ..HubConfig::default() };
     let hub = Hub::builder()
+        .config(config)
+        .method("Transport", |cx: Context| async move { Ok(cx.transport()) })
         .method("Add", |_: Context, one: i32, two: i32| async move { one + two })
         .method("Hear", move |_: Context, number: u32| {
             hear.try_send(number).unwrap();
@@ -67,11 +73,14 @@ async fn check(numbers: &mut mpsc::Receiver<u32>, wanted: impl IntoIterator<Item
 }
 
 #[tokio::test]
-async fn all_that_a_hub_offers_is_used_in_either_encoding() {
+async fn all_that_a_hub_offers_is_used_over_every_transport_in_either_encoding() {
     let served = serve().await;
-    for protocol in Protocol::ALL {
+    for (transport, protocol) in ways() {
         let (client, mut told) = client(served.address, protocol);
+        let client = client.transports([transport]);
         let client = soon("a connection", client.connect()).await.unwrap();
+        let carries: Transport = client.invoke("Transport", &[(); 0]).await.unwrap();
+        assert_eq!(carries, transport);
         assert_eq!(client.invoke::<i32>("add", &(2, 3)).await.unwrap(), 5);
         let failed = client.invoke::<()>("Nothing", &[0]).await.unwrap_err();
         assert!(matches!(failed, InvokeError::Server(_)), "{failed}");
