@@ -15,6 +15,7 @@ mod hub;
 mod load;
 mod meter;
 mod process;
+mod program;
 mod proxy;
 mod rounds;
 mod stats;

@@ -102,7 +102,7 @@ mod upload;
 pub use everwire_proto::signalr::{
     Protocol, TransferFormat,
     negotiate::Transport,
-    payload::{Arguments, DecodeError, EncodeError, Payload},
+    payload::{Arguments, DecodeError, EncodeError, Payload, Timestamp},
 };
 
 pub use self::{

@@ -7,7 +7,6 @@
 mod handshake;
 mod hub;
 mod refuse;
-mod rewound;
 mod shard;
 mod stream;
 

@@ -29,14 +29,16 @@ pub(crate) struct Running {
 pub(crate) enum StartError {
     /// The clients' listener.
     #[error(
-        "cannot listen on {address}: {error}. Is another node running? Another address is given \
-         with --listen ADDR or the key listen."
+        "cannot listen on {address}: {error}. {} Another address is given with --listen ADDR or the \
+         key listen.",
+        reason(error)
     )]
     Listen { address: SocketAddr, error: io::Error },
     /// The admin listener.
     #[error(
-        "cannot listen on {address} for the admin API: {error}. Is another node running? Another \
-         address is given with --admin ADDR or the key admin.listen."
+        "cannot listen on {address} for the admin API: {error}. {} Another address is given with \
+         --admin ADDR or the key admin.listen.",
+        reason(error)
     )]
     Admin { address: SocketAddr, error: io::Error },
     /// A hub.
@@ -150,6 +152,16 @@ impl Running {
             gateway.stop_some(batch);
             hubs.stop_some(batch);
         }
+    }
+}
+
+/// What an operator would look at first when an address cannot be listened on.
+fn reason(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "Is another node running?",
+        io::ErrorKind::AddrNotAvailable => "This machine has no such address; 0.0.0.0 means all.",
+        io::ErrorKind::PermissionDenied => "Ports below 1024 need CAP_NET_BIND_SERVICE.",
+        _ => "The system does not allow it.",
     }
 }
 

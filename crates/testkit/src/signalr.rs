@@ -88,6 +88,11 @@ impl Fixture {
         http::request(self.address, method, path, None).await
     }
 
+    /// The process, to be looked at.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
     /// Told to end, it sends its clients away and does.
     pub async fn stop_gracefully(mut self) {
         self.process.terminate();

@@ -10,3 +10,4 @@ mod moving;
 mod operator;
 mod poison;
 mod restore;
+mod shared_port;

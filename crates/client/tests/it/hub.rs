@@ -37,7 +37,7 @@ async fn serve() -> Served {
             async {}
         })
         .method("Join", |cx: Context, room: String| async move {
-            cx.hub().groups().add(cx.connection_id(), room);
+            Ok(cx.hub().groups().add(cx.connection_id(), room)?)
         })
         .method("Concat", |_: Context, first: String, mut words: Stream<String>| async move {
             let mut text = first;

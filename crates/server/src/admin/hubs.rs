@@ -61,7 +61,9 @@ pub(super) async fn close(
 ) -> Result<StatusCode, Problem> {
     let hub = find(&node, &name)?;
     let unknown = || {
-        Problem::not_found(format!("the hub {name} has no connection {id:?}; it may have ended"))
+        Problem::not_found(format!(
+            "the hub {name} has no connection {id:?}; it may have ended: see everwire hub ls {name}"
+        ))
     };
     let connection = parse(&id).ok_or_else(unknown)?;
     if !hub.hub.abort(connection) {
@@ -102,8 +104,9 @@ pub(super) async fn send_to_connection(
 ) -> Sent {
     let hub = find(&node, &name)?;
     // What is sent to who has gone reaches nobody, and an id that is none never was anybody.
-    let connection = parse(&id)
-        .ok_or_else(|| Problem::bad_request(format!("{id:?} is not the id of a connection")))?;
+    let connection = parse(&id).ok_or_else(|| {
+        Problem::bad_request(format!("{id:?} is no connection's id: see everwire hub ls {name}"))
+    })?;
     send(&hub.hub.connections([connection]), body)
 }
 
@@ -155,8 +158,7 @@ fn send(to: &Recipients, body: Body) -> Sent {
 fn find<'n>(node: &'n Node, name: &str) -> Result<&'n NodeHub, Problem> {
     node.hubs.find(name).map(|hub| &**hub).ok_or_else(|| {
         let names: Vec<_> = node.hubs.iter().map(|hub| hub.name.as_str()).collect();
-        let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        Problem::not_found(format!("there is no hub {name:?}; there is {there}"))
+        Problem::unknown("hub", name, &names)
     })
 }
 

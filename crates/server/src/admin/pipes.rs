@@ -42,5 +42,7 @@ fn parse(id: &str) -> Option<PipeId> {
 }
 
 fn unknown(id: &str) -> Problem {
-    Problem::not_found(format!("there is no session {id:?}; it may have ended"))
+    Problem::not_found(format!(
+        "there is no session {id:?}; it may have ended: see everwire pipe ls"
+    ))
 }

@@ -130,7 +130,7 @@ fn backend(new: &NewBackend) -> Result<BackendConfig, Problem> {
 fn find_pool(node: &Node, name: &str) -> Result<Pool, Problem> {
     node.pool(name).ok_or_else(|| {
         let names: Vec<_> = node.pools().into_iter().map(|(name, _)| name).collect();
-        Problem::not_found(format!("there is no pool {name:?}; there is {}", names.join(", ")))
+        Problem::unknown("pool", name, &names)
     })
 }
 

@@ -1,5 +1,7 @@
 //! Errors as RFC 9457 problem documents.
 
+use std::borrow::Borrow;
+
 use axum::{
     Json,
     extract::rejection::JsonRejection,
@@ -36,6 +38,15 @@ impl Problem {
 
     pub(super) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    /// Of this kind there is nothing by that name; the names that there are may help.
+    pub(super) fn unknown(kind: &str, name: &str, names: &[impl Borrow<str>]) -> Self {
+        let there = match names {
+            [] => "this node has none".to_owned(),
+            names => format!("there is {}", names.join(", ")),
+        };
+        Self::not_found(format!("there is no {kind} {name:?}; {there}"))
     }
 
     pub(super) fn method_not_allowed() -> Self {

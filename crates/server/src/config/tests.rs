@@ -80,6 +80,8 @@ fn mistakes_in_a_hub_are_told_with_line_and_key() {
         ("keep_alive = \"0s\"", ":3: hubs.a.keep_alive: \"0s\" is too short; at least 1s"),
         ("keepalive = \"9s\"", ":3: hubs.a.keepalive: unknown key; did you mean keep_alive?"),
         ("keep_alive = \"30s\"", ":3: hubs.a.keep_alive: keep_alive is not shorter than"),
+        ("rate_max = -1", ":3: hubs.a.rate_max: "),
+        ("stateful_total_max = \"1KB\"", ":3: hubs.a.stateful_total_max: \"1KB\" is too small"),
         ("message_max = \"8GiB\"", ":3: hubs.a.message_max: \"8GiB\" is too large"),
         ("slow_consumer = \"wait\"", ":3: hubs.a.slow_consumer: \"wait\" is not one of close, "),
         ("stateful_reconnect = \"yes\"", ":3: hubs.a.stateful_reconnect: \"yes\" is neither true"),
@@ -212,6 +214,14 @@ fn values_that_make_no_sense_in_a_route_are_refused_with_line_and_key() {
         let (told, wanted) = (told_of(line), format!("everwire.toml:5: routes[0].{wanted}"));
         assert!(told.starts_with(&wanted), "{told}\nis not\n{wanted}");
     }
+}
+
+#[test]
+fn a_line_that_is_not_toml_is_one_mistake_and_the_others_are_told_too() {
+    let told = mistakes(&sources(&format!("listen =\nlissen = 1\n{SMALL}")));
+    assert!(told.starts_with("everwire.toml:1: "), "{told}");
+    assert!(told.contains("everwire.toml:2: lissen: unknown key"), "{told}");
+    assert!(told.ends_with("2 mistakes"), "{told}");
 }
 
 #[test]

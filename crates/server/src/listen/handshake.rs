@@ -80,14 +80,14 @@ async fn open(
     let heard = hear(stream, shard).await.inspect_err(|end| end.count(gateway));
     let (head, mut held) = heard?;
     if hub::is_for(&shard.desk, &head) {
-        return Err(End::Hub(Visit { head, held }));
+        return Err(End::Hub(Visit { peer, head, held }));
     }
     let request = UpgradeRequest::parse(&head).map_err(End::from);
     let request = request.inspect_err(|end| end.count(gateway))?;
     drop(head);
     let routes = shard.node.routes();
     let Some(routed) = routes.find(request.host(), request.path()) else {
-        let end = End::from(Refusal::new(404, "no route leads there"));
+        let end = End::from(Refusal::new(404, NO_ROUTE));
         end.count(gateway);
         return Err(end);
     };
@@ -168,6 +168,9 @@ async fn start(mut stream: TcpStream, opened: Opened, held: &[u8], slot: Slot, s
     let pipe = opened.into_pipe(ClientStream::new(stream, slot), held);
     shard.tasks.spawn(pipe.run());
 }
+
+/// What a client is told that asks for a path without a route.
+pub(super) const NO_ROUTE: &str = "no route leads there";
 
 /// From accepting to the end of the head, not per byte.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);

@@ -2,21 +2,31 @@
 //!
 //! A good request for a WebSocket begins the connection at once. Whatever else is asked of a hub,
 //! hyper answers, as many requests as the client likes: negotiation, events, polls, and what is
-//! wrong with a request that is not good.
+//! wrong with a request that is not good. Among them may be requests for a route: a load balancer
+//! sends over one connection what comes from many.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, io::Cursor, net::SocketAddr, time::Duration};
 
+use everwire_gateway::{ClientInfo, Scheme};
 use everwire_hub::{HubBody, HubService};
 use everwire_proto::ws::upgrade::{HeaderLines, Refusal, UpgradeRequest};
-use http::{HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::BodyExt;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use http::{Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Either, Full};
+use hyper::{
+    body::{Bytes, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use rustix::net::sockopt::set_tcp_user_timeout;
+use tokio::{
+    io::{self, AsyncRead, AsyncReadExt, AsyncWrite},
+    net::TcpStream,
+};
 
 use super::{
+    handshake::NO_ROUTE,
     refuse,
-    rewound::Rewound,
     shard::{Shard, Slot},
     stream::ClientStream,
 };
@@ -24,6 +34,8 @@ use crate::node::{Desk, NodeHub};
 
 /// A connection whose first request is for a hub.
 pub(super) struct Visit {
+    /// Who asks.
+    pub(super) peer: SocketAddr,
     /// The head of the request.
     pub(super) head: Vec<u8>,
     /// What came behind it.
@@ -41,10 +53,15 @@ pub(super) async fn serve(stream: TcpStream, visit: Visit, slot: Slot, shard: &S
     if let (Some((hub, service)), Ok(request)) = (hub, UpgradeRequest::parse(&visit.head)) {
         return open(stream, &request, &visit.held, slot, hub, service).await;
     }
-    let Visit { mut head, held } = visit;
+    // Whoever takes nothing of an answer would keep its place for ever.
+    if let Err(error) = set_tcp_user_timeout(&stream, user_timeout(shard.desk.send_timeout())) {
+        tracing::debug!(%error, "a client that takes no answer is not found out");
+    }
+    let Visit { peer, mut head, held } = visit;
     head.extend_from_slice(&held);
-    let stream = Rewound::new(head.into(), ClientStream::new(stream, slot));
-    let serving = answer_all(stream, shard.clone());
+    let (reader, writer) = io::split(ClientStream::new(stream, slot));
+    let rewound = io::join(Cursor::new(head).chain(reader), writer);
+    let serving = answer_all(rewound, peer, shard.clone());
     shard.tasks.spawn(shard.node.hubs.requests.track_future(serving));
 }
 
@@ -66,10 +83,12 @@ async fn open(
 }
 
 /// Answers one request after the other until the client has no more, or the node stops.
-async fn answer_all(stream: Rewound, shard: Shard) {
+async fn answer_all<S>(stream: S, peer: SocketAddr, shard: Shard)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let stop = shard.node.hubs.stop.clone();
-    let desk = shard.desk;
-    let service = service_fn(move |request| answer(desk.clone(), request));
+    let service = service_fn(move |request| answer(shard.clone(), peer, request));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(IDLE_MAX).max_buf_size(BUFFER_MAX);
     let mut connection =
@@ -86,23 +105,45 @@ async fn answer_all(stream: Rewound, shard: Shard) {
     }
 }
 
-async fn answer(desk: Desk, request: Request<Incoming>) -> Result<Response<HubBody>, Infallible> {
-    let Some((hub, service)) = desk.find(request.uri().path()) else {
-        return Ok(elsewhere());
+async fn answer(
+    shard: Shard,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Result<Response<Either<HubBody, Full<Bytes>>>, Infallible> {
+    let Some((hub, service)) = shard.desk.find(request.uri().path()) else {
+        return Ok(pass_on(&shard, peer, request).await.map(Either::Right));
     };
     let response = service.handle(request).await;
     if response.status().is_client_error() || response.status().is_server_error() {
         hub.refused.inc();
     }
-    Ok(response)
+    Ok(response.map(Either::Left))
 }
 
-/// A request for something that is no hub, on a connection that has come to hubs: another
-/// connection would get there.
-fn elsewhere() -> Response<HubBody> {
-    let mut response = Response::new(HubBody::default());
-    *response.status_mut() = StatusCode::MISDIRECTED_REQUEST;
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+/// Answers a request that is for no hub as its route does, with a session if that is wanted.
+async fn pass_on(
+    shard: &Shard,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let routes = shard.node.routes();
+    let Some(routed) = routes.find(host.unwrap_or_default(), request.uri().path()) else {
+        return no_route(shard);
+    };
+    let from = ClientInfo { address: peer, scheme: Scheme::Http };
+    let (response, pipe) = routed.manager.answer(request, from).await;
+    if let Some(pipe) = pipe {
+        shard.tasks.spawn(pipe);
+    }
+    response
+}
+
+fn no_route(shard: &Shard) -> Response<Full<Bytes>> {
+    let status = StatusCode::NOT_FOUND;
+    shard.node.gateway.count_refused(status.as_u16());
+    let mut response = Response::new(Full::from(NO_ROUTE));
+    *response.status_mut() = status;
     response
 }
 
@@ -116,6 +157,11 @@ async fn refusal_of(response: Response<HubBody>) -> Refusal {
     let reason = head.status.canonical_reason().unwrap_or("Refused").to_owned();
     let body = body.collect().await.map(|body| body.to_bytes().into()).unwrap_or_default();
     Refusal { status: head.status.as_u16(), reason, headers, body }
+}
+
+/// The same in the unit of the socket's option, in which 0 would be no limit.
+fn user_timeout(timeout: Duration) -> u32 {
+    u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX).max(1)
 }
 
 /// The target of the request line, if it is a path.
