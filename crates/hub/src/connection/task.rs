@@ -131,8 +131,13 @@ impl Task {
             questions.into_iter().for_each(|question| self.ask(question));
         }
         let asked = self.connection.wire().take_asked();
-        if let Some(end) = asked {
-            self.end(end, now);
+        let Some(end) = asked else { return };
+        // Only a client that polls asks for this: it deletes its connection and polls no more.
+        let is_deleted = matches!(end, End::Left(_));
+        self.end(end, now);
+        if let Some(ending) = self.ending.as_mut().filter(|_| is_deleted) {
+            ending.client_closed = true;
+            self.connection.wire().retire();
         }
     }
 
