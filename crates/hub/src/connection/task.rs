@@ -85,7 +85,7 @@ impl Task {
             // Nothing is known of what is spoken: there is no handshake to wait for.
             connection.wire().pulse.watch(Watch::Nothing, clock::now());
         }
-        connection.shard.arrive(Arc::clone(&connection));
+        hub.arrive(&connection);
         let frames = PayloadReader::new(Sender::Client);
         let rate = Rate::new(clock::now(), hub.config().rate_max);
         Self { hub, connection, input, frames, talk, raw, ending: None, rate, _guard: guard }

@@ -25,6 +25,8 @@ use crate::{
     raw::{RawHandler, RawSocket},
     redirect::{Redirect, Redirects},
     request::ClientRequest,
+    shard::ShardHandle,
+    standing::Standing,
 };
 
 /// A hub on its way.
@@ -182,10 +184,13 @@ impl HubBuilder {
         let processors = || available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let shards = shards.unwrap_or_else(processors).get();
         let bytes_max = config.stateful_total_max;
+        let shards: Box<[Arc<ShardHandle>]> = (0..shards).map(|_| Arc::default()).collect();
+        let standing = Arc::new(Standing::new(shards.clone(), &config));
         Ok(Hub(Arc::new(Inner {
             config: Arc::new(config),
-            shards: (0..shards).map(|_| Arc::default()).collect(),
+            shards,
             directory: Arc::default(),
+            standing,
             methods,
             authenticate,
             events,

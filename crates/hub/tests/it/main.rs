@@ -14,6 +14,7 @@ mod methods;
 mod peer;
 mod raw;
 mod requests;
+mod rosters;
 mod slow;
 mod stateful;
 mod streams;
