@@ -157,13 +157,13 @@ async fn a_polling_client_that_says_goodbye_and_deletes_is_gone_at_once() {
     site.poll(target).await;
     site.post(target, HELLO).await;
     site.poll(target).await;
-    let said = tokio::time::Instant::now();
     site.post(target, "{\"type\":7}\u{1e}").await;
     assert_eq!(site.told(Method::DELETE, target, "").await.0, 202);
-    while site.hub.connected() > 0 {
+    // The clock stands as long as somebody has something to do.
+    for _ in 0..1000 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(said.elapsed(), Duration::ZERO);
+    assert_eq!(site.hub.connected(), 0);
 }
 
 #[tokio::test]
