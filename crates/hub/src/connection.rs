@@ -5,7 +5,7 @@
 //! puts on the wire and what another does is kept apart by one lock, which nobody else waits for.
 
 pub(crate) mod batch;
-mod groups;
+pub(crate) mod groups;
 pub(crate) mod kept;
 pub(crate) mod mail;
 pub(crate) mod stream;
@@ -246,8 +246,16 @@ impl Connection {
         }
     }
 
+    /// Leaves all groups.
+    pub(crate) fn part_all(&self) {
+        let mut groups = self.groups();
+        for group in groups.take_all() {
+            self.shard.part(self.id(), group);
+        }
+    }
+
     /// Leaves all groups for good; gives which they were.
-    pub(crate) fn part_all(&self) -> BTreeSet<GroupName> {
+    pub(crate) fn close_groups(&self) -> BTreeSet<GroupName> {
         self.groups().close()
     }
 

@@ -42,11 +42,14 @@ mod redirect;
 mod registry;
 mod replies;
 mod request;
+mod roster;
 mod service;
 mod shard;
+mod standing;
 #[cfg(feature = "tokens")]
 pub mod token;
 mod transport;
+mod treatment;
 pub mod upload;
 
 pub use everwire_backplane::{Channel, Gap, NodeId, Position, Refusal};
@@ -70,7 +73,8 @@ pub use self::{
     replies::{Replies, Reply},
     request::ClientRequest,
     service::HubService,
-    shard::Shard,
+    shard::{Overloaded, Shard},
+    standing::StandingError,
     transport::{body::HubBody, websocket::Opening},
     upload::{Feeder, Upload},
 };

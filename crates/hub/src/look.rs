@@ -1,17 +1,12 @@
 //! Looking who is there: what a shard tells of its connections. Pure but for where the answer goes.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::oneshot;
 
 use crate::{
     audience::Audience,
     connection::Connection,
-    id::ConnectionId,
-    member::Member,
     registry::{Registry, Seat},
 };
 
@@ -21,8 +16,6 @@ use crate::{
 pub(crate) enum Look {
     /// How many these are.
     Count(Arc<Audience>, oneshot::Sender<usize>),
-    /// So many of these, by their ids, behind one.
-    Members(Arc<Audience>, Behind<ConnectionId>, oneshot::Sender<Vec<Member>>),
     /// So many groups behind a name, and how many are in each.
     Groups(Behind<Arc<str>>, oneshot::Sender<Vec<(Arc<str>, usize)>>),
     /// The same for users.
@@ -45,17 +38,6 @@ impl Look {
                 registry.resolve(&audience, seats);
                 let there = seats.iter().filter(|seat| registry.member(**seat).is_some());
                 let _ = answer.send(there.count());
-            }
-            Self::Members(audience, behind, answer) => {
-                registry.resolve(&audience, seats);
-                let mut first = BTreeMap::new();
-                for (there, groups) in seats.iter().filter_map(|seat| registry.entry(*seat)) {
-                    if behind.keep_first(&mut first, there.id()) {
-                        first.insert(there.id(), (there, groups));
-                    }
-                }
-                let members = first.into_values().map(|(there, groups)| Member::of(there, groups));
-                let _ = answer.send(members.collect());
             }
             Self::Groups(behind, answer) => {
                 let groups = registry.groups().map(|(name, count)| (name.shared(), count));
@@ -115,16 +97,5 @@ impl Behind<Arc<str>> {
             *all.entry(name).or_default() += count;
         }
         all.into_iter().take(self.limit).collect()
-    }
-}
-
-impl Behind<ConnectionId> {
-    /// What several say, as one: connections in the order of their ids.
-    pub(crate) fn merge(&self, mut one: Vec<Member>, other: Vec<Member>) -> Vec<Member> {
-        let known: BTreeSet<_> = one.iter().map(|member| member.id).collect();
-        one.extend(other.into_iter().filter(|member| !known.contains(&member.id)));
-        one.sort_unstable_by_key(|member| member.id);
-        one.truncate(self.limit);
-        one
     }
 }

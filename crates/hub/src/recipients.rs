@@ -22,7 +22,6 @@ use crate::{
     frames::Frames,
     hub::Hub,
     id::ConnectionId,
-    look::Behind,
     member::Member,
     replies::Replies,
     shard::Overloaded,
@@ -31,8 +30,8 @@ use crate::{
 /// Some of a hub's clients; see [`Hub::all`] and its neighbours.
 #[derive(Debug, Clone)]
 pub struct Recipients {
-    hub: Hub,
-    audience: Audience,
+    pub(crate) hub: Hub,
+    pub(crate) audience: Audience,
     reach: Reach,
 }
 
@@ -94,6 +93,11 @@ pub enum SendError {
 impl Recipients {
     pub(crate) fn new(hub: Hub, whom: Whom) -> Self {
         Self { hub, audience: whom.into(), reach: Reach::Everywhere }
+    }
+
+    /// An audience that another node has resolved.
+    pub(crate) const fn of(hub: Hub, audience: Audience) -> Self {
+        Self { hub, audience, reach: Reach::Everywhere }
     }
 
     /// All of these but some connections.
@@ -181,13 +185,12 @@ impl Recipients {
     /// of them. The next page is behind the last of this one. Who comes or goes meanwhile may be
     /// missing or not; nobody is there twice.
     pub async fn page(&self, after: Option<ConnectionId>, limit: usize) -> Across<Vec<Member>> {
-        let behind = Behind { after, limit: limit.min(PAGE_MAX) };
-        let here = self.hub.page_here(&Arc::new(self.audience.clone()), &behind).await;
+        let limit = limit.min(PAGE_MAX);
+        let here = self.page_now(after, limit).await;
         match (self.hub.fanout(), self.hub.elsewhere(&self.audience)) {
             (Some(fanout), Some(audience)) => {
-                let limit = behind.limit as u32;
-                let request = Request::Page { audience, after, limit };
-                let merge = |one, other| behind.merge(one, other);
+                let request = Request::Page { audience, after, limit: limit as u32 };
+                let merge = |one, other| merge(one, other, limit);
                 fanout.gather(&request, here, read_members, merge).await
             }
             _ => Across::here(here),
@@ -239,6 +242,15 @@ impl From<Overloaded> for SendError {
     fn from(_: Overloaded) -> Self {
         Self::Overloaded
     }
+}
+
+/// What several nodes say, as one: connections in the order of their ids.
+fn merge(mut one: Vec<Member>, other: Vec<Member>, limit: usize) -> Vec<Member> {
+    one.extend(other);
+    one.sort_unstable_by_key(|member| member.id);
+    one.dedup_by_key(|member| member.id);
+    one.truncate(limit);
+    one
 }
 
 /// Connections of one page: with a few groups each, a page fits a payload of the bus.

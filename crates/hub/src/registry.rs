@@ -115,10 +115,10 @@ impl<M> Registry<M> {
 
     /// Who sits there, if anybody does.
     pub(crate) fn member(&self, seat: Seat) -> Option<&M> {
-        self.seats.get(seat.index())?.as_ref().map(|entry| &entry.member)
+        self.entry(seat).map(|(member, _)| member)
     }
 
-    /// Who sits there and in which groups, if anybody does.
+    /// Who sits there, if anybody does, and in which groups that is.
     pub(crate) fn entry(&self, seat: Seat) -> Option<(&M, &[GroupName])> {
         self.seats.get(seat.index())?.as_ref().map(|entry| (&entry.member, &*entry.groups))
     }
@@ -131,11 +131,6 @@ impl<M> Registry<M> {
     /// The users, and how many connections each has.
     pub(crate) fn users(&self) -> impl Iterator<Item = (&UserId, usize)> {
         self.users.iter().map(|(user, seats)| (user, seats.len()))
-    }
-
-    /// Everybody, and the groups that each is in.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = (&M, &[GroupName])> {
-        self.seats.iter().flatten().map(|entry| (&entry.member, &*entry.groups))
     }
 
     /// Everybody.

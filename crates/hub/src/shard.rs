@@ -35,6 +35,9 @@ use crate::{
     look::Look,
     member::Member,
     replies::Survey,
+    roster::Roll,
+    standing::Standing,
+    treatment::Treatment,
 };
 
 /// A shard that nobody runs yet. Whoever owns a thread with a runtime takes one and runs it there.
@@ -44,9 +47,16 @@ pub struct Shard {
     pub(crate) config: Arc<HubConfig>,
     pub(crate) stop: CancellationToken,
     /// What the shard keeps tidy; one does for all.
-    pub(crate) tidies: Option<Arc<Directory>>,
+    pub(crate) tidies: Option<Tidies>,
     /// Listens to other nodes; one does for all.
     pub(crate) listens: Option<Exchange>,
+}
+
+/// What is looked after once a second for the whole hub.
+#[derive(Debug)]
+pub(crate) struct Tidies {
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) standing: Arc<Standing>,
 }
 
 /// The outside of a shard.
@@ -78,14 +88,18 @@ pub(crate) enum Post {
     Survey(Arc<Audience>, Survey),
     /// Somebody wants to know something of who is here.
     Look(Look),
+    /// Something is done with each of an audience.
+    Handle(Arc<Audience>, Treatment),
     /// Somebody wants to know who is here.
-    Call(oneshot::Sender<Vec<Member>>),
+    Call(Roll, oneshot::Sender<Vec<Member>>),
     End(Arc<Connection>, End),
 }
 
-/// A shard has not delivered what was published before, and takes no more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Overloaded;
+/// What was published before has not been delivered, and is as much as may wait. Some of the
+/// connections may have been reached nevertheless.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too much that was published has not been delivered")]
+pub struct Overloaded;
 
 #[derive(Debug, Default)]
 struct Inbox {
@@ -183,7 +197,7 @@ impl ShardHandle {
 
     pub(crate) fn leave(&self, connection: &Connection) {
         self.members.fetch_sub(1, Relaxed);
-        let groups = connection.part_all();
+        let groups = connection.close_groups();
         self.index().into_iter().for_each(|mut index| {
             index.leave(connection.identity.user.as_ref(), groups.iter());
         });

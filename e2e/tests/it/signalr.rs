@@ -6,6 +6,7 @@ mod calls;
 mod connecting;
 mod ends;
 mod pages;
+mod publishing;
 mod pythons;
 mod raw;
 mod rooms;

@@ -3,19 +3,21 @@
 use everwire_hub::{ConnectionId, Context, HubBuilder, HubError, Upload, UserId};
 
 pub(crate) fn methods(builder: HubBuilder) -> HubBuilder {
-    let builder = builder
-        .method("Join", |cx: Context, room: String| async move {
-            Ok(cx.hub().groups().add(cx.connection_id(), room)?)
-        })
-        .method("Leave", |cx: Context, room: String| async move {
-            cx.hub().groups().remove(cx.connection_id(), room);
-        })
-        .method(
-            "WhoAmI",
-            |cx: Context| async move { cx.user_id().map(|user| user.as_str().to_owned()) },
-        )
-        .method("MyId", |cx: Context| async move { cx.connection_id().to_string() })
-        .method("Abort", |cx: Context| async move { cx.hub().abort(cx.connection_id()) });
+    let builder =
+        builder
+            .method("Join", |cx: Context, room: String| async move {
+                Ok(cx.hub().groups().add(cx.connection_id(), room)?)
+            })
+            .method("Leave", |cx: Context, room: String| async move {
+                Ok(cx.hub().groups().remove(cx.connection_id(), room)?)
+            })
+            .method("WhoAmI", |cx: Context| async move {
+                cx.user_id().map(|user| user.as_str().to_owned())
+            })
+            .method("MyId", |cx: Context| async move { cx.connection_id().to_string() })
+            .method("Abort", |cx: Context| async move {
+                cx.hub().abort(cx.connection_id()).await.value
+            });
     saying(builder)
 }
 

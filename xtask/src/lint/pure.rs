@@ -31,7 +31,7 @@ const PURE: &[(&str, &[&str])] = &[
     ("crates/hub/src/connection", &["kept"]),
     ("crates/hub/src/fanout", &["envelope", "fields", "request"]),
     ("crates/hub/src/shard", &["index"]),
-    ("crates/client/src", &["session", "reconnect", "address"]),
+    ("crates/client/src", &["session", "reconnect", "address", "choice", "cookies"]),
 ];
 
 /// Words that pure code has no use for.

@@ -39,10 +39,15 @@ impl Joined {
         self.is_closed = true;
         std::mem::take(&mut self.groups)
     }
+
+    /// Removes all groups.
+    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = GroupName> + use<> {
+        std::mem::take(&mut self.groups).into_iter()
+    }
 }
 
 /// Bytes of a group's name: what is longer is no name, and is kept as often as there are members.
-const NAME_MAX: usize = 1024;
+pub(crate) const NAME_MAX: usize = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -59,9 +64,11 @@ mod tests {
         assert_eq!(joined.add(&names[3], 3), Err(GroupError::TooMany));
         assert!(joined.remove(&names[0]) && !joined.remove(&names[0]));
         assert_eq!(joined.add(&names[3], 3), Ok(true));
+        assert_eq!(joined.take_all().count(), 3);
+        assert_eq!(joined.add(&names[3], 1), Ok(true), "there is room again");
         assert_eq!(joined.add(&"x".repeat(NAME_MAX + 1).into(), 9), Err(GroupError::TooLong));
         assert_eq!(joined.add(&"x".repeat(NAME_MAX).into(), 9), Ok(true));
-        assert_eq!(joined.close().len(), 4);
+        assert_eq!(joined.close().len(), 2);
         assert_eq!(joined.add(&names[0], 9), Ok(false), "it has ended");
         assert!(joined.close().is_empty());
     }

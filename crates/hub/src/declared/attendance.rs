@@ -78,8 +78,7 @@ impl Attendance {
     pub(super) fn leave(&self, cx: &Context, group: &GroupName) {
         let mut state = self.state();
         let gone = state.roster.leave(cx.connection_id(), group);
-        // The caller is a connection of this node, so nobody else has to be told.
-        let _ = cx.hub().groups().remove(cx.connection_id(), group.clone());
+        cx.hub().groups().remove_here(cx.connection_id(), group.clone());
         self.follow(&mut state, cx.hub(), gone);
     }
 

@@ -16,7 +16,10 @@ use super::{
         write_members, write_names, write_page,
     },
 };
-use crate::{audience::Audience, frames::Frames, hub::Hub, look::Behind, replies::Awaited};
+use crate::{
+    audience::Audience, frames::Frames, hub::Hub, look::Behind, recipients::Recipients,
+    replies::Awaited,
+};
 
 /// Answers a question. What takes time goes on after the answer.
 pub(super) async fn serve(hub: Hub, question: Question) {
@@ -64,8 +67,8 @@ async fn answer(hub: &Hub, fanout: &Fanout, from: Member, request: Request) -> B
         }
         Request::Count(audience) => write_count(hub.count_here(&Arc::new(audience)).await),
         Request::Page { audience, after, limit } => {
-            let behind = Behind { after, limit: limit as usize };
-            write_members(&hub.page_here(&Arc::new(audience), &behind).await)
+            let these = Recipients::of(hub.clone(), audience);
+            write_members(&these.page_now(after, limit as usize).await)
         }
         Request::Names { of, after, limit } => {
             let after = Some(after).filter(|after| !after.is_empty()).map(Arc::from);

@@ -18,7 +18,6 @@ use crate::{
     frames::Frames,
     id::{ConnectionId, UserId},
     look::{Behind, Look},
-    member::Member,
     recipients::SendError,
     shard::{Post, ShardHandle},
 };
@@ -141,16 +140,6 @@ impl Hub {
     pub(crate) async fn count_here(&self, audience: &Arc<Audience>) -> usize {
         let counts = self.look(|answer| Look::Count(Arc::clone(audience), answer)).await;
         counts.into_iter().sum()
-    }
-
-    pub(crate) async fn page_here(
-        &self,
-        audience: &Arc<Audience>,
-        behind: &Behind<ConnectionId>,
-    ) -> Vec<Member> {
-        let look = |answer| Look::Members(Arc::clone(audience), behind.clone(), answer);
-        let parts = self.look(look).await;
-        parts.into_iter().fold(Vec::new(), |one, other| behind.merge(one, other))
     }
 
     pub(crate) async fn groups_here(&self, behind: &Behind<Arc<str>>) -> Vec<(Arc<str>, usize)> {

@@ -29,6 +29,7 @@ use crate::{
     redirect::{Redirect, Redirects},
     request::ClientRequest,
     shard::ShardHandle,
+    standing::Standing,
 };
 
 /// A hub on its way.
@@ -226,10 +227,14 @@ impl HubBuilder {
         let processors = || available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let shards = shards.unwrap_or_else(processors).get();
         let bytes_max = config.stateful_total_max;
+        let shards: Box<[Arc<ShardHandle>]> =
+            (0..shards).map(|_| Arc::new(ShardHandle::new(fanout.is_some()))).collect();
+        let standing = Arc::new(Standing::new(shards.clone(), &config));
         Ok(Hub(Arc::new(Inner {
             config: Arc::new(config),
-            shards: (0..shards).map(|_| Arc::new(ShardHandle::new(fanout.is_some()))).collect(),
+            shards,
             directory: Arc::default(),
+            standing,
             methods,
             authenticate,
             events,

@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(all.enter(two, tv(), MOST), Ok(None));
         assert_eq!(all.exit(one, tv()), None);
         assert_eq!(all.exit(one, tv()), None, "it has left already");
-        assert_eq!(all.names(&Scope::Hub), ["tv".into()]);
+        assert_eq!(all.names(&Scope::Hub), [Arc::<str>::from("tv")]);
         let gone = all.gone(two);
         assert_eq!((gone.len(), brief(gone.first().cloned())), (1, Some((false, true, true))));
         assert!(all.members.is_empty() && all.names.is_empty());
@@ -282,7 +282,10 @@ mod tests {
         all.enter(id, (Scope::Hub, "ann".into()), MOST).unwrap();
         assert_eq!(all.leave(id, &"room".into()).len(), 1);
         assert_eq!(all.leave(id, &"room".into()), []);
-        assert_eq!((all.names(&room()), all.names(&Scope::Hub)), (vec![], vec!["ann".into()]));
+        assert_eq!(
+            (all.names(&room()), all.names(&Scope::Hub)),
+            (vec![], vec![Arc::<str>::from("ann")])
+        );
     }
 
     #[test]

@@ -84,6 +84,13 @@ impl Groups {
         self.ask(connection, group, false).await.unwrap_or_default()
     }
 
+    /// Takes a connection of this node out of all groups.
+    pub fn remove_from_all(&self, connection: ConnectionId) {
+        if let Some(there) = self.hub.find(connection) {
+            there.part_all();
+        }
+    }
+
     /// Some of the groups that have members on any node, in the order of their names, behind one of
     /// them: at most so many, and how many members each has.
     pub async fn page(
@@ -95,6 +102,13 @@ impl Groups {
         let Across { value, unreached } = self.hub.names(NamesOf::Groups, behind).await;
         let groups = value.into_iter().map(|(name, count)| (GroupName::new(name), count));
         Across { value: groups.collect(), unreached }
+    }
+
+    /// Takes a connection of this node out of a group.
+    pub(crate) fn remove_here(&self, connection: ConnectionId, group: GroupName) {
+        if let Some(there) = self.hub.find(connection) {
+            there.part(group);
+        }
     }
 
     fn tell(

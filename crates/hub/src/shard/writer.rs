@@ -8,25 +8,24 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Post, ShardHandle};
+use super::{Post, ShardHandle, Tidies};
 use crate::{
     audience::Audience,
     clock,
     config::HubConfig,
     connection::{Connection, Delivered, batch::Batch},
-    directory::Directory,
     end::End,
     frames::Frames,
-    member::Member,
     registry::{Registry, Seat},
     replies::Survey,
+    treatment::Treatment,
 };
 
 /// The task's own.
 pub(super) struct Writer {
     handle: Arc<ShardHandle>,
     config: Arc<HubConfig>,
-    tidies: Option<Arc<Directory>>,
+    tidies: Option<Tidies>,
     registry: Registry<Arc<Connection>>,
     /// Memory that is used again for every batch.
     posts: Vec<Post>,
@@ -40,7 +39,7 @@ impl Writer {
     pub(super) fn new(
         handle: Arc<ShardHandle>,
         config: Arc<HubConfig>,
-        tidies: Option<Arc<Directory>>,
+        tidies: Option<Tidies>,
     ) -> Self {
         Self {
             handle,
@@ -112,11 +111,12 @@ impl Writer {
             Post::Own(connection, own) => connection.deliver_own(own, clock::now()),
             Post::Ask(connection, question) => connection.put_question(question),
             Post::Look(look) => look.answer(&self.registry, &mut self.seats),
-            Post::Call(answer) => {
-                let members = self.registry.entries();
-                let called = members.map(|(there, groups)| Member::of(there, groups)).collect();
+            Post::Handle(audience, treatment) => self.handle(&audience, &treatment),
+            Post::Call(roll, answer) => {
+                self.registry.resolve(&roll.audience, &mut self.seats);
+                let there = self.seats.iter().filter_map(|seat| self.registry.entry(*seat));
                 // Nobody hears it who does not wait any more.
-                let _ = answer.send(called);
+                let _ = answer.send(roll.called(there));
             }
             Post::End(connection, end) => connection.ask(end),
             Post::Send(..) | Post::Survey(..) => {}
@@ -164,13 +164,25 @@ impl Writer {
         }
     }
 
+    /// Does something with each of an audience.
+    fn handle(&mut self, audience: &Audience, treatment: &Treatment) {
+        self.registry.resolve(audience, &mut self.seats);
+        for connection in self.seats.iter().filter_map(|seat| self.registry.member(*seat)) {
+            match treatment {
+                Treatment::Part(group) => connection.part(group.clone()),
+                Treatment::End(end) => connection.ask(end.clone()),
+            }
+        }
+    }
+
     fn tick(&self) {
         let now = clock::now();
         for connection in self.registry.members() {
             connection.tick(now, &self.config);
         }
-        if let Some(directory) = &self.tidies {
+        if let Some(Tidies { directory, standing }) = &self.tidies {
             directory.sweep(now, self.config.disconnect_timeout);
+            standing.sweep(now);
         }
     }
 

@@ -7,6 +7,7 @@ mod hostile;
 mod looking;
 mod presence;
 mod reaching;
+mod redis;
 
 use std::{num::NonZeroUsize, sync::Arc};
 
