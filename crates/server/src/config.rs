@@ -4,6 +4,7 @@
 //! it. Unknown keys are mistakes, and all mistakes are reported at once: nothing starts on a
 //! configuration that has one.
 
+mod backplane;
 mod environment;
 mod hub;
 mod keys;
@@ -27,13 +28,15 @@ use everwire_gateway::config::{PoolConfig, RouteConfig};
 use everwire_hub::{HubConfig, declared::Declaration};
 
 use self::{
-    keys::{ADMIN, BACKPLANE, LIMITS, STOP, TOP},
+    keys::{ADMIN, LIMITS, STOP, TOP},
     mistake::Origin,
     reader::Reader,
     tree::{Node, Table, Value},
 };
 
-pub(crate) use self::{environment::variables, hub::Access, mistake::Mistakes};
+pub(crate) use self::{
+    backplane::Backplane, environment::variables, hub::Access, mistake::Mistakes,
+};
 
 /// What a node is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +53,7 @@ pub(crate) struct Config {
     pub(crate) hubs: BTreeMap<String, Hub>,
     pub(crate) limits: Limits,
     pub(crate) stop: Stop,
+    pub(crate) backplane: Backplane,
 }
 
 /// The form of the log.
@@ -119,6 +123,7 @@ impl Default for Config {
             hubs: BTreeMap::new(),
             limits: Limits { connections_max: 18_000, buffered_max: 1 << 30 },
             stop: Stop { announce: Duration::from_secs(1), window: Duration::from_secs(5) },
+            backplane: Backplane::default(),
         }
     }
 }
@@ -283,7 +288,7 @@ fn read(tree: BTreeMap<String, Node>, mistakes: &mut Mistakes) -> Config {
         read_stop(node, &mut config.stop, top.mistakes());
     }
     if let Some(node) = top.take("backplane") {
-        read_backplane(node, top.mistakes());
+        config.backplane = backplane::read(node, top.mistakes());
     }
     if let Some(node) = top.take("pools") {
         config.pools = pool::read_all(node, top.mistakes());
@@ -381,17 +386,6 @@ fn read_stop(node: Node, stop: &mut Stop, mistakes: &mut Mistakes) {
     let Some(mut reader) = Reader::open("stop".to_owned(), &STOP, node, mistakes) else { return };
     reader.set("announce", &mut stop.announce, reader::duration);
     reader.set("window", &mut stop.window, reader::duration);
-    reader.finish();
-}
-
-fn read_backplane(node: Node, mistakes: &mut Mistakes) {
-    let Some(mut reader) = Reader::open("backplane".to_owned(), &BACKPLANE, node, mistakes) else {
-        return;
-    };
-    reader.read("url", |node| match reader::string(node)?.as_str() {
-        "memory:" => Ok(()),
-        _ => Err("is not available yet; only \"memory:\" is".to_owned()),
-    });
     reader.finish();
 }
 

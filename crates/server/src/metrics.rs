@@ -3,8 +3,12 @@
 //! Names start with `everwire_`; labels come from closed sets only, so the number of series does
 //! not depend on what clients send.
 
+mod backplane;
 mod hubs;
 
+use std::sync::Arc;
+
+use everwire_backplane::Bus;
 use everwire_gateway::Gateway;
 use prometheus_client::{
     collector::Collector,
@@ -17,7 +21,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use self::hubs::HubCounts;
+use self::{backplane::BackplaneCounts, hubs::HubCounts};
 use crate::{logging, node::Hubs};
 
 /// What the node counts beside the gateway's own metrics.
@@ -36,7 +40,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(gateway: &Gateway, hubs: &Hubs) -> Self {
+    pub(crate) fn new(gateway: &Gateway, hubs: &Hubs, bus: Option<&Arc<dyn Bus>>) -> Self {
         let mut registry = Registry::with_prefix("everwire");
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "What runs", version);
@@ -52,6 +56,9 @@ impl Metrics {
         gateway.register_metrics(&mut metrics.registry);
         let hubs = hubs.iter().cloned().collect();
         metrics.registry.register_collector(Box::new(HubCounts(hubs)));
+        if let Some(bus) = bus {
+            metrics.registry.register_collector(Box::new(BackplaneCounts(Arc::clone(bus))));
+        }
         metrics
     }
 

@@ -17,6 +17,7 @@ use std::{
     },
 };
 
+use everwire_backplane::Bus;
 use everwire_gateway::{Gateway, GatewayConfig, Pool, health};
 use tokio::task::JoinSet;
 
@@ -36,6 +37,8 @@ pub(crate) use self::{
 pub(crate) struct Node {
     pub(crate) gateway: Gateway,
     pub(crate) hubs: Hubs,
+    /// How the node talks to others, if there may be others.
+    pub(crate) bus: Option<Arc<dyn Bus>>,
     pub(crate) limits: Limits,
     pub(crate) admin: Admin,
     pub(crate) metrics: Metrics,
@@ -89,6 +92,7 @@ impl Node {
         config: Config,
         limits: Limits,
         shards: NonZeroUsize,
+        bus: Option<Arc<dyn Bus>>,
     ) -> Result<Self, Undeclarable> {
         let gateway = Gateway::new(GatewayConfig {
             connections_max: limits.connections_max,
@@ -100,12 +104,13 @@ impl Node {
             .map(|(name, pool)| (name.clone(), Wired::new(Pool::new(name, pool.clone()))))
             .collect();
         let routes = Arc::new(Routes::new(&config.routes, &pools, &gateway));
-        let hubs = Hubs::new(&config.hubs, shards)?;
-        let metrics = Metrics::new(&gateway, &hubs);
+        let hubs = Hubs::new(&config.hubs, shards, bus.as_ref())?;
+        let metrics = Metrics::new(&gateway, &hubs, bus.as_ref());
         let admin = config.admin.clone();
         Ok(Self {
             gateway,
             hubs,
+            bus,
             limits,
             admin,
             metrics,

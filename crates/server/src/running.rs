@@ -2,6 +2,10 @@
 
 use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
+use everwire_backplane::{
+    Bus,
+    redis::{InvalidConfig, Redis},
+};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +48,9 @@ pub(crate) enum StartError {
     /// A hub.
     #[error(transparent)]
     Hub(#[from] Undeclarable),
+    /// The backplane's address, which the configuration did not find wrong.
+    #[error("cannot use the backplane: {0}")]
+    Backplane(#[from] InvalidConfig),
     /// The system gives no threads.
     #[error("cannot start the shards: {0}")]
     Shards(io::Error),
@@ -61,7 +68,9 @@ impl Running {
             .await
             .map_err(|error| StartError::Admin { address, error })?;
         let stop = config.stop.clone();
-        let node = Arc::new(Node::new(config, limits, shards)?);
+        let redis = config.backplane.redis().map(Redis::start).transpose()?;
+        let bus = redis.map(|redis| Arc::new(redis) as Arc<dyn Bus>);
+        let node = Arc::new(Node::new(config, limits, shards, bus)?);
         node.set_listening(listeners.addresses().to_vec());
         let shards = listeners.start(&node).map_err(StartError::Shards)?;
         node.enter(Phase::Ready);
@@ -127,6 +136,10 @@ impl Running {
     /// Ends all threads.
     pub(crate) async fn end(mut self) {
         self.shards.stop();
+        if let Some(bus) = &self.node.bus {
+            // Others that do not hear of it see the node expire.
+            let _ = tokio::time::timeout(GOODBYE, bus.leave()).await;
+        }
         self.admin_stop.cancel();
         while self.admin_task.join_next().await.is_some() {}
     }

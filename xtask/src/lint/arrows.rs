@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "everwire-gateway",
             "everwire-hub",
+            "everwire-backplane",
             "everwire-client",
             "everwire-socket",
             "everwire-proto",

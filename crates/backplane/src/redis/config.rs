@@ -50,6 +50,15 @@ impl Config {
         }
     }
 
+    /// Whether a node could be started with this.
+    ///
+    /// # Errors
+    /// The configuration makes no sense.
+    pub fn check(&self) -> Result<(), InvalidConfig> {
+        super::keys::Keys::new(&self.prefix)?;
+        super::server::Server::new(self).map(drop)
+    }
+
     /// How often a node beats: five chances within a lease.
     pub(super) fn beat_interval(&self) -> Duration {
         (self.lease / 5).min(Duration::from_secs(1))

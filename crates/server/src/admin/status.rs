@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Json, extract};
+use everwire_backplane::Bus;
 use everwire_gateway::pool::State;
 use serde_json::{Value, json};
 
@@ -31,7 +32,20 @@ pub(super) async fn show(extract::State(node): extract::State<Arc<Node>>) -> Jso
         "buffered_max": node.limits.buffered_max,
         "pools": pools,
         "hubs": hubs,
+        "backplane": node.bus.as_ref().map(|bus| backplane(&**bus)),
     }))
+}
+
+/// Whether the backplane answers, and for how long that has been so.
+fn backplane(bus: &dyn Bus) -> Value {
+    let health = bus.health();
+    json!({
+        "node": bus.member().node.to_string(),
+        "reachable": health.reachable,
+        "since_seconds": health.since.as_secs(),
+        "refused": health.counts.refused,
+        "lost": health.counts.lost,
+    })
 }
 
 fn summary(name: &str, pool: &everwire_gateway::Pool) -> Value {

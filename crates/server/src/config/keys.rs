@@ -57,5 +57,7 @@ const fn later(name: &'static str) -> Key {
 }
 
 /// All sections in the order in which the reference lists them.
-pub(super) const SECTIONS: [&Section; 11] =
-    [&TOP, &ADMIN, &POOL, &BACKEND, &HEALTH, &ROUTE, &HUB, &PRESENCE, &METHOD, &LIMITS, &STOP];
+pub(super) const SECTIONS: [&Section; 12] = [
+    &TOP, &ADMIN, &POOL, &BACKEND, &HEALTH, &ROUTE, &HUB, &PRESENCE, &METHOD, &LIMITS, &STOP,
+    &BACKPLANE,
+];

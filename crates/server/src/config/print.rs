@@ -7,7 +7,7 @@ use everwire_hub::{HubConfig, config::Origins};
 use everwire_proto::signalr::negotiate::StatefulReconnect;
 
 use super::{
-    Config, Hub, LogFormat, Route, hub, pool, route,
+    Backplane, Config, Hub, LogFormat, Route, hub, pool, route,
     units::{format_duration, format_size},
 };
 
@@ -25,6 +25,15 @@ pub(super) fn config(config: &Config) -> String {
     out.key("listen", &quoted(config.admin.listen.to_string()));
     if config.admin.token.is_some() {
         out.line("# token is set; it is not shown");
+    }
+    if let Backplane::Redis { url, prefix } = &config.backplane {
+        out.heading("[backplane]");
+        // There may be a password in front of the host.
+        match url.contains('@') {
+            true => out.line("# url is set; it is not shown, as it has a password"),
+            false => out.key("url", &quoted(url)),
+        }
+        out.key("prefix", &quoted(prefix));
     }
     for (name, pool) in &config.pools {
         out.pool(name, pool);

@@ -45,6 +45,31 @@ fn the_example_file_is_the_one_in_the_repository() {
 }
 
 #[test]
+fn a_backplane_is_read_and_its_password_is_never_shown() {
+    let with = |lines: &str| sources(&format!("{SMALL}[backplane]\n{lines}"));
+    let read = |lines: &str| load(&with(lines)).unwrap_or_else(|wrong| panic!("{wrong}"));
+    assert_eq!(read("url = \"memory:\"\n").backplane, Backplane::Memory);
+    let config = read("url = \"rediss://ann:secret@redis:6380/1\"\nprefix = \"chat\"\n");
+    let redis = config.backplane.redis().expect("a Redis");
+    assert_eq!((&*redis.url, &*redis.prefix), ("rediss://ann:secret@redis:6380/1", "chat"));
+    assert!(!print(&config).contains("secret") && !format!("{config:?}").contains("secret"));
+    let open = read("url = \"redis://127.0.0.1:6379\"\n");
+    assert_eq!(load(&sources(&print(&open))).ok(), Some(open));
+    for (lines, mistake) in [
+        ("url = \"http://x\"\n", "everwire.toml:6: backplane.url: \"http://x\" is none of"),
+        ("url = \"redis://\"\n", "everwire.toml:6: backplane.url: \"redis://\" is none of"),
+        ("prefix = \"x\"\n", "everwire.toml:6: backplane.prefix: is for a Redis"),
+        (
+            "url = \"redis://x\"\nprefix = \"a b\"\n",
+            "everwire.toml:7: backplane.prefix: \"a b\" is no prefix",
+        ),
+    ] {
+        let told = mistakes(&with(lines));
+        assert!(told.contains(mistake), "{told}");
+    }
+}
+
+#[test]
 fn what_is_printed_is_read_back() {
     let file = "listen = [\"127.0.0.1:1\", \"[::1]:2\"]\nlog = \"json\"\n[pools.chat]\n\
         backends = [\"ws://127.0.0.1:9001\", { url = \"ws://b:9/x\", weight = 3, sessions_max = 7 }]\n\

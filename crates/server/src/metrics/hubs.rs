@@ -60,7 +60,7 @@ const GAUGES: [Series; 2] = [
     ),
 ];
 
-const COUNTERS: [Series; 8] = [
+const COUNTERS: [Series; 11] = [
     ("hub_messages_in", "Messages of clients", |hub| hub.hub.totals().received),
     (
         "hub_messages_out",
@@ -87,4 +87,17 @@ const COUNTERS: [Series; 8] = [
         hub.hub.totals().floods
     }),
     ("hub_refused", "Requests answered with an error", |hub| hub.refused.get()),
+    ("hub_nodes_heard", "Envelopes of the hub on other nodes", |hub| exchanged(hub).heard),
+    (
+        "hub_nodes_unreadable",
+        "Envelopes and questions of other nodes that were dropped, since this one cannot read them",
+        |hub| exchanged(hub).unreadable,
+    ),
+    ("hub_nodes_gaps", "Times that something of other nodes was lost and announced", |hub| {
+        exchanged(hub).gaps
+    }),
 ];
+
+fn exchanged(hub: &NodeHub) -> everwire_hub::Exchanged {
+    hub.hub.exchanged().unwrap_or_default()
+}

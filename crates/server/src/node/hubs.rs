@@ -5,7 +5,8 @@
 
 use std::{collections::BTreeMap, future::ready, num::NonZeroUsize, sync::Arc, time::Duration};
 
-use everwire_hub::{Denied, Hub, HubBuilder, HubService, Shard};
+use everwire_backplane::Bus;
+use everwire_hub::{Channel, Denied, Hub, HubBuilder, HubService, Shard};
 use prometheus_client::metrics::counter::Counter;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -55,8 +56,10 @@ impl Hubs {
     pub(crate) fn new(
         hubs: &BTreeMap<String, config::Hub>,
         shards: NonZeroUsize,
+        bus: Option<&Arc<dyn Bus>>,
     ) -> Result<Self, Undeclarable> {
-        let list = hubs.iter().map(|(name, hub)| NodeHub::new(name, hub, shards).map(Arc::new));
+        let list =
+            hubs.iter().map(|(name, hub)| NodeHub::new(name, hub, shards, bus).map(Arc::new));
         let list = list.collect::<Result<_, _>>()?;
         Ok(Self { list, requests: TaskTracker::new(), stop: CancellationToken::new() })
     }
@@ -123,13 +126,24 @@ impl Hubs {
 }
 
 impl NodeHub {
-    fn new(name: &str, hub: &config::Hub, shards: NonZeroUsize) -> Result<Self, Undeclarable> {
+    fn new(
+        name: &str,
+        hub: &config::Hub,
+        shards: NonZeroUsize,
+        bus: Option<&Arc<dyn Bus>>,
+    ) -> Result<Self, Undeclarable> {
         // Groups are memberships, which are counted together with names.
         let groups_max = hub.declaration.memberships_max;
         let config = everwire_hub::HubConfig { groups_max, ..hub.config.clone() };
         let builder = Hub::builder().config(config).shards(shards);
         let builder = match &hub.access {
             Some(access) => guarded(builder, access),
+            None => builder,
+        };
+        // A hub's name is much shorter than a channel's may be.
+        let channel = Channel::new(format!("hubs/{name}")).ok();
+        let builder = match bus.zip(channel) {
+            Some((bus, channel)) => builder.backplane(Arc::clone(bus), channel),
             None => builder,
         };
         let made = hub.declaration.clone().declare(builder).build();

@@ -90,6 +90,7 @@ fn warn_of_restart(old: &Config, new: &Config) {
         ("[hubs]", old.hubs != new.hubs),
         ("[limits]", old.limits != new.limits),
         ("[stop]", old.stop != new.stop),
+        ("[backplane]", old.backplane != new.backplane),
     ];
     for (key, _) in changed.iter().filter(|(_, changed)| *changed) {
         tracing::warn!(key, "changed in the configuration; takes effect with a restart only");

@@ -21,7 +21,6 @@ pub(in crate::config) const TOP: Section = Section {
             "Threads that serve clients, each with its own listener; 0 means one per processor.",
         ),
         later("tls"),
-        later("backplane"),
         later("cluster"),
         later("fleet"),
         later("bridges"),
@@ -84,7 +83,16 @@ pub(in crate::config) const STOP: Section = Section {
 
 pub(in crate::config) const BACKPLANE: Section = Section {
     heading: "backplane",
-    example: "",
-    doc: "How nodes talk.",
-    keys: &[key("url", "memory:", "\"memory:\"", "Only one node yet.")],
+    example: "[backplane]",
+    doc: "How nodes talk. Hubs of one name are one hub on all nodes of one backplane.",
+    keys: &[
+        key(
+            "url",
+            "memory:, redis://…, rediss://…",
+            "\"memory:\"",
+            "One node by itself, or a Redis 7 or Valkey that nodes share. User, password and \
+             database may be in the address.",
+        ),
+        key("prefix", "name", "", "What keys in Redis begin with; everwire if it is not given."),
+    ],
 };
