@@ -17,16 +17,16 @@ pub(crate) enum Look {
     /// How many these are.
     Count(Arc<Audience>, oneshot::Sender<usize>),
     /// So many groups behind a name, and how many are in each.
-    Groups(Behind<Arc<str>>, oneshot::Sender<Vec<(Arc<str>, usize)>>),
+    Groups(Behind, oneshot::Sender<Vec<(Arc<str>, usize)>>),
     /// The same for users.
-    Users(Behind<Arc<str>>, oneshot::Sender<Vec<(Arc<str>, usize)>>),
+    Users(Behind, oneshot::Sender<Vec<(Arc<str>, usize)>>),
 }
 
 /// A part of what is in order.
 #[derive(Debug, Clone)]
-pub(crate) struct Behind<T> {
+pub(crate) struct Behind {
     /// Behind this one; from the beginning if there is none.
-    pub(crate) after: Option<T>,
+    pub(crate) after: Option<Arc<str>>,
     /// At most so many.
     pub(crate) limit: usize,
 }
@@ -51,39 +51,31 @@ impl Look {
     }
 }
 
-impl<T: Ord> Behind<T> {
-    /// Whether this one is among the first so far; makes room for it.
-    fn keep_first<V>(&self, first: &mut BTreeMap<T, V>, one: T) -> bool
-    where
-        T: Clone,
-    {
-        let is_behind = self.after.as_ref().is_none_or(|after| one > *after);
-        if !is_behind || self.limit == 0 {
-            return false;
-        }
-        if first.len() < self.limit {
-            return true;
-        }
-        let is_earlier = first.last_key_value().is_some_and(|(last, _)| one < *last);
-        if is_earlier {
-            first.pop_last();
-        }
-        is_earlier
-    }
-}
-
-impl Behind<Arc<str>> {
+impl Behind {
     fn first<'a>(
         &self,
         names: impl Iterator<Item = (&'a Arc<str>, usize)>,
     ) -> Vec<(Arc<str>, usize)> {
         let mut first = BTreeMap::new();
         for (name, count) in names {
-            if self.keep_first(&mut first, Arc::clone(name)) {
+            let is_behind = self.after.as_ref().is_none_or(|after| name > after);
+            if is_behind && self.limit > 0 && self.makes_room(&mut first, name) {
                 first.insert(Arc::clone(name), count);
             }
         }
         first.into_iter().collect()
+    }
+
+    /// Whether a name is among the first so far; the last of those goes if need be.
+    fn makes_room(&self, first: &mut BTreeMap<Arc<str>, usize>, name: &Arc<str>) -> bool {
+        if first.len() < self.limit {
+            return true;
+        }
+        let is_earlier = first.last_key_value().is_some_and(|(last, _)| name < last);
+        if is_earlier {
+            first.pop_last();
+        }
+        is_earlier
     }
 
     /// What several say, as one: names in order, their counts added up.

@@ -7,12 +7,9 @@
 mod index;
 mod writer;
 
-use std::{
-    future::Future,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
-    },
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
 use tokio::{
@@ -125,13 +122,11 @@ impl Shard {
     /// Writes what is published, until the hub stops.
     ///
     /// The runtime that polls this is the one that the shard's connections are to be served on.
-    pub fn run(self) -> impl Future<Output = ()> + Send {
-        async move {
-            // A task of its own, which ends with the writer and does not wait for it.
-            let mut listening = JoinSet::new();
-            self.listens.into_iter().for_each(|exchange| drop(listening.spawn(exchange.run())));
-            Writer::new(self.handle, self.config, self.tidies).run(self.stop).await;
-        }
+    pub async fn run(self) {
+        // A task of its own, which ends with the writer and does not wait for it.
+        let mut listening = JoinSet::new();
+        self.listens.into_iter().for_each(|exchange| drop(listening.spawn(exchange.run())));
+        Writer::new(self.handle, self.config, self.tidies).run(self.stop).await;
     }
 }
 

@@ -119,13 +119,13 @@ impl fmt::Debug for Elsewhere {
 }
 
 impl Afar {
-    fn handle_asked(&self, node: NodeId, ids: Vec<ConnectionId>, is_last: bool) {
+    fn handle_asked(&self, node: NodeId, ids: &[ConnectionId], is_last: bool) {
         let mut inside = self.inside();
         // Who has said it all cannot have asked more, whatever it repeats.
         if !inside.silent.contains(&node) {
             return;
         }
-        inside.awaited.extend(ids.into_iter().map(|id| (id, node)));
+        inside.awaited.extend(ids.iter().map(|id| (*id, node)));
         if is_last {
             inside.silent.remove(&node);
         }
@@ -176,11 +176,11 @@ impl Fanout {
         &self,
         question: u64,
         node: NodeId,
-        ids: Vec<ConnectionId>,
+        ids: &[ConnectionId],
         is_last: bool,
     ) -> bool {
         let afar = self.surveys().get(&question).cloned();
-        afar.iter().for_each(|afar| afar.handle_asked(node, ids.clone(), is_last));
+        afar.iter().for_each(|afar| afar.handle_asked(node, ids, is_last));
         afar.is_some()
     }
 
@@ -210,9 +210,9 @@ mod tests {
         let [a, b] = [ConnectionId::random(), ConnectionId::random()];
         let afar = Afar::default();
         afar.inside().silent = [one, two].into();
-        afar.handle_asked(one, vec![a], false);
-        afar.handle_asked(one, vec![b], true);
-        afar.handle_asked(one, vec![ConnectionId::random()], true);
+        afar.handle_asked(one, &[a], false);
+        afar.handle_asked(one, &[b], true);
+        afar.handle_asked(one, &[ConnectionId::random()], true);
         let void = |id| vec![(id, Ok(Outcome::Void))];
         afar.handle_answers(two, void(a));
         afar.handle_answers(one, void(ConnectionId::random()));

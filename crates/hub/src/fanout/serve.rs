@@ -60,7 +60,7 @@ async fn answer(hub: &Hub, fanout: &Fanout, from: Member, request: Request) -> B
         }
         Request::Abort(connection) => write_flag(hub.abort_here(connection)),
         Request::Asked { question, ids, is_last } => {
-            write_flag(fanout.asked(question, from.node, ids, is_last))
+            write_flag(fanout.asked(question, from.node, &ids, is_last))
         }
         Request::Answers { question, answers } => {
             write_flag(fanout.answered(question, from.node, answers))

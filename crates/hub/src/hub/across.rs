@@ -142,12 +142,12 @@ impl Hub {
         counts.into_iter().sum()
     }
 
-    pub(crate) async fn groups_here(&self, behind: &Behind<Arc<str>>) -> Vec<(Arc<str>, usize)> {
+    pub(crate) async fn groups_here(&self, behind: &Behind) -> Vec<(Arc<str>, usize)> {
         let parts = self.look(|answer| Look::Groups(behind.clone(), answer)).await;
         parts.into_iter().fold(Vec::new(), |one, other| behind.merge(one, other))
     }
 
-    pub(crate) async fn users_here(&self, behind: &Behind<Arc<str>>) -> Vec<(Arc<str>, usize)> {
+    pub(crate) async fn users_here(&self, behind: &Behind) -> Vec<(Arc<str>, usize)> {
         let parts = self.look(|answer| Look::Users(behind.clone(), answer)).await;
         parts.into_iter().fold(Vec::new(), |one, other| behind.merge(one, other))
     }

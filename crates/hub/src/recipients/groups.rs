@@ -145,7 +145,7 @@ impl Hub {
     pub(crate) async fn names(
         &self,
         of: NamesOf,
-        behind: Behind<Arc<str>>,
+        behind: Behind,
     ) -> Across<Vec<(Arc<str>, usize)>> {
         let behind = Behind { limit: behind.limit.min(NAMES_MAX), ..behind };
         let here = match of {
