@@ -111,7 +111,7 @@ pub(super) fn removable(name: &[u8]) -> bool {
     !PROTECTED.iter().any(|field| name.eq_ignore_ascii_case(field.as_bytes()))
 }
 
-fn same_name(name: &str, canonical: &str) -> bool {
+pub(super) fn same_name(name: &str, canonical: &str) -> bool {
     name.len() == canonical.len() && has_prefix(name, canonical)
 }
 
