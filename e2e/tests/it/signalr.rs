@@ -3,6 +3,7 @@
 mod calls;
 mod connecting;
 mod ends;
+mod gateway;
 mod pages;
 mod pythons;
 mod raw;

@@ -30,7 +30,7 @@ pub use answer::client_response;
 pub use body::{Body, BodyFraming};
 pub use forwarded::{Forwarded, Scheme};
 pub use head::{HeadError, HeadScan};
-pub use headers::HeaderLines;
+pub use headers::{HeaderLines, removable};
 pub(super) use headers::{is_token, list, trim};
 pub use key::LegKey;
 pub use leg::{Agreed, LegOffer, LegRequest, Progress};

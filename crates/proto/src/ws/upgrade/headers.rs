@@ -107,7 +107,7 @@ pub(super) fn belongs_to_hop(name: &str) -> bool {
 
 /// Whether a client may name this field in `Connection` and so have it dropped. What identifies
 /// the user or the target it may not: a backend would take the request for somebody else's.
-pub(super) fn removable(name: &[u8]) -> bool {
+pub fn removable(name: &[u8]) -> bool {
     !PROTECTED.iter().any(|field| name.eq_ignore_ascii_case(field.as_bytes()))
 }
 
