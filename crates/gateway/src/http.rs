@@ -137,7 +137,10 @@ impl Errand<'_> {
             };
             match answered {
                 Ok(answer) => return self.answer(answer, line, session, progress),
-                Err(Unanswered::Unsent(unsent)) => upload = unsent,
+                Err(Unanswered::Unsent(unsent)) => {
+                    self.judge(&line, backend, session);
+                    upload = unsent;
+                }
                 Err(Unanswered::Ended) => {
                     self.sent += 1;
                     if progress.has_failed() {
@@ -146,10 +149,7 @@ impl Errand<'_> {
                     if !self.head.is_repeatable() || self.sent >= SENDS_MAX {
                         return Err(Refusal::bad_gateway("the backend ended without an answer"));
                     }
-                    if !line.was_kept() {
-                        self.avoid.push(backend);
-                        session.ended();
-                    }
+                    self.judge(&line, backend, session);
                     upload = Upload::empty(&progress);
                     budget = Budget::start();
                 }
@@ -193,6 +193,15 @@ impl Errand<'_> {
                 guard.failed(format!("connecting: {error}"));
                 None
             }
+        }
+    }
+
+    /// What a connection that ended without an answer says of its backend: of one that was made for
+    /// this request, that the backend had better not be asked again.
+    fn judge(&mut self, line: &Line, backend: BackendId, session: SessionGuard) {
+        if !line.was_kept() {
+            self.avoid.push(backend);
+            session.ended();
         }
     }
 

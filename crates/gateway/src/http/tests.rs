@@ -184,6 +184,28 @@ async fn a_silent_backend_is_504_and_no_answer_at_all_502() {
     }
 }
 
+/// It answers the kernel's handshake and nothing else: asked without end, it would be for ever.
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_hangs_up_at_once_is_asked_once() {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+    let manager = manager(vec![config(listener.local_addr().expect("bound"))]);
+    for method in ["POST", "GET"] {
+        let mut times = 0;
+        let hang_up = async {
+            loop {
+                drop(listener.accept().await);
+                times += 1;
+            }
+        };
+        let status = tokio::select! {
+            (status, _) = ask(&manager, method) => status,
+            () = hang_up => unreachable!("it has no end"),
+        };
+        assert_eq!((status, times), (502, 1), "{method}");
+    }
+    check_nothing_left(&manager);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_breaks_off_is_not_taken_for_a_whole_one() {
     let peer = Peer::start(
