@@ -11,6 +11,7 @@ mod handshake;
 mod payload;
 mod requests;
 mod session;
+mod signalr_events;
 mod signalr_messages;
 mod signalr_opening;
 
@@ -20,5 +21,6 @@ pub use handshake::handshake;
 pub use payload::payload;
 pub use requests::requests;
 pub use session::session;
+pub use signalr_events::signalr_events;
 pub use signalr_messages::{signalr_json, signalr_msgpack};
 pub use signalr_opening::{signalr_handshake, signalr_negotiate};

@@ -52,6 +52,11 @@ fn hub_messages_in_messagepack_read_the_same_in_any_segmentation() {
 }
 
 #[test]
+fn events_read_the_same_in_any_segmentation() {
+    check("signalr_events", everwire_fuzz::signalr_events);
+}
+
+#[test]
 fn a_hub_handshake_is_read_once_whatever_its_pieces() {
     check("signalr_handshake", everwire_fuzz::signalr_handshake);
 }

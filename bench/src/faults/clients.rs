@@ -1,5 +1,5 @@
 //! The clients of the fault runs: each asks a numbered question at fixed intervals, dials again
-//! every 50 ms when its socket ends, and never sends anything twice.
+//! after 50 ms when its socket ends, and never sends anything twice, unless told otherwise.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -51,6 +51,9 @@ pub(crate) struct Options {
     /// Send what is unanswered again after a re-dial: a control run.
     #[arg(long)]
     resend: bool,
+    /// Milliseconds from the end of a socket to the next dial.
+    #[arg(long, default_value_t = 50)]
+    redial_ms: u64,
     /// Dial as a gateway would whose backends store, and ignore what they say: a control run.
     #[arg(long)]
     account: bool,
@@ -107,6 +110,7 @@ impl Client {
 
     async fn live(mut self, finishing: CancellationToken) -> Result<()> {
         let every = Duration::from_millis(self.options.interval_ms);
+        let redial = Duration::from_millis(self.options.redial_ms);
         // Clients are spread over the interval, so that questions come evenly.
         sleep(every * self.id / self.options.clients.max(1)).await;
         let mut ticks = interval(every);
@@ -124,7 +128,7 @@ impl Client {
             if finishing.is_cancelled() {
                 return Ok(());
             }
-            sleep(REDIAL).await;
+            sleep(redial).await;
         }
     }
 
@@ -281,7 +285,6 @@ async fn close(mut socket: WebSocketStream<TcpStream>) -> Result<(), Error> {
 
 /// The close code of an end without Close.
 const NO_CLOSE: u16 = 1006;
-const REDIAL: Duration = Duration::from_millis(50);
 const DIAL_MAX: Duration = Duration::from_secs(10);
 const CLOSE_MAX: Duration = Duration::from_secs(1);
 /// How long a client that finishes waits for what it has asked.

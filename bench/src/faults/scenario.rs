@@ -112,6 +112,7 @@ fn scenario(backends: u64, script: Vec<Step>) -> Scenario {
         work: Duration::from_millis(6),
         durable: false,
         control: Control::None,
+        self_help: false,
         script,
     };
     Scenario { name: "", promise: Promise::AtLeastOnce, ping: None, play }

@@ -27,6 +27,8 @@ pub(crate) struct Play {
     /// Backends store what they take, in one store: exactly once.
     pub(crate) durable: bool,
     pub(crate) control: Control,
+    /// Clients dial again at once and send again what is unanswered: no proxy does it for them.
+    pub(crate) self_help: bool,
     pub(crate) script: Vec<Step>,
 }
 
@@ -142,6 +144,9 @@ fn start_clients(
         ("--records", records.display().to_string()),
     ];
     let mut args = arguments("fault-clients", &options);
+    if play.self_help {
+        args.extend(["--resend", "--redial-ms", "0"].map(String::from));
+    }
     match play.control {
         Control::None => {}
         Control::Resend => args.push(String::from("--resend")),

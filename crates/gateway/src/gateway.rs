@@ -15,13 +15,15 @@ use serde::Serialize;
 use tokio::sync::Notify;
 
 use crate::{
+    bell::Ask,
     clock,
-    handle::{Ask, PipeHandle, PipeId, PipeState},
+    handle::{PipeHandle, PipeId, PipeState},
     http::Exchanges,
     metrics::Metrics,
     pool::{BackendId, Pool, PoolError},
     relay::Tally,
     route::Route,
+    spread::Spread,
 };
 
 /// Limits of the process as a whole.
@@ -54,7 +56,7 @@ struct Shared {
     config: GatewayConfig,
     pipes: Mutex<Pipes>,
     next_id: AtomicU64,
-    buffered: AtomicU64,
+    buffered: Spread,
     shed_at: AtomicU64,
     emptied: Notify,
     metrics: Metrics,
@@ -143,7 +145,7 @@ impl Gateway {
             config,
             pipes: Mutex::default(),
             next_id: AtomicU64::new(1),
-            buffered: AtomicU64::new(0),
+            buffered: Spread::default(),
             shed_at: AtomicU64::new(0),
             emptied: Notify::new(),
             metrics: Metrics::default(),
@@ -167,7 +169,7 @@ impl Gateway {
     /// Asks a pipe to end with 1008; gives whether there is one.
     pub fn close_pipe(&self, id: PipeId) -> bool {
         let pipe = self.lock().open.get(&id).map(|(handle, _)| handle.clone());
-        pipe.inspect(|handle| handle.ask(Ask::Close)).is_some()
+        pipe.inspect(|handle| handle.bell.ring(Ask::Close)).is_some()
     }
 
     /// Opens no further pipes.
@@ -183,7 +185,7 @@ impl Gateway {
         pipes.retain(|handle| handle.state() != PipeState::Closing);
         pipes.sort_unstable_by_key(|handle| handle.id);
         pipes.truncate(count);
-        pipes.iter().for_each(|handle| handle.ask(Ask::Stop));
+        pipes.iter().for_each(|handle| handle.bell.ring(Ask::Stop));
         self.0.exchanges.end_some(count, STOP_GRACE);
         pipes.len()
     }
@@ -235,7 +237,7 @@ impl Gateway {
             totals.tally = sum(totals.tally, handle.tally());
         }
         totals.requests = self.0.exchanges.count() as u64;
-        totals.buffered = self.0.buffered.load(Relaxed);
+        totals.buffered = self.0.buffered.sum();
         totals
     }
 
@@ -286,7 +288,7 @@ impl Gateway {
     fn move_pipes(&self, pool: &Pool, backend: BackendId) {
         for (handle, route) in self.lock().open.values() {
             if handle.backend.load(Relaxed) == backend.0 && route.pool.is(pool) {
-                handle.ask(Ask::Move);
+                handle.bell.ring(Ask::Move);
             }
         }
         self.0.exchanges.leave(pool, backend);
@@ -294,15 +296,13 @@ impl Gateway {
 
     /// A pipe holds `now` bytes, and held `before`.
     pub(crate) fn account(&self, before: usize, now: usize) {
-        if now > before {
-            self.0.buffered.fetch_add((now - before) as u64, Relaxed);
-        } else if before > now {
-            self.0.buffered.fetch_sub((before - now) as u64, Relaxed);
+        if now != before {
+            self.0.buffered.add(now as i64 - before as i64);
         }
     }
 
     pub(crate) fn is_over_budget(&self) -> bool {
-        self.0.buffered.load(Relaxed) > self.0.config.buffered_max
+        self.0.buffered.sum() > self.0.config.buffered_max
     }
 
     /// Closes the largest pipe that has no backend, at most every [`SHED_EVERY`].
@@ -318,7 +318,7 @@ impl Gateway {
         let pipes = self.lock();
         let handles = pipes.open.values().map(|(handle, _)| handle);
         if let Some(largest) = handles.filter(waiting).max_by_key(|handle| handle.buffered()) {
-            largest.ask(Ask::Shed);
+            largest.bell.ring(Ask::Shed);
         }
     }
 

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod backends;
+mod bell;
 mod clock;
 pub mod config;
 mod dial;
@@ -16,6 +17,7 @@ pub mod pool;
 mod proxy;
 pub mod relay;
 mod route;
+mod spread;
 
 pub use everwire_proto::ws::upgrade::{Refusal, Scheme, UpgradeRequest};
 

@@ -11,7 +11,10 @@ use std::{
 };
 
 use everwire_proto::signalr::message::InvocationId;
-use tokio::{sync::oneshot, task::JoinSet};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 pub use self::builder::HubBuilder;
@@ -26,10 +29,13 @@ use crate::{
     frames::Frames,
     id::{ConnectionId, GroupName, UserId},
     identity::{Authenticate, Denied, Identity},
+    keepers::Keepers,
     member::Member,
     method::Methods,
     raw::RawHandler,
     recipients::{Groups, Recipients},
+    redirect::Redirects,
+    replies::{Awaited, Survey},
     request::ClientRequest,
     service::HubService,
     shard::{Overloaded, Post, Shard, ShardHandle},
@@ -54,6 +60,12 @@ pub struct Totals {
     pub dropped: u64,
     /// Connections that have ended because their clients took less than they were sent.
     pub slow: u64,
+    /// Connections that have ended because their clients said more than they may.
+    pub floods: u64,
+    /// Bytes that are kept for sessions that may be resumed.
+    pub kept: usize,
+    /// Sessions that can no longer be resumed, because as much was kept as may be.
+    pub given_up: u64,
 }
 
 struct Inner {
@@ -64,7 +76,11 @@ struct Inner {
     authenticate: Option<Authenticate>,
     events: Events,
     raw: Option<RawHandler>,
+    redirects: Option<Redirects>,
+    keepers: Arc<Keepers>,
     questions: AtomicU64,
+    /// Answers that may be awaited besides those that are.
+    asks: Arc<Semaphore>,
     refuses_new: AtomicBool,
     stop: CancellationToken,
     running: Mutex<Running>,
@@ -150,7 +166,10 @@ impl Hub {
             totals.dropped += dropped;
             totals.received += shard.received();
             totals.slow += shard.slow();
+            totals.floods += shard.floods();
         }
+        totals.kept = self.0.keepers.bytes();
+        totals.given_up = self.0.keepers.given_up();
         totals
     }
 
@@ -259,17 +278,51 @@ impl Hub {
         frames: &Arc<Frames>,
     ) -> Result<(), Overloaded> {
         let bytes_max = self.config().inbox_max;
-        let send = |shard: &ShardHandle| {
-            shard.publish(Arc::clone(audience), Arc::clone(frames), bytes_max)
-        };
+        self.each_shard(audience, |shard| {
+            let post = Post::Send(Arc::clone(audience), Arc::clone(frames));
+            shard.publish(post, frames.charged(), bytes_max)
+        })
+    }
+
+    /// Has the audience asked; each shard tells whom it has asked.
+    pub(crate) fn survey(
+        &self,
+        audience: &Arc<Audience>,
+        id: &InvocationId,
+        frames: &Arc<Frames>,
+    ) -> Result<Vec<oneshot::Receiver<Vec<Awaited>>>, Overloaded> {
+        let bytes_max = self.config().inbox_max;
+        let mut shards = Vec::new();
+        self.each_shard(audience, |shard| {
+            let (tell, asked) = oneshot::channel();
+            let asks = Arc::clone(&self.0.asks);
+            let survey = Survey::new(id.clone(), Arc::clone(frames), asks, tell);
+            shards.push(asked);
+            let post = Post::Survey(Arc::clone(audience), survey);
+            shard.publish(post, frames.charged(), bytes_max)
+        })?;
+        Ok(shards)
+    }
+
+    /// Whether one more answer may be awaited; until what this gives is dropped.
+    pub(crate) fn may_ask(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0.asks).try_acquire_owned().ok()
+    }
+
+    /// Posts to every shard where somebody of the audience may be.
+    fn each_shard(
+        &self,
+        audience: &Audience,
+        mut post: impl FnMut(&ShardHandle) -> Result<(), Overloaded>,
+    ) -> Result<(), Overloaded> {
         if let Whom::Connections(ids) = &audience.whom
             && let [id] = ids[..]
         {
-            return self.find(id).map_or(Ok(()), |connection| send(&connection.shard));
+            return self.find(id).map_or(Ok(()), |connection| post(&connection.shard));
         }
         let mut all = Ok(());
         for shard in self.0.shards.iter().filter(|shard| shard.members() > 0) {
-            if send(shard).is_err() {
+            if post(shard).is_err() {
                 all = Err(Overloaded);
             }
         }
@@ -283,6 +336,16 @@ impl Hub {
     /// What is done with connections if they speak no hub protocol.
     pub(crate) fn raw(&self) -> Option<&RawHandler> {
         self.0.raw.as_ref()
+    }
+
+    /// Who decides where clients connect, if it is not always here.
+    pub(crate) fn redirects(&self) -> Option<&Redirects> {
+        self.0.redirects.as_ref()
+    }
+
+    /// What all sessions keep.
+    pub(crate) fn keepers(&self) -> &Arc<Keepers> {
+        &self.0.keepers
     }
 
     /// An id that no other question has.

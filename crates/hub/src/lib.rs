@@ -27,18 +27,26 @@ mod frames;
 mod hub;
 mod id;
 mod identity;
+mod keepers;
 mod member;
 pub mod method;
 mod outgoing;
 mod pulse;
+mod rate;
 mod raw;
 mod recipients;
+mod redirect;
 mod registry;
+mod replies;
 mod request;
 mod service;
 mod shard;
+#[cfg(feature = "tokens")]
+pub mod token;
 mod transport;
 pub mod upload;
+
+pub use everwire_proto::signalr::payload::Timestamp;
 
 pub use self::{
     client::{Client, InvokeError},
@@ -51,7 +59,9 @@ pub use self::{
     member::Member,
     method::{Context, Methods},
     raw::{Gone, RawMessage, RawSocket},
-    recipients::{Groups, Recipients, SendError},
+    recipients::{GroupError, Groups, Recipients, SendError},
+    redirect::Redirect,
+    replies::{Replies, Reply},
     request::ClientRequest,
     service::HubService,
     shard::Shard,

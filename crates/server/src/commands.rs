@@ -6,6 +6,7 @@ mod hub;
 mod pipe;
 mod pool;
 mod status;
+mod token;
 
 use std::{
     future::Future,
@@ -33,6 +34,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Pool(command) => block_on(pool::run(&command)),
         Command::Pipe(command) => block_on(pipe::run(&command)),
         Command::Hub(command) => block_on(hub::run(&command)),
+        Command::Token(command) => token::run(&command),
     }
 }
 

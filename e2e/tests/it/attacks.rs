@@ -4,6 +4,7 @@ mod control_frames;
 mod endings;
 mod frames;
 mod handshake;
+mod hub;
 mod plain;
 mod random;
 mod tunnel;

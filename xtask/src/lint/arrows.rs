@@ -13,7 +13,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("everwire-gateway", &["everwire-socket", "everwire-proto"]),
     ("everwire-hub", &["everwire-socket", "everwire-proto"]),
     ("everwire-client", &["everwire-socket", "everwire-proto"]),
-    ("everwire-server", &["everwire-gateway", "everwire-hub", "everwire-socket", "everwire-proto"]),
+    (
+        "everwire-server",
+        &[
+            "everwire-gateway",
+            "everwire-hub",
+            "everwire-client",
+            "everwire-socket",
+            "everwire-proto",
+        ],
+    ),
     ("everwire-conformance", &["everwire-hub", "everwire-proto"]),
     ("everwire-testkit", &["everwire-socket", "everwire-proto"]),
     (

@@ -12,12 +12,12 @@ use std::{
     time::Duration,
 };
 
-use atomic_waker::AtomicWaker;
 use everwire_proto::{time::Time, ws::upgrade::Refusal};
 use tokio::time::{Sleep, sleep_until};
 
 use super::upload::Progress;
 use crate::{
+    bell::{Ask, Bell},
     clock,
     gateway::{Admission, Gateway},
     pool::{BackendId, Pool},
@@ -39,7 +39,7 @@ pub(crate) struct OpenExchange {
     at: Mutex<Option<(Pool, BackendId)>>,
     /// When it has to end, in milliseconds.
     until: AtomicU64,
-    waker: AtomicWaker,
+    bell: Bell,
 }
 
 /// An exchange as whoever runs it holds it.
@@ -94,7 +94,7 @@ impl Exchanges {
             drain_max,
             at: Mutex::default(),
             until: AtomicU64::new(ENDLESS),
-            waker: AtomicWaker::new(),
+            bell: Bell::default(),
         });
         self.lock().insert(id, Arc::clone(&open));
         open
@@ -117,7 +117,7 @@ impl OpenExchange {
 
     fn end_by(&self, until: Time) {
         self.until.fetch_min(until.as_millis(), Relaxed);
-        self.waker.wake();
+        self.bell.ring(Ask::Stop);
     }
 
     fn is_at(&self, pool: &Pool, id: BackendId) -> bool {
@@ -170,7 +170,7 @@ impl Exchange {
         cx: &mut Context<'_>,
         silent_at: impl Fn() -> Time,
     ) -> Poll<Overdue> {
-        self.open.waker.register(cx.waker());
+        self.open.bell.answer_to(cx.waker());
         loop {
             let (now, silent_at) = (clock::now(), silent_at());
             let until = self.open.until();

@@ -19,6 +19,7 @@ use crate::{
     frames::Frames,
     member::Member,
     registry::{Registry, Seat},
+    replies::Survey,
 };
 
 /// The task's own.
@@ -74,9 +75,16 @@ impl Writer {
             let mut posts = std::mem::take(&mut self.posts);
             let mut rest = posts.drain(..).peekable();
             while let Some(post) = rest.next() {
-                let Post::Send(audience, frames) = post else {
-                    self.apply(post);
-                    continue;
+                let (audience, frames) = match post {
+                    Post::Send(audience, frames) => (audience, frames),
+                    Post::Survey(audience, survey) => {
+                        self.ask(&audience, survey).await;
+                        continue;
+                    }
+                    post => {
+                        self.apply(post);
+                        continue;
+                    }
                 };
                 self.messages.push(frames);
                 while self.messages.len() < BATCH_MAX
@@ -110,7 +118,7 @@ impl Writer {
                 let _ = answer.send(called);
             }
             Post::End(connection, end) => connection.ask(end),
-            Post::Send(..) => {}
+            Post::Send(..) | Post::Survey(..) => {}
         }
     }
 
@@ -124,14 +132,35 @@ impl Writer {
             for connection in seats.iter().filter_map(|seat| self.registry.member(*seat)) {
                 all += connection.deliver(&mut batch, now, &self.config);
             }
-            self.writes += seats.len();
-            if self.writes >= TURN {
-                self.writes = 0;
-                yield_now().await;
-            }
+            Self::rest(&mut self.writes, seats.len()).await;
         }
         self.handle.count(all);
         self.messages.clear();
+    }
+
+    /// Has each of the audience asked that has shaken hands.
+    async fn ask(&mut self, audience: &Audience, survey: Survey) {
+        if !survey.is_wanted() {
+            return;
+        }
+        self.registry.resolve(audience, &mut self.seats);
+        let mut awaited = Vec::new();
+        for seats in self.seats.chunks(TURN) {
+            let members = seats.iter().filter_map(|seat| self.registry.member(*seat));
+            let listening = members.filter(|member| member.protocol().is_some());
+            awaited.extend(listening.map(|connection| survey.ask(connection)));
+            Self::rest(&mut self.writes, seats.len()).await;
+        }
+        survey.tell(awaited);
+    }
+
+    /// Lets the other tasks of the thread have a turn after so many more writes, if it is time.
+    async fn rest(writes: &mut usize, more: usize) {
+        *writes += more;
+        if *writes >= TURN {
+            *writes = 0;
+            yield_now().await;
+        }
     }
 
     fn tick(&self) {

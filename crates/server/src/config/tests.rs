@@ -87,6 +87,8 @@ fn mistakes_in_a_hub_are_told_with_line_and_key() {
         ("keep_alive = \"0s\"", ":3: hubs.a.keep_alive: \"0s\" is too short; at least 1s"),
         ("keepalive = \"9s\"", ":3: hubs.a.keepalive: unknown key; did you mean keep_alive?"),
         ("keep_alive = \"30s\"", ":3: hubs.a.keep_alive: keep_alive is not shorter than"),
+        ("rate_max = -1", ":3: hubs.a.rate_max: "),
+        ("stateful_total_max = \"1KB\"", ":3: hubs.a.stateful_total_max: \"1KB\" is too small"),
         ("message_max = \"8GiB\"", ":3: hubs.a.message_max: \"8GiB\" is too large"),
         ("slow_consumer = \"wait\"", ":3: hubs.a.slow_consumer: \"wait\" is not one of close, "),
         ("stateful_reconnect = \"yes\"", ":3: hubs.a.stateful_reconnect: \"yes\" is neither true"),

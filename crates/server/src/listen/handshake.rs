@@ -23,7 +23,7 @@ use tokio::{
 
 use super::{
     hub, refuse,
-    requests::{self, Visit},
+    requests::{self, SEND_TIMEOUT, Visit},
     shard::{Shard, Slot},
     stream::ClientStream,
 };
@@ -34,7 +34,7 @@ pub(super) async fn run(mut stream: TcpStream, peer: SocketAddr, slot: Slot, sha
         Ok((opened, held)) => start(stream, opened, &held, slot, &shard).await,
         // In a box, so that no handshake is as large as one that leads to a hub.
         Err(End::Hub(visit)) => Box::pin(hub::serve(stream, visit, slot, &shard)).await,
-        Err(End::Requests(visit)) => requests::serve(stream, visit, slot, &shard),
+        Err(End::Requests(visit)) => requests::serve(stream, visit, SEND_TIMEOUT, slot, &shard),
         Err(End::Refused(refusal)) => {
             tracing::debug!(client = %peer, status = refusal.status, "client refused");
             refuse::answer(stream, &refusal).await;

@@ -28,7 +28,7 @@ pub(super) async fn serve(stream: TcpStream, visit: Visit, slot: Slot, shard: &S
     if let (Some((hub, service)), Ok(request)) = (hub, UpgradeRequest::parse(&visit.head)) {
         return open(stream, &request, &visit.held, slot, hub, service).await;
     }
-    requests::serve(stream, visit, slot, shard);
+    requests::serve(stream, visit, shard.desk.send_timeout(), slot, shard);
 }
 
 async fn open(

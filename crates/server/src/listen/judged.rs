@@ -8,15 +8,11 @@ use std::{
     io::{self, ErrorKind, IoSlice},
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use everwire_gateway::Gateway;
 use everwire_proto::ws::upgrade::{Refusal, RequestScan};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Sleep, sleep},
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{refuse, stream::ClientStream};
 
@@ -31,8 +27,6 @@ pub(super) struct Judged {
     good: usize,
     refusal: Option<Refusal>,
     farewell: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    /// Runs while the client takes nothing.
-    stalled: Option<Pin<Box<Sleep>>>,
     gateway: Gateway,
 }
 
@@ -46,7 +40,6 @@ impl Judged {
             good: 0,
             refusal: None,
             farewell: None,
-            stalled: None,
             gateway,
         }
     }
@@ -109,21 +102,6 @@ impl Judged {
     fn stream(&mut self) -> io::Result<Pin<&mut ClientStream>> {
         self.stream.as_mut().map(Pin::new).ok_or_else(|| ErrorKind::BrokenPipe.into())
     }
-
-    /// Watches over a write: a client that takes nothing holds a backend's connection.
-    fn unless_stalled<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.stalled = None;
-            return written;
-        }
-        let timer = self.stalled.get_or_insert_with(|| Box::pin(sleep(STALL_MAX)));
-        ready!(timer.as_mut().poll(cx));
-        Poll::Ready(Err(ErrorKind::TimedOut.into()))
-    }
 }
 
 impl AsyncRead for Judged {
@@ -161,8 +139,7 @@ impl AsyncWrite for Judged {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = self.stream()?.poll_write(cx, bytes);
-        self.unless_stalled(cx, written)
+        self.stream()?.poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -170,8 +147,7 @@ impl AsyncWrite for Judged {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = self.stream()?.poll_write_vectored(cx, slices);
-        self.unless_stalled(cx, written)
+        self.stream()?.poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -198,6 +174,3 @@ impl AsyncWrite for Judged {
 
 /// What browsers and libraries send as a head fits one read.
 const PIECE: usize = 2048;
-
-/// How long a client may take nothing of what waits for it.
-const STALL_MAX: Duration = Duration::from_secs(60);

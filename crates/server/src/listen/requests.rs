@@ -12,6 +12,7 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Either;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::net::TcpStream;
 
 use super::{
@@ -32,8 +33,19 @@ pub(super) struct Visit {
     pub(super) held: Vec<u8>,
 }
 
-/// Serves the connection in a task of its own.
-pub(super) fn serve(stream: TcpStream, visit: Visit, slot: Slot, shard: &Shard) {
+/// Serves the connection in a task of its own. `send_timeout` is how long its client may take
+/// nothing of what it is sent.
+pub(super) fn serve(
+    stream: TcpStream,
+    visit: Visit,
+    send_timeout: Duration,
+    slot: Slot,
+    shard: &Shard,
+) {
+    // Whoever takes nothing of an answer would keep its place, and a backend's, for ever.
+    if let Err(error) = set_tcp_user_timeout(&stream, user_timeout(send_timeout)) {
+        tracing::debug!(%error, "a client that takes no answer is not found out");
+    }
     let Visit { peer, mut head, held } = visit;
     head.extend_from_slice(&held);
     let gateway = shard.node.gateway.clone();
@@ -115,6 +127,14 @@ fn no_route(shard: &Shard) -> Response<HttpBody> {
     *response.status_mut() = status;
     response
 }
+
+/// The same in the unit of the socket's option, in which 0 would be no limit.
+fn user_timeout(timeout: Duration) -> u32 {
+    u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX).max(1)
+}
+
+/// How long the client of a route may take nothing of an answer.
+pub(super) const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a client may take between two requests, and for the head of one. Clients that poll ask
 /// again at once.

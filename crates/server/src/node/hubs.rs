@@ -3,9 +3,9 @@
 //! A hub has as many shards as the node has threads, each run by one of them: a connection that a
 //! thread accepts is served there for life.
 
-use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
+use std::{collections::BTreeMap, future::ready, num::NonZeroUsize, sync::Arc, time::Duration};
 
-use everwire_hub::{Hub, HubService, Shard};
+use everwire_hub::{Denied, Hub, HubBuilder, HubService, Shard};
 use prometheus_client::metrics::counter::Counter;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -26,6 +26,8 @@ pub(crate) struct NodeHub {
     pub(crate) name: String,
     pub(crate) path: String,
     pub(crate) hub: Hub,
+    /// How long a client may take nothing of what it is sent.
+    send_timeout: Duration,
     /// Requests that were answered with an error.
     pub(crate) refused: Counter,
 }
@@ -110,22 +112,44 @@ impl Hubs {
 
 impl NodeHub {
     fn new(name: &str, hub: &config::Hub, shards: NonZeroUsize) -> Result<Self, Undeclarable> {
-        let builder = Hub::builder().config(hub.config.clone()).shards(shards);
+        // Groups are memberships, which are counted together with names.
+        let groups_max = hub.declaration.memberships_max;
+        let config = everwire_hub::HubConfig { groups_max, ..hub.config.clone() };
+        let builder = Hub::builder().config(config).shards(shards);
+        let builder = match &hub.access {
+            Some(access) => guarded(builder, access),
+            None => builder,
+        };
         let made = hub.declaration.clone().declare(builder).build();
         let undeclarable = |error| Undeclarable { name: name.to_owned(), error };
         Ok(Self {
             name: name.to_owned(),
             path: hub.path.clone(),
+            send_timeout: hub.config.send_timeout,
             hub: made.map_err(undeclarable)?,
             refused: Counter::default(),
         })
     }
 }
 
+/// Lets only those in who bring a good token.
+fn guarded(builder: HubBuilder, access: &config::Access) -> HubBuilder {
+    let keys = Arc::new(access.keys());
+    builder.authenticate(move |request| {
+        let identity = keys.identify(&request);
+        ready(identity.and_then(|identity| identity.ok_or(Denied::Unauthorized)))
+    })
+}
+
 impl Desk {
     /// Whether the node has no hubs.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// How long clients may take nothing of what they are sent; the hub where they may longest.
+    pub(crate) fn send_timeout(&self) -> Duration {
+        self.0.iter().map(|(hub, _)| hub.send_timeout).max().unwrap_or_default()
     }
 
     /// The hub that a request for `path` is for.

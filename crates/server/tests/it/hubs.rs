@@ -1,6 +1,7 @@
 //! Hubs of the binary, as stock SignalR clients meet them: an independent WebSocket client that
 //! speaks the JSON protocol by hand, and plain HTTP.
 
+mod access;
 mod client;
 mod declared;
 mod operator;

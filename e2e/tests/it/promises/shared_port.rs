@@ -24,7 +24,7 @@ async fn a_connection_that_a_load_balancer_reuses_leads_from_a_hub_to_a_route() 
         echo(leg).await;
     })
     .await;
-    let setup = Setup::new().backend(backend.url()).hub("/hub");
+    let setup = Setup::new().backend(backend.url()).hubs("[hubs.main]\npath = \"/hub\"\n");
     let everwire = Everwire::start(&setup).await;
     let haproxy = Rival::haproxy(&program, &[everwire.address()]).await;
     let mut wire = Wire::connect(haproxy.address()).await;

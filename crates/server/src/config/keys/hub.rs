@@ -15,6 +15,27 @@ pub(in crate::config) const HUB: Section = Section {
              and no route can lead there.",
         ),
         key(
+            "access_key",
+            "string",
+            "",
+            "Lets only clients in whose token (a JSON Web Token, HS256) is signed with this key, 32 bytes \
+             or more; the others get 401. The user is the token's nameid or sub, and exp is required. \
+             `everwire token mint` makes such tokens.",
+        ),
+        key(
+            "access_keys",
+            "list of strings",
+            "",
+            "Several such keys, to replace one by another: `everwire token` signs with the first, clients \
+             may come with tokens of all.",
+        ),
+        key(
+            "audiences",
+            "list of strings",
+            "[]",
+            "Whom tokens have to be for (aud), one of these; [] takes tokens for anybody.",
+        ),
+        key(
             "keep_alive",
             "duration",
             "\"15s\"",
@@ -93,6 +114,13 @@ pub(in crate::config) const HUB: Section = Section {
              reconnect.",
         ),
         key(
+            "stateful_total_max",
+            "size",
+            "\"256MiB\"",
+            "Unacknowledged bytes of all clients together, with stateful reconnect. Beyond that the \
+             sessions that have waited longest for their client to come back are given up.",
+        ),
+        key(
             "transports",
             "list of websocket, sse, long-polling",
             "[\"websocket\", \"sse\", \"long-polling\"]",
@@ -117,6 +145,13 @@ pub(in crate::config) const HUB: Section = Section {
             "\"64MiB\"",
             "What is published and not delivered yet, on each shard; beyond that publishing fails, and \
              whoever publishes is told.",
+        ),
+        key(
+            "rate_max",
+            "number",
+            "10000",
+            "Messages that one client may say a second, pings included, over ten seconds: so often \
+             this at once. Who says more is told so, and closed with 1008. 0 for any number.",
         ),
         key(
             "memberships_max",

@@ -125,11 +125,12 @@ fn who_names_what_is_not_there_is_told_what_is() {
 #[test]
 fn ids_and_numbers_that_begin_with_a_hyphen_are_no_flags() {
     let node = Node::with_file(&with_hub("hyphens.toml", METHODS));
-    let id = "-roWArG2GjvPF4ID61pqiA";
-    let sent = node.command(&["hub", "send", "status", "x", "-5", "--connection", id]);
-    assert_eq!((sent.code, &*sent.out), (0, "sent x\n"), "{}", sent.err);
-    let closed = node.command(&["hub", "close", "status", id, "--json"]);
-    assert!(closed.code == 1 && closed.err.contains(id), "{}", closed.err);
+    for id in ["-roWArG2GjvPF4ID61pqiA", "-hoWArG2GjvPF4ID61pqiA", "--help-2GjvPF4ID61pqiA"] {
+        let sent = node.command(&["hub", "send", "status", "x", "-5", "--connection", id]);
+        assert_eq!((sent.code, &*sent.out), (0, "sent x\n"), "{}", sent.err);
+        let closed = node.command(&["hub", "close", "status", id, "--json"]);
+        assert!(closed.code == 1 && closed.err.contains(id), "{}", closed.err);
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,6 @@
 //! Without those headers it is a plain WebSocket service that remembers by path.
 
 use std::{
-    hash::{DefaultHasher, Hash, Hasher},
     io::{self, Read},
     path::Path,
     sync::Arc,
@@ -28,7 +27,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::journal::{Journal, JournalError};
-use crate::{cli::DemoBackendArgs, clock, commands, failure::Failure, terminal};
+use crate::{cli::DemoBackendArgs, clock, commands, demo::message, failure::Failure, terminal};
 
 /// Runs the service until it is told to stop, killed, or left alone by the demo.
 pub(crate) fn run(args: &DemoBackendArgs) -> Result<(), Failure> {
@@ -41,9 +40,9 @@ pub(crate) fn run(args: &DemoBackendArgs) -> Result<(), Failure> {
 }
 
 /// The answer to message number `number` of a session.
-pub(super) fn answer(number: usize, message: &[u8]) -> Vec<u8> {
-    let mut answer = format!("{number} {:016x} ", hash(message)).into_bytes();
-    answer.extend_from_slice(message);
+pub(super) fn answer(number: usize, said: &[u8]) -> Vec<u8> {
+    let mut answer = format!("{number} {:016x} ", message::hash(said)).into_bytes();
+    answer.extend_from_slice(said);
     answer
 }
 
@@ -51,13 +50,6 @@ pub(super) fn answer(number: usize, message: &[u8]) -> Vec<u8> {
 fn reply(number: usize, message: &[u8]) -> Message {
     let text = String::from_utf8(answer(number, message));
     text.map_or_else(|error| Message::Binary(error.into_bytes()), Message::Text)
-}
-
-/// What makes a torn or merged message visible.
-pub(super) fn hash(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    bytes.hash(&mut hasher);
-    hasher.finish()
 }
 
 async fn serve(listener: TcpListener, store: Arc<Path>) -> io::Result<()> {

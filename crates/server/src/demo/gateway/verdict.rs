@@ -8,12 +8,11 @@ use std::{
 
 use anyhow::Context;
 
-use super::{
-    crowd::{self, Report},
-    journal,
-    script::OUTAGE,
+use super::{crowd::Report, journal, script::OUTAGE};
+use crate::{
+    demo::{self, message},
+    failure::Failure,
 };
-use crate::failure::Failure;
 
 /// The counts of one run.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -48,8 +47,8 @@ impl Verdict {
     fn count(reports: &[Report], sessions: &[Vec<Vec<u8>>]) -> Self {
         let mut verdict = Self { clients: reports.len(), ..Self::default() };
         let mut taken: BTreeMap<usize, Taken> = BTreeMap::new();
-        for message in sessions.iter().flatten() {
-            match crowd::read_message(message) {
+        for taken_message in sessions.iter().flatten() {
+            match message::read(taken_message) {
                 Some((client, number)) => taken.entry(client).or_default().add(number),
                 None => verdict.damaged += 1,
             }
@@ -82,8 +81,7 @@ impl Verdict {
             ("reordered, damaged", (self.reordered + self.damaged).to_string()),
             ("slowest answer", format!("{} ms", self.slowest.as_millis())),
         ];
-        let row = |(name, value): &(&str, String)| format!("  {name:<20} {value:>8}\n");
-        let table: String = rows.iter().map(row).collect();
+        let table = demo::counts(&rows);
         let outage = OUTAGE.as_millis();
         format!(
             "\n  {} clients, {} messages; no backend at all for {outage} ms of it\n\n{table}",
@@ -109,7 +107,7 @@ mod tests {
 
     fn verdict(sent: u64, unanswered: u64, taken: &[u64]) -> Verdict {
         let report = Report { client: 7, sent, unanswered, ..Report::default() };
-        let messages = taken.iter().map(|number| crowd::message(7, *number).into_bytes());
+        let messages = taken.iter().map(|number| message::write(7, *number).into_bytes());
         Verdict::count(&[report], &[messages.collect()])
     }
 
@@ -129,7 +127,7 @@ mod tests {
 
     #[test]
     fn half_a_message_is_damaged() {
-        let half = crowd::message(7, 1).into_bytes()[..5].to_vec();
+        let half = message::write(7, 1).into_bytes()[..5].to_vec();
         assert_eq!(Verdict::count(&[], &[vec![half]]).damaged, 1);
     }
 }

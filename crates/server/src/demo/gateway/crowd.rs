@@ -23,7 +23,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::backend;
-use crate::{clock::Moment, failure::Failure};
+use crate::{clock::Moment, demo::message, failure::Failure};
 
 /// All clients.
 pub(super) struct Crowd {
@@ -89,21 +89,6 @@ impl Crowd {
         }
         reports
     }
-}
-
-/// The text of a client's message; whoever has it knows whether it is whole.
-pub(super) fn message(client: usize, number: u64) -> String {
-    let padding = ".".repeat((number % PADDINGS) as usize);
-    let text = format!("{client} {number} {padding}");
-    format!("{text} {:016x}", backend::hash(text.as_bytes()))
-}
-
-/// Client and number of a message, if it is whole.
-pub(super) fn read_message(bytes: &[u8]) -> Option<(usize, u64)> {
-    let text = str::from_utf8(bytes).ok()?;
-    let mut words = text.split(' ');
-    let (client, number) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-    (message(client, number) == text).then_some((client, number))
 }
 
 struct Client {
@@ -175,7 +160,7 @@ impl Client {
                     let number = self.report.sent;
                     self.waiting.insert(number, Moment::now());
                     self.tally.sent.fetch_add(1, Ordering::Relaxed);
-                    let text = message(self.report.client, number);
+                    let text = message::write(self.report.client, number);
                     socket.send(&Message::Text(text)).await?;
                 }
                 () = stop.cancelled(), if !stop.is_cancelled() => {}
@@ -208,9 +193,9 @@ impl Client {
     fn read_answer(&self, answer: &[u8]) -> Option<u64> {
         let mut parts = answer.splitn(3, |byte| *byte == b' ');
         let position = str::from_utf8(parts.next()?).ok()?.parse().ok()?;
-        let message = parts.nth(1)?;
-        let (client, number) = read_message(message)?;
-        let whole = backend::answer(position, message) == answer && client == self.report.client;
+        let said = parts.nth(1)?;
+        let (client, number) = message::read(said)?;
+        let whole = backend::answer(position, said) == answer && client == self.report.client;
         whole.then_some(number)
     }
 
@@ -244,9 +229,6 @@ async fn patience(stop: CancellationToken) {
 
 /// What each client sends.
 pub(super) const MESSAGES_PER_SECOND: u32 = 10;
-
-/// Messages of different lengths show torn and merged ones.
-const PADDINGS: u64 = 97;
 
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
