@@ -6,7 +6,9 @@
 
 mod handshake;
 mod hub;
+mod judged;
 mod refuse;
+mod requests;
 mod shard;
 mod stream;
 
