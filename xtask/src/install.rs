@@ -25,6 +25,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("haproxy", "haproxy"),
     ("nginx", "nginx"),
     ("redis-server", "redis-server"),
+    ("redis-benchmark", "redis-tools"),
     ("node", "nodejs"),
     ("npm", "npm"),
     ("python3", "python3"),

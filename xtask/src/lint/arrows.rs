@@ -21,7 +21,16 @@ const ARROWS: &[(&str, &[&str])] = &[
         "everwire-e2e",
         &["everwire-testkit", "everwire-gateway", "everwire-socket", "everwire-proto"],
     ),
-    ("everwire-bench", &["everwire-testkit", "everwire-hub", "everwire-socket", "everwire-proto"]),
+    (
+        "everwire-bench",
+        &[
+            "everwire-testkit",
+            "everwire-backplane",
+            "everwire-hub",
+            "everwire-socket",
+            "everwire-proto",
+        ],
+    ),
     ("xtask", &[]),
 ];
 
