@@ -21,6 +21,7 @@ pub use self::builder::HubBuilder;
 use crate::{
     audience::{Audience, Whom},
     client::Client,
+    cluster::Mesh,
     config::HubConfig,
     connection::{Connection, Delivered},
     directory::Directory,
@@ -38,7 +39,8 @@ use crate::{
     replies::{Awaited, Survey},
     request::ClientRequest,
     service::HubService,
-    shard::{Overloaded, Post, Shard, ShardHandle},
+    shard::{Overloaded, Post, Shard, ShardHandle, Tidier},
+    ticket::Office,
 };
 
 /// A hub. Cheap to clone; every clone is the same hub.
@@ -72,6 +74,8 @@ struct Inner {
     config: Arc<HubConfig>,
     shards: Box<[Arc<ShardHandle>]>,
     directory: Arc<Directory>,
+    office: Office,
+    mesh: Option<Arc<Mesh>>,
     methods: Methods,
     authenticate: Option<Authenticate>,
     events: Events,
@@ -237,6 +241,21 @@ impl Hub {
         &self.0.directory
     }
 
+    /// Who issues and reads connection tokens.
+    pub(crate) fn office(&self) -> &Office {
+        &self.0.office
+    }
+
+    /// The other nodes, if there are any.
+    pub(crate) fn mesh(&self) -> Option<&Arc<Mesh>> {
+        self.0.mesh.as_ref()
+    }
+
+    /// Ready once the hub has been stopped.
+    pub(crate) async fn stopping(&self) {
+        self.0.stop.cancelled().await;
+    }
+
     pub(crate) fn refuses_new_clients(&self) -> bool {
         self.0.refuses_new.load(Relaxed)
     }
@@ -362,7 +381,11 @@ impl Hub {
             handle: Arc::clone(handle),
             config: Arc::clone(&self.0.config),
             stop: self.0.stop.clone(),
-            tidies: (index == 0).then(|| Arc::clone(&self.0.directory)),
+            tidies: (index == 0).then(|| Tidier {
+                directory: Arc::clone(&self.0.directory),
+                mesh: self.0.mesh.clone(),
+                reviews: JoinSet::new(),
+            }),
         })
     }
 }

@@ -14,6 +14,7 @@ mod audience;
 mod calls;
 mod client;
 mod clock;
+mod cluster;
 pub mod config;
 mod connection;
 mod conversation;
@@ -39,8 +40,10 @@ mod redirect;
 mod registry;
 mod replies;
 mod request;
+mod seal;
 mod service;
 mod shard;
+mod ticket;
 #[cfg(feature = "tokens")]
 pub mod token;
 mod transport;
@@ -50,6 +53,7 @@ pub use everwire_proto::signalr::payload::Timestamp;
 
 pub use self::{
     client::{Client, InvokeError},
+    cluster::{Cluster, ClusterError, ClusterTotals, PeerService},
     config::HubConfig,
     end::End,
     error::{ErrorDetail, Failure, HubError},
@@ -63,6 +67,7 @@ pub use self::{
     redirect::Redirect,
     replies::{Replies, Reply},
     request::ClientRequest,
+    seal::SecretsError,
     service::HubService,
     shard::Shard,
     transport::{body::HubBody, websocket::Opening},

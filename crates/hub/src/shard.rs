@@ -14,13 +14,17 @@ use std::{
     },
 };
 
-use tokio::sync::{Notify, oneshot};
+use tokio::{
+    sync::{Notify, oneshot},
+    task::JoinSet,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::writer::Writer;
 use crate::{
     audience::Audience,
     client::Question,
+    cluster::Mesh,
     config::HubConfig,
     connection::{Connection, Delivered, Own},
     directory::Directory,
@@ -38,7 +42,17 @@ pub struct Shard {
     pub(crate) config: Arc<HubConfig>,
     pub(crate) stop: CancellationToken,
     /// What the shard keeps tidy; one does for all.
-    pub(crate) tidies: Option<Arc<Directory>>,
+    pub(crate) tidies: Option<Tidier>,
+}
+
+/// What keeps a hub's directory tidy.
+#[derive(Debug)]
+pub(crate) struct Tidier {
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) mesh: Option<Arc<Mesh>>,
+    /// Other nodes that are being asked; each is for a few seconds, and a few seconds pass between
+    /// two.
+    pub(crate) reviews: JoinSet<()>,
 }
 
 /// The outside of a shard.

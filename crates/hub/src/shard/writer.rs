@@ -2,19 +2,20 @@
 
 use std::{sync::Arc, time::Duration};
 
+use everwire_proto::time::Time;
 use tokio::{
     task::yield_now,
     time::{MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Post, ShardHandle};
+use super::{Post, ShardHandle, Tidier};
 use crate::{
     audience::Audience,
     clock,
+    cluster::review::review,
     config::HubConfig,
     connection::{Connection, Delivered, batch::Batch},
-    directory::Directory,
     end::End,
     frames::Frames,
     member::Member,
@@ -26,7 +27,7 @@ use crate::{
 pub(super) struct Writer {
     handle: Arc<ShardHandle>,
     config: Arc<HubConfig>,
-    tidies: Option<Arc<Directory>>,
+    tidies: Option<Tidier>,
     registry: Registry<Arc<Connection>>,
     /// Memory that is used again for every batch.
     posts: Vec<Post>,
@@ -40,7 +41,7 @@ impl Writer {
     pub(super) fn new(
         handle: Arc<ShardHandle>,
         config: Arc<HubConfig>,
-        tidies: Option<Arc<Directory>>,
+        tidies: Option<Tidier>,
     ) -> Self {
         Self {
             handle,
@@ -163,14 +164,12 @@ impl Writer {
         }
     }
 
-    fn tick(&self) {
+    fn tick(&mut self) {
         let now = clock::now();
         for connection in self.registry.members() {
             connection.tick(now, &self.config);
         }
-        if let Some(directory) = &self.tidies {
-            directory.sweep(now, self.config.disconnect_timeout);
-        }
+        self.tidies.iter_mut().for_each(|tidier| tidier.tidy(now));
     }
 
     /// Tells every client that the hub stops, and waits until all have gone.
@@ -187,6 +186,19 @@ impl Writer {
                 () = gone.wait() => return,
                 () = self.handle.wake.notified() => {}
                 _ = tick.tick() => self.tick(),
+            }
+        }
+    }
+}
+
+impl Tidier {
+    fn tidy(&mut self, now: Time) {
+        let Self { directory, mesh, reviews } = self;
+        while reviews.try_join_next().is_some() {}
+        directory.sweep(now);
+        if let Some(mesh) = mesh {
+            for (node, ids) in directory.to_review(now) {
+                reviews.spawn(review(Arc::clone(directory), Arc::clone(mesh), node, ids));
             }
         }
     }

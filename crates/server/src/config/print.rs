@@ -126,7 +126,7 @@ impl Toml {
         let transport = |transport: &_| quoted(name_of(&hub::TRANSPORTS, *transport));
         self.key("transports", &list(transports.map(transport)));
         self.key("origins", &origins(&config.origins));
-        self.key("pending_max", &config.pending_max);
+        self.key("spent_max", &config.spent_max);
         self.key("inbox_max", &size(config.inbox_max));
         self.key("rate_max", &config.rate_max.map_or(0, NonZeroU32::get));
         self.key("detailed_errors", &config.detailed_errors);
