@@ -5,6 +5,7 @@ mod binary;
 mod calls;
 mod connecting;
 mod ends;
+mod nodes;
 mod pages;
 mod pythons;
 mod raw;

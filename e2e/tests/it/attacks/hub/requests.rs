@@ -7,7 +7,7 @@ use std::{net::SocketAddr, time::Duration};
 use everwire_testkit::{
     http::{self, Answer},
     scripted::Wire,
-    wait::{eventually, until_equal, within},
+    wait::{until_equal, within},
 };
 use tokio::join;
 
