@@ -13,6 +13,7 @@ mod session;
 mod signalr_events;
 mod signalr_messages;
 mod signalr_opening;
+mod signalr_publication;
 
 pub use extension::extension;
 pub use frame::frame;
@@ -22,3 +23,4 @@ pub use session::session;
 pub use signalr_events::signalr_events;
 pub use signalr_messages::{signalr_json, signalr_msgpack};
 pub use signalr_opening::{signalr_handshake, signalr_negotiate};
+pub use signalr_publication::signalr_publication;

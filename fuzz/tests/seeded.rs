@@ -61,6 +61,11 @@ fn a_negotiation_reads_as_it_was_written() {
     check("signalr_negotiate", everwire_fuzz::signalr_negotiate);
 }
 
+#[test]
+fn a_publication_reaches_clients_of_any_encoding() {
+    check("signalr_publication", everwire_fuzz::signalr_publication);
+}
+
 fn check(target: &str, body: fn(&[u8])) {
     let inputs = inputs(target);
     assert!(!inputs.is_empty(), "fuzz/seeds/{target} is empty");

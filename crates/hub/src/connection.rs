@@ -5,7 +5,7 @@
 //! puts on the wire and what another does is kept apart by one lock, which nobody else waits for.
 
 pub(crate) mod batch;
-mod groups;
+pub(crate) mod groups;
 pub(crate) mod kept;
 pub(crate) mod mail;
 pub(crate) mod stream;
@@ -239,6 +239,14 @@ impl Connection {
     pub(crate) fn part(&self, group: GroupName) {
         let mut groups = self.groups();
         if groups.remove(&group) {
+            self.shard.post(Post::Part(self.id(), group));
+        }
+    }
+
+    /// Leaves all groups.
+    pub(crate) fn part_all(&self) {
+        let mut groups = self.groups();
+        for group in groups.take_all() {
             self.shard.post(Post::Part(self.id(), group));
         }
     }

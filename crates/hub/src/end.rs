@@ -31,6 +31,8 @@ pub enum End {
     Slow,
     /// The application ended it.
     Aborted,
+    /// The application ended it, and this is why; the client is told in these words.
+    Dismissed(Box<str>),
     /// The application turned the client away when it came, and this is what that is told.
     Failed(Box<str>),
     /// What proved who the client is has expired.
@@ -67,7 +69,7 @@ impl End {
             Self::Silent => close(Some(SILENT), true),
             Self::Stopping | Self::Expired => close(None, true),
             Self::Misunderstood(error) => close(Some(error), false),
-            Self::Failed(error) => {
+            Self::Failed(error) | Self::Dismissed(error) => {
                 Farewell::Close(Close { error: Some(error.clone()), allow_reconnect: false })
             }
         }

@@ -38,9 +38,12 @@ use crate::{
     redirect::Redirects,
     replies::{Awaited, Survey},
     request::ClientRequest,
+    roster::Roll,
     service::HubService,
-    shard::{Overloaded, Post, Shard, ShardHandle, Tidier},
+    shard::{Overloaded, Post, Shard, ShardHandle, Tidies},
+    standing::Standing,
     ticket::Office,
+    treatment::Treatment,
 };
 
 /// A hub. Cheap to clone; every clone is the same hub.
@@ -76,6 +79,7 @@ struct Inner {
     directory: Arc<Directory>,
     office: Office,
     mesh: Option<Arc<Mesh>>,
+    standing: Arc<Standing>,
     methods: Methods,
     authenticate: Option<Authenticate>,
     events: Events,
@@ -222,15 +226,14 @@ impl Hub {
         }
     }
 
-    /// Who is connected, and in which groups, in no order that matters. A stopped hub says nobody.
+    /// Who is connected, and in which groups, in the order of ids. A stopped hub says nobody.
     pub async fn members_now(&self) -> Vec<Member> {
-        let mut members = Vec::new();
-        for shard in self.0.shards.iter().filter(|shard| shard.members() > 0) {
-            let (answer, answered) = oneshot::channel();
-            shard.post(Post::Call(answer));
-            members.extend(answered.await.unwrap_or_default());
-        }
-        members
+        self.all().members_now().await
+    }
+
+    /// Whether there is such a connection.
+    pub fn has(&self, connection: ConnectionId) -> bool {
+        self.find(connection).is_some()
     }
 
     pub(crate) fn config(&self) -> &HubConfig {
@@ -328,6 +331,52 @@ impl Hub {
         Arc::clone(&self.0.asks).try_acquire_owned().ok()
     }
 
+    /// Has something done with each of an audience.
+    pub(crate) fn handle(
+        &self,
+        audience: Audience,
+        treatment: &Treatment,
+    ) -> Result<(), Overloaded> {
+        let bytes_max = self.config().inbox_max;
+        let audience = Arc::new(audience);
+        self.each_shard(&audience, |shard| {
+            let post = Post::Handle(Arc::clone(&audience), treatment.clone());
+            shard.publish(post, Treatment::CHARGED, bytes_max)
+        })
+    }
+
+    /// Who of an audience is there.
+    pub(crate) async fn call(&self, roll: Roll) -> Vec<Member> {
+        let mut answers = Vec::new();
+        let audience = roll.audience.clone();
+        // Somebody waits for each answer, so that there are no more than those who wait.
+        let called = self.each_shard(&audience, |shard| {
+            let (answer, answered) = oneshot::channel();
+            answers.push(answered);
+            shard.post(Post::Call(roll.clone(), answer));
+            Ok(())
+        });
+        debug_assert!(called.is_ok(), "what is posted is always taken");
+        let mut members = Vec::new();
+        for answered in answers {
+            members.extend(answered.await.unwrap_or_default());
+        }
+        members
+    }
+
+    /// Takes a connection in, and into the groups that its user is to be in.
+    pub(crate) fn arrive(&self, connection: &Arc<Connection>) {
+        match &connection.identity.user {
+            Some(user) => self.0.standing.arrive(user, connection),
+            None => connection.shard.arrive(Arc::clone(connection)),
+        }
+    }
+
+    /// The groups that users are to be in.
+    pub(crate) fn standing(&self) -> &Standing {
+        &self.0.standing
+    }
+
     /// Posts to every shard where somebody of the audience may be.
     fn each_shard(
         &self,
@@ -376,16 +425,18 @@ impl Hub {
         Recipients::new(self.clone(), whom)
     }
 
+    fn tidies(&self) -> Tidies {
+        let (directory, standing) = (Arc::clone(&self.0.directory), Arc::clone(&self.0.standing));
+        let (mesh, reviews) = (self.0.mesh.clone(), JoinSet::new());
+        Tidies { directory, standing, mesh, reviews }
+    }
+
     fn all_shards(&self) -> impl Iterator<Item = Shard> {
         self.0.shards.iter().enumerate().map(|(index, handle)| Shard {
             handle: Arc::clone(handle),
             config: Arc::clone(&self.0.config),
             stop: self.0.stop.clone(),
-            tidies: (index == 0).then(|| Tidier {
-                directory: Arc::clone(&self.0.directory),
-                mesh: self.0.mesh.clone(),
-                reviews: JoinSet::new(),
-            }),
+            tidies: (index == 0).then(|| self.tidies()),
         })
     }
 }

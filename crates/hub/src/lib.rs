@@ -40,13 +40,16 @@ mod redirect;
 mod registry;
 mod replies;
 mod request;
+mod roster;
 mod seal;
 mod service;
 mod shard;
+mod standing;
 mod ticket;
 #[cfg(feature = "tokens")]
 pub mod token;
 mod transport;
+mod treatment;
 pub mod upload;
 
 pub use everwire_proto::signalr::payload::Timestamp;
@@ -69,7 +72,8 @@ pub use self::{
     request::ClientRequest,
     seal::SecretsError,
     service::HubService,
-    shard::Shard,
+    shard::{Overloaded, Shard},
+    standing::StandingError,
     transport::{body::HubBody, websocket::Opening},
     upload::{Feeder, Upload},
 };

@@ -20,8 +20,8 @@ use crate::{
 /// Some of a hub's clients; see [`Hub::all`] and its neighbours.
 #[derive(Debug, Clone)]
 pub struct Recipients {
-    hub: Hub,
-    audience: Audience,
+    pub(crate) hub: Hub,
+    pub(crate) audience: Audience,
 }
 
 /// The memberships of groups; see [`Hub::groups`].
@@ -151,6 +151,13 @@ impl Groups {
     pub fn remove(&self, connection: ConnectionId, group: impl Into<GroupName>) {
         if let Some(there) = self.hub.find(connection) {
             there.part(group.into());
+        }
+    }
+
+    /// Takes a connection out of all groups.
+    pub fn remove_from_all(&self, connection: ConnectionId) {
+        if let Some(there) = self.hub.find(connection) {
+            there.part_all();
         }
     }
 }

@@ -33,6 +33,9 @@ use crate::{
     id::{ConnectionId, GroupName},
     member::Member,
     replies::Survey,
+    roster::Roll,
+    standing::Standing,
+    treatment::Treatment,
 };
 
 /// A shard that nobody runs yet. Whoever owns a thread with a runtime takes one and runs it there.
@@ -42,13 +45,14 @@ pub struct Shard {
     pub(crate) config: Arc<HubConfig>,
     pub(crate) stop: CancellationToken,
     /// What the shard keeps tidy; one does for all.
-    pub(crate) tidies: Option<Tidier>,
+    pub(crate) tidies: Option<Tidies>,
 }
 
-/// What keeps a hub's directory tidy.
+/// What is looked after once a second for the whole hub.
 #[derive(Debug)]
-pub(crate) struct Tidier {
+pub(crate) struct Tidies {
     pub(crate) directory: Arc<Directory>,
+    pub(crate) standing: Arc<Standing>,
     pub(crate) mesh: Option<Arc<Mesh>>,
     /// Other nodes that are being asked; each is for a few seconds, and a few seconds pass between
     /// two.
@@ -80,14 +84,18 @@ pub(crate) enum Post {
     Ask(Arc<Connection>, Question),
     /// A question to all of an audience.
     Survey(Arc<Audience>, Survey),
+    /// Something is done with each of an audience.
+    Handle(Arc<Audience>, Treatment),
     /// Somebody wants to know who is here.
-    Call(oneshot::Sender<Vec<Member>>),
+    Call(Roll, oneshot::Sender<Vec<Member>>),
     End(Arc<Connection>, End),
 }
 
-/// A shard has not delivered what was published before, and takes no more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Overloaded;
+/// What was published before has not been delivered, and is as much as may wait. Some of the
+/// connections may have been reached nevertheless.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too much that was published has not been delivered")]
+pub struct Overloaded;
 
 #[derive(Debug, Default)]
 struct Inbox {

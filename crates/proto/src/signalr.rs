@@ -22,6 +22,7 @@ pub mod message;
 mod msgpack;
 pub mod negotiate;
 pub mod payload;
+pub mod publication;
 mod reader;
 pub mod reconnect;
 

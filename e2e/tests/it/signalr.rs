@@ -7,6 +7,7 @@ mod connecting;
 mod ends;
 mod nodes;
 mod pages;
+mod publishing;
 mod pythons;
 mod raw;
 mod rooms;

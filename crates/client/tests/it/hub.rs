@@ -6,7 +6,7 @@ use everwire_client::{
     Client, ClientBuilder, CloseReason, Connection, InvokeError, Loss, Protocol, ReconnectPolicy,
     State, Transport, Upload, WithUploads,
 };
-use everwire_hub::{Context, Hub, HubConfig, Upload as Stream};
+use everwire_hub::{Context, Hub, Upload as Stream};
 use everwire_testkit::{
     relay::Relay,
     wait::{soon, until_equal},
@@ -26,10 +26,7 @@ struct Served {
 
 async fn serve() -> Served {
     let (hear, heard) = mpsc::channel(1000);
-    // Nobody carries a hub's last words away from a client that polls and has left.
-    let config = HubConfig { close_timeout: Duration::from_millis(200), ..HubConfig::default() };
     let hub = Hub::builder()
-        .config(config)
         .method("Transport", |cx: Context| async move { Ok(cx.transport()) })
         .method("Add", |_: Context, one: i32, two: i32| async move { one + two })
         .method("Hear", move |_: Context, number: u32| {

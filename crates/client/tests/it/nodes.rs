@@ -119,7 +119,7 @@ async fn nodes_that_take_turns_are_one_hub_over_every_transport_in_either_encodi
 async fn a_session_that_comes_back_to_whichever_node_loses_and_doubles_nothing() {
     let nodes = serve().await;
     let cable = Relay::start(vec![nodes.address]).await;
-    for (_, protocol) in ways().into_iter().filter(|(way, _)| *way == Transport::WebSockets) {
+    for (_, protocol) in ways().filter(|(way, _)| *way == Transport::WebSockets) {
         let (tell, mut told) = mpsc::channel(1000);
         let client = Client::builder(format!("http://{}/chat", cable.address()))
             .protocol(protocol)

@@ -30,10 +30,15 @@ impl Joined {
     pub(crate) fn remove(&mut self, group: &GroupName) -> bool {
         self.0.remove(group)
     }
+
+    /// Removes all groups.
+    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = GroupName> + use<> {
+        std::mem::take(&mut self.0).into_iter()
+    }
 }
 
 /// Bytes of a group's name: what is longer is no name, and is kept as often as there are members.
-const NAME_MAX: usize = 1024;
+pub(crate) const NAME_MAX: usize = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -50,6 +55,8 @@ mod tests {
         assert_eq!(joined.add(&names[3], 3), Err(GroupError::TooMany));
         assert!(joined.remove(&names[0]) && !joined.remove(&names[0]));
         assert_eq!(joined.add(&names[3], 3), Ok(true));
+        assert_eq!(joined.take_all().count(), 3);
+        assert_eq!(joined.add(&names[3], 1), Ok(true), "there is room again");
         assert_eq!(joined.add(&"x".repeat(NAME_MAX + 1).into(), 9), Err(GroupError::TooLong));
         assert_eq!(joined.add(&"x".repeat(NAME_MAX).into(), 9), Ok(true));
     }

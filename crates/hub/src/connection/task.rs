@@ -85,7 +85,7 @@ impl Task {
             // Nothing is known of what is spoken: there is no handshake to wait for.
             connection.wire().pulse.watch(Watch::Nothing, clock::now());
         }
-        connection.shard.arrive(Arc::clone(&connection));
+        hub.arrive(&connection);
         let frames = PayloadReader::new(Sender::Client);
         let rate = Rate::new(clock::now(), hub.config().rate_max);
         Self { hub, connection, input, frames, talk, raw, ending: None, rate, _guard: guard }
@@ -131,8 +131,13 @@ impl Task {
             questions.into_iter().for_each(|question| self.ask(question));
         }
         let asked = self.connection.wire().take_asked();
-        if let Some(end) = asked {
-            self.end(end, now);
+        let Some(end) = asked else { return };
+        // Only a client that polls asks for this: it deletes its connection and polls no more.
+        let is_deleted = matches!(end, End::Left(_));
+        self.end(end, now);
+        if let Some(ending) = self.ending.as_mut().filter(|_| is_deleted) {
+            ending.client_closed = true;
+            self.connection.wire().retire();
         }
     }
 

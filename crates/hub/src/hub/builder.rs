@@ -29,6 +29,8 @@ use crate::{
     redirect::{Redirect, Redirects},
     request::ClientRequest,
     seal::Seal,
+    shard::ShardHandle,
+    standing::Standing,
     ticket::Office,
 };
 
@@ -197,13 +199,16 @@ impl HubBuilder {
         let processors = || available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let shards = shards.unwrap_or_else(processors).get();
         let bytes_max = config.stateful_total_max;
+        let shards: Box<[Arc<ShardHandle>]> = (0..shards).map(|_| Arc::default()).collect();
+        let standing = Arc::new(Standing::new(shards.clone(), &config));
         let directory = Directory::new(config.disconnect_timeout, config.spent_max);
         Ok(Hub(Arc::new(Inner {
             config: Arc::new(config),
-            shards: (0..shards).map(|_| Arc::default()).collect(),
+            shards,
             directory: Arc::new(directory),
             office: office(mesh.as_ref()),
             mesh: mesh.map(Arc::new),
+            standing,
             methods,
             authenticate,
             events,

@@ -9,7 +9,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Post, ShardHandle, Tidier};
+use super::{Post, ShardHandle, Tidies};
 use crate::{
     audience::Audience,
     clock,
@@ -18,16 +18,16 @@ use crate::{
     connection::{Connection, Delivered, batch::Batch},
     end::End,
     frames::Frames,
-    member::Member,
     registry::{Registry, Seat},
     replies::Survey,
+    treatment::Treatment,
 };
 
 /// The task's own.
 pub(super) struct Writer {
     handle: Arc<ShardHandle>,
     config: Arc<HubConfig>,
-    tidies: Option<Tidier>,
+    tidies: Option<Tidies>,
     registry: Registry<Arc<Connection>>,
     /// Memory that is used again for every batch.
     posts: Vec<Post>,
@@ -41,7 +41,7 @@ impl Writer {
     pub(super) fn new(
         handle: Arc<ShardHandle>,
         config: Arc<HubConfig>,
-        tidies: Option<Tidier>,
+        tidies: Option<Tidies>,
     ) -> Self {
         Self {
             handle,
@@ -112,11 +112,12 @@ impl Writer {
             Post::Part(id, group) => self.registry.part(id, &group),
             Post::Own(connection, own) => connection.deliver_own(own, clock::now()),
             Post::Ask(connection, question) => connection.put_question(question),
-            Post::Call(answer) => {
-                let members = self.registry.entries();
-                let called = members.map(|(there, groups)| Member::of(there, groups)).collect();
+            Post::Handle(audience, treatment) => self.handle(&audience, &treatment),
+            Post::Call(roll, answer) => {
+                self.registry.resolve(&roll.audience, &mut self.seats);
+                let there = self.seats.iter().filter_map(|seat| self.registry.entry(*seat));
                 // Nobody hears it who does not wait any more.
-                let _ = answer.send(called);
+                let _ = answer.send(roll.called(there));
             }
             Post::End(connection, end) => connection.ask(end),
             Post::Send(..) | Post::Survey(..) => {}
@@ -164,12 +165,23 @@ impl Writer {
         }
     }
 
+    /// Does something with each of an audience.
+    fn handle(&mut self, audience: &Audience, treatment: &Treatment) {
+        self.registry.resolve(audience, &mut self.seats);
+        for connection in self.seats.iter().filter_map(|seat| self.registry.member(*seat)) {
+            match treatment {
+                Treatment::Part(group) => connection.part(group.clone()),
+                Treatment::End(end) => connection.ask(end.clone()),
+            }
+        }
+    }
+
     fn tick(&mut self) {
         let now = clock::now();
         for connection in self.registry.members() {
             connection.tick(now, &self.config);
         }
-        self.tidies.iter_mut().for_each(|tidier| tidier.tidy(now));
+        self.tidies.iter_mut().for_each(|tidies| tidies.tidy(now));
     }
 
     /// Tells every client that the hub stops, and waits until all have gone.
@@ -191,9 +203,10 @@ impl Writer {
     }
 }
 
-impl Tidier {
+impl Tidies {
     fn tidy(&mut self, now: Time) {
-        let Self { directory, mesh, reviews } = self;
+        let Self { directory, standing, mesh, reviews } = self;
+        standing.sweep(now);
         while reviews.try_join_next().is_some() {}
         directory.sweep(now);
         if let Some(mesh) = mesh {

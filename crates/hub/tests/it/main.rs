@@ -15,6 +15,7 @@ mod nodes;
 mod peer;
 mod raw;
 mod requests;
+mod rosters;
 mod slow;
 mod stateful;
 mod streams;

@@ -275,6 +275,20 @@ impl Arguments {
         })
     }
 
+    /// Joins the same arguments in the other encoding, so that neither has to be translated. If both
+    /// are in one encoding, these stay as they are.
+    #[must_use]
+    pub fn in_both(self, other: &Self) -> Self {
+        let bytes = |protocol| self.0.bytes(protocol).or_else(|| other.0.bytes(protocol));
+        match (bytes(Protocol::Json), bytes(Protocol::MessagePack)) {
+            (Some(json), Some(msgpack)) => {
+                let (json, msgpack) = (json.clone(), msgpack.clone());
+                Self(Payload(Encodings::Both { json, msgpack }))
+            }
+            _ => self,
+        }
+    }
+
     /// The array.
     pub const fn payload(&self) -> &Payload {
         &self.0

@@ -10,8 +10,7 @@ use axum::{
 use everwire_gateway::{PipeId, PipeStatus};
 use serde_json::{Value, json};
 
-use super::problem::Problem;
-use crate::node::Node;
+use crate::{node::Node, problem::Problem};
 
 pub(super) async fn list(State(node): State<Arc<Node>>) -> Json<Value> {
     Json(json!({ "items": node.gateway.pipes() }))

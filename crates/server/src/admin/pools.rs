@@ -18,8 +18,7 @@ use everwire_gateway::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::problem::Problem;
-use crate::node::Node;
+use crate::{node::Node, problem::Problem};
 
 /// What POST takes.
 #[derive(Deserialize)]

@@ -79,7 +79,7 @@ async fn open(
     let gateway = &shard.node.gateway;
     let heard = hear(stream, shard).await.inspect_err(|end| end.count(gateway));
     let (head, mut held) = heard?;
-    if hub::is_for(&shard.desk, &head) {
+    if hub::is_for(shard, &head) {
         return Err(End::Hub(Visit { peer, head, held }));
     }
     let request = UpgradeRequest::parse(&head).map_err(End::from);

@@ -1,16 +1,17 @@
 //! From an accepted socket to a hub.
 //!
 //! A good request for a WebSocket begins the connection at once. Whatever else is asked of a hub,
-//! hyper answers, as many requests as the client likes: negotiation, events, polls, and what is
-//! wrong with a request that is not good. Among them may be requests for a route: a load balancer
+//! hyper answers, as many requests as the client likes: negotiation, events, polls, what is published
+//! to a hub with an access key, and what is wrong with a request that is not good. Among them may be requests for a route: a load balancer
 //! sends over one connection what comes from many.
 
 use std::{convert::Infallible, io::Cursor, net::SocketAddr, time::Duration};
 
+use axum::body::Body;
 use everwire_gateway::{ClientInfo, Scheme};
 use everwire_hub::{HubBody, HubService};
 use everwire_proto::ws::upgrade::{HeaderLines, Refusal, UpgradeRequest};
-use http::{Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode, header, uri::PathAndQuery};
 use http_body_util::{BodyExt, Either, Full};
 use hyper::{
     body::{Bytes, Incoming},
@@ -30,7 +31,10 @@ use super::{
     shard::{Shard, Slot},
     stream::ClientStream,
 };
-use crate::node::{Desk, NodeHub};
+use crate::{
+    node::NodeHub,
+    rest::{self, Door},
+};
 
 /// A connection whose first request is for a hub.
 pub(super) struct Visit {
@@ -42,9 +46,11 @@ pub(super) struct Visit {
     pub(super) held: Vec<u8>,
 }
 
-/// Whether a request with this head is for a hub.
-pub(super) fn is_for(desk: &Desk, head: &[u8]) -> bool {
-    !desk.is_empty() && target_of(head).is_some_and(|target| desk.find(target).is_some())
+/// Whether a request with this head is for a hub, by a client of it or by who publishes to it.
+pub(super) fn is_for(shard: &Shard, head: &[u8]) -> bool {
+    let Shard { node, desk, .. } = shard;
+    let is_hubs = |target: &str| desk.find(target).is_some() || rest::is_for(&node.hubs, target);
+    !desk.is_empty() && target_of(head).is_some_and(is_hubs)
 }
 
 /// Serves the connection: as a WebSocket of the hub, or in a task of its own.
@@ -109,9 +115,16 @@ async fn answer(
     shard: Shard,
     peer: SocketAddr,
     request: Request<Incoming>,
-) -> Result<Response<Either<HubBody, Full<Bytes>>>, Infallible> {
+) -> Result<Response<Either<HubBody, Body>>, Infallible> {
     let Some((hub, service)) = shard.desk.find(request.uri().path()) else {
-        return Ok(pass_on(&shard, peer, request).await.map(Either::Right));
+        let hubs = &shard.node.hubs;
+        let target = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
+        let answer = if rest::is_for(hubs, target) {
+            rest::answer(hubs, Door::Clients, request).await
+        } else {
+            pass_on(&shard, peer, request).await.map(Body::new)
+        };
+        return Ok(answer.map(Either::Right));
     };
     let response = service.handle(request).await;
     if response.status().is_client_error() || response.status().is_server_error() {

@@ -9,7 +9,11 @@ use everwire_hub::{Cluster, Denied, Hub, HubBuilder, HubService, PeerService, Sh
 use prometheus_client::metrics::counter::Counter;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::config::{self, is_at_or_below};
+use crate::{
+    config::{self, is_at_or_below},
+    problem::Problem,
+    rest::access::Tokens,
+};
 
 /// All hubs of a node.
 pub(crate) struct Hubs {
@@ -30,6 +34,8 @@ pub(crate) struct NodeHub {
     pub(crate) hub: Hub,
     /// How long a client may take nothing of what it is sent.
     send_timeout: Duration,
+    /// What lets publishers and clients in by a token, if the hub asks for one.
+    pub(crate) tokens: Option<Tokens>,
     /// Requests that were answered with an error.
     pub(crate) refused: Counter,
 }
@@ -63,6 +69,12 @@ impl Hubs {
     /// One hub by its name.
     pub(crate) fn find(&self, name: &str) -> Option<&Arc<NodeHub>> {
         self.list.iter().find(|hub| hub.name == name)
+    }
+
+    /// What to say of a hub that is not there.
+    pub(crate) fn unknown(&self, name: &str) -> Problem {
+        let names: Vec<_> = self.iter().map(|hub| hub.name.as_str()).collect();
+        Problem::unknown("hub", name, &names)
     }
 
     /// All hubs in the order of their names.
@@ -141,6 +153,7 @@ impl NodeHub {
             path: hub.path.clone(),
             send_timeout: hub.config.send_timeout,
             hub: made.map_err(undeclarable)?,
+            tokens: hub.access.as_ref().map(Tokens::new),
             refused: Counter::default(),
         })
     }

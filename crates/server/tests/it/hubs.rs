@@ -5,7 +5,9 @@ mod access;
 mod client;
 mod declared;
 mod operator;
+mod publishers;
 mod requests;
+mod rest;
 
 use std::path::PathBuf;
 

@@ -20,7 +20,8 @@ pub(in crate::config) const HUB: Section = Section {
             "",
             "Lets only clients in whose token (a JSON Web Token, HS256) is signed with this key, 32 bytes \
              or more; the others get 401. The user is the token's nameid or sub, and exp is required. \
-             `everwire token mint` makes such tokens.",
+             `everwire token mint` makes such tokens. Who has the key may also publish from outside, below \
+             /api/hubs/NAME.",
         ),
         key(
             "access_keys",

@@ -145,7 +145,7 @@ async fn errors_are_problems_and_exit_codes() {
         ("POST /api/hubs/status/connections/nope/:send", r#"{"target":"x"}"#, 400),
         ("POST /api/v1/hubs", "", 405),
         (send, r#"{"target":""}"#, 400),
-        (send, r#"{"target":"x","argument":[]}"#, 422),
+        (send, r#"{"target":"x","argument":[]}"#, 400),
         (send, "{", 400),
         (send, &format!(r#"{{"target":"x","arguments":["{}"]}}"#, "x".repeat(1 << 20)), 413),
     ] {

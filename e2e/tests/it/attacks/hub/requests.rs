@@ -82,10 +82,12 @@ async fn attack_s12_content_types_and_encodings_change_nothing() {
         [("Content-Encoding", "gzip")],
     ] {
         let target = polling(to, "json").await;
-        let posted = http::request_with(to, "POST", &target, &headers, PING.as_bytes()).await;
+        let posted = http::request_with(to, "POST", &target, &headers, CALL.as_bytes()).await;
         assert_eq!(posted.status, 200, "{headers:?}");
+        let told = ask(to, "GET", &target, "").await.body;
+        assert!(told.starts_with("{\"type\":3,\"invocationId\":\"1\""), "{told}");
         assert_eq!(ask(to, "DELETE", &target, "").await.status, 202);
-        assert_eq!(ask(to, "GET", &target, "").await.body, "{\"type\":7}\u{1e}");
+        assert_eq!(ask(to, "GET", &target, "").await.status, 404);
     }
     stage.holds("content types", LITTLE).await;
 }
@@ -220,3 +222,7 @@ async fn attack_s12_answers_that_nobody_takes_give_their_place_back() {
     drop(silent);
     stage.holds("event streams that nobody reads", 16 << 20).await;
 }
+
+/// A call that is answered, though only with an error.
+const CALL: &str =
+    "{\"type\":1,\"invocationId\":\"1\",\"target\":\"Nothing\",\"arguments\":[]}\u{1e}";
