@@ -14,6 +14,7 @@ mod audience;
 mod calls;
 mod client;
 mod clock;
+mod cluster;
 pub mod config;
 mod connection;
 mod conversation;
@@ -40,9 +41,11 @@ mod registry;
 mod replies;
 mod request;
 mod roster;
+mod seal;
 mod service;
 mod shard;
 mod standing;
+mod ticket;
 #[cfg(feature = "tokens")]
 pub mod token;
 mod transport;
@@ -53,6 +56,7 @@ pub use everwire_proto::signalr::payload::Timestamp;
 
 pub use self::{
     client::{Client, InvokeError},
+    cluster::{Cluster, ClusterError, ClusterTotals, PeerService},
     config::HubConfig,
     end::End,
     error::{ErrorDetail, Failure, HubError},
@@ -66,6 +70,7 @@ pub use self::{
     redirect::Redirect,
     replies::{Replies, Reply},
     request::ClientRequest,
+    seal::SecretsError,
     service::HubService,
     shard::{Overloaded, Shard},
     standing::StandingError,

@@ -14,13 +14,17 @@ use std::{
     },
 };
 
-use tokio::sync::{Notify, oneshot};
+use tokio::{
+    sync::{Notify, oneshot},
+    task::JoinSet,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::writer::Writer;
 use crate::{
     audience::Audience,
     client::Question,
+    cluster::Mesh,
     config::HubConfig,
     connection::{Connection, Delivered, Own},
     directory::Directory,
@@ -49,6 +53,10 @@ pub struct Shard {
 pub(crate) struct Tidies {
     pub(crate) directory: Arc<Directory>,
     pub(crate) standing: Arc<Standing>,
+    pub(crate) mesh: Option<Arc<Mesh>>,
+    /// Other nodes that are being asked; each is for a few seconds, and a few seconds pass between
+    /// two.
+    pub(crate) reviews: JoinSet<()>,
 }
 
 /// The outside of a shard.

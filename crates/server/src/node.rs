@@ -18,6 +18,7 @@ use std::{
 };
 
 use everwire_gateway::{Gateway, GatewayConfig, Pool, health};
+use everwire_hub::Cluster;
 use tokio::task::JoinSet;
 
 use crate::{
@@ -81,7 +82,7 @@ impl Wired {
 
 impl Node {
     /// Wires a node; nothing listens yet. `limits` may be narrower than the configuration's when
-    /// the system gives less, and each hub has `shards` of them.
+    /// the system gives less, each hub has `shards` of them, and `cluster` is this node among others.
     ///
     /// # Errors
     /// If a hub cannot be made of what the configuration declares.
@@ -89,6 +90,7 @@ impl Node {
         config: Config,
         limits: Limits,
         shards: NonZeroUsize,
+        cluster: Option<Cluster>,
     ) -> Result<Self, Undeclarable> {
         let gateway = Gateway::new(GatewayConfig {
             connections_max: limits.connections_max,
@@ -100,7 +102,7 @@ impl Node {
             .map(|(name, pool)| (name.clone(), Wired::new(Pool::new(name, pool.clone()))))
             .collect();
         let routes = Arc::new(Routes::new(&config.routes, &pools, &gateway));
-        let hubs = Hubs::new(&config.hubs, shards)?;
+        let hubs = Hubs::new(&config.hubs, shards, cluster)?;
         let metrics = Metrics::new(&gateway, &hubs);
         let admin = config.admin.clone();
         Ok(Self {

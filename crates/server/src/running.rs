@@ -2,12 +2,13 @@
 
 use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
+use everwire_hub::{Cluster, ClusterError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin::AdminListener,
-    config::{Config, Limits, Stop},
+    config::{self, Config, Limits, Stop},
     listen::{Listeners, Shards},
     node::{Leaving, Node, Phase, Undeclarable},
 };
@@ -41,6 +42,16 @@ pub(crate) enum StartError {
         reason(error)
     )]
     Admin { address: SocketAddr, error: io::Error },
+    /// The other nodes' listener.
+    #[error(
+        "cannot listen on {address} for other nodes: {error}. {} Another address is given with the \
+         key cluster.listen.",
+        reason(error)
+    )]
+    Nodes { address: SocketAddr, error: io::Error },
+    /// The cluster: a mistake that the configuration did not find.
+    #[error("this is no node of a cluster: {0}")]
+    Cluster(#[from] ClusterError),
     /// A hub.
     #[error(transparent)]
     Hub(#[from] Undeclarable),
@@ -61,9 +72,11 @@ impl Running {
             .await
             .map_err(|error| StartError::Admin { address, error })?;
         let stop = config.stop.clone();
-        let node = Arc::new(Node::new(config, limits, shards)?);
+        let nodes = config.cluster.as_ref().map(|cluster| open_cluster(cluster, shards.get()));
+        let (nodes, cluster) = nodes.transpose()?.unzip();
+        let node = Arc::new(Node::new(config, limits, shards, cluster)?);
         node.set_listening(listeners.addresses().to_vec());
-        let shards = listeners.start(&node).map_err(StartError::Shards)?;
+        let shards = listeners.start(nodes, &node).map_err(StartError::Shards)?;
         node.enter(Phase::Ready);
         let (admin_stop, mut admin_task) = (CancellationToken::new(), JoinSet::new());
         let address = admin.address();
@@ -165,6 +178,19 @@ fn reason(error: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied => "Ports below 1024 need CAP_NET_BIND_SERVICE.",
         _ => "The system does not allow it.",
     }
+}
+
+/// Opens the other nodes' listener, for each shard, and makes this node one of them.
+fn open_cluster(
+    cluster: &config::Cluster,
+    shards: usize,
+) -> Result<(Listeners, Cluster), StartError> {
+    let listen_on = |(address, error)| StartError::Nodes { address, error };
+    let listeners = Listeners::open(&[cluster.listen], shards).map_err(listen_on)?;
+    let listening = listeners.addresses().first().copied().unwrap_or(cluster.listen);
+    let cluster = cluster.join(listening)?;
+    tracing::info!(%listening, advertise = cluster.advertise(), "listening to other nodes");
+    Ok((listeners, cluster))
 }
 
 fn shards(wanted: usize) -> NonZeroUsize {

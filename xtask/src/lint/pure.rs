@@ -17,8 +17,19 @@ const PURE: &[(&str, &[&str])] = &[
     ("crates/gateway/src", &["relay", "backends"]),
     (
         "crates/hub/src",
-        &["audience", "conversation", "dispatch", "frames", "outgoing", "pulse", "registry"],
+        &[
+            "audience",
+            "conversation",
+            "dispatch",
+            "frames",
+            "outgoing",
+            "pulse",
+            "registry",
+            "seal",
+            "ticket",
+        ],
     ),
+    ("crates/hub/src/cluster", &["letter", "window"]),
     ("crates/hub/src/connection", &["kept"]),
     ("crates/client/src", &["session", "reconnect", "address", "choice", "cookies"]),
 ];

@@ -10,12 +10,15 @@ use std::{
     thread::available_parallelism,
 };
 
+use rand::random;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{Hub, Inner, Running};
 use crate::{
+    cluster::{Cluster, Mesh},
     config::HubConfig,
+    directory::Directory,
     end::End,
     error::{ErrorDetail, HubError},
     events::Events,
@@ -25,8 +28,10 @@ use crate::{
     raw::{RawHandler, RawSocket},
     redirect::{Redirect, Redirects},
     request::ClientRequest,
+    seal::Seal,
     shard::ShardHandle,
     standing::Standing,
+    ticket::Office,
 };
 
 /// A hub on its way.
@@ -39,6 +44,7 @@ pub struct HubBuilder {
     events: Events,
     raw: Option<RawHandler>,
     redirects: Option<Redirects>,
+    mesh: Option<Mesh>,
 }
 
 impl HubBuilder {
@@ -148,6 +154,15 @@ impl HubBuilder {
         self
     }
 
+    /// Serves the hub together with the other nodes of a cluster, which know it by the same name:
+    /// whichever node a request of a client comes to, it reaches the client's connection. Everything
+    /// else that is said of the hub has to be the same at all nodes.
+    #[must_use]
+    pub fn cluster(mut self, cluster: &Cluster, name: impl Into<Box<str>>) -> Self {
+        self.mesh = Some(Mesh { cluster: cluster.clone(), hub: name.into() });
+        self
+    }
+
     /// What is done when a client has come, before any of its calls. An error turns it away.
     #[must_use]
     pub fn connected<F>(mut self, greet: impl Fn(Context) -> F + Send + Sync + 'static) -> Self
@@ -177,7 +192,7 @@ impl HubBuilder {
     /// # Errors
     /// If two methods go by one name, or something is said of a method that there is not.
     pub fn build(self) -> Result<Hub, MethodsError> {
-        let Self { config, shards, methods, authenticate, events, raw, redirects } = self;
+        let Self { config, shards, methods, authenticate, events, raw, redirects, mesh } = self;
         let detail = if config.detailed_errors { ErrorDetail::Shown } else { ErrorDetail::Hidden };
         let methods = methods.error_detail(detail).build()?;
         let asks = config.asked_max.min(Semaphore::MAX_PERMITS);
@@ -186,10 +201,13 @@ impl HubBuilder {
         let bytes_max = config.stateful_total_max;
         let shards: Box<[Arc<ShardHandle>]> = (0..shards).map(|_| Arc::default()).collect();
         let standing = Arc::new(Standing::new(shards.clone(), &config));
+        let directory = Directory::new(config.disconnect_timeout, config.spent_max);
         Ok(Hub(Arc::new(Inner {
             config: Arc::new(config),
             shards,
-            directory: Arc::default(),
+            directory: Arc::new(directory),
+            office: office(mesh.as_ref()),
+            mesh: mesh.map(Arc::new),
             standing,
             methods,
             authenticate,
@@ -204,6 +222,16 @@ impl HubBuilder {
             running: Mutex::new(Running::NotYet),
             next_shard: AtomicUsize::new(0),
         })))
+    }
+}
+
+/// Who issues connection tokens: this process alone, or with others.
+fn office(mesh: Option<&Mesh>) -> Office {
+    match mesh {
+        Some(Mesh { cluster, hub }) => {
+            Office::new(cluster.seal().clone(), hub, cluster.advertise(), cluster.run())
+        }
+        None => Office::new(Seal::random(), "", "", random()),
     }
 }
 

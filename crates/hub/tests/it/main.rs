@@ -11,6 +11,7 @@ mod expiring;
 mod full;
 mod looking;
 mod methods;
+mod nodes;
 mod peer;
 mod raw;
 mod requests;

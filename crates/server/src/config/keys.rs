@@ -9,7 +9,7 @@ mod pool;
 mod route;
 
 pub(super) use hub::{HUB, METHOD, PRESENCE};
-pub(super) use node::{ADMIN, BACKPLANE, LIMITS, STOP, TOP};
+pub(super) use node::{ADMIN, BACKPLANE, CLUSTER, LIMITS, STOP, TOP};
 pub(super) use pool::{BACKEND, HEALTH, POOL};
 pub(super) use route::{HTTP, PING, RESTORE, ROUTE};
 
@@ -57,6 +57,7 @@ const fn later(name: &'static str) -> Key {
 }
 
 /// All sections in the order in which the reference lists them.
-pub(super) const SECTIONS: [&Section; 12] = [
-    &TOP, &ADMIN, &POOL, &BACKEND, &HEALTH, &ROUTE, &HTTP, &HUB, &PRESENCE, &METHOD, &LIMITS, &STOP,
+pub(super) const SECTIONS: [&Section; 13] = [
+    &TOP, &ADMIN, &POOL, &BACKEND, &HEALTH, &ROUTE, &HTTP, &HUB, &PRESENCE, &METHOD, &CLUSTER,
+    &LIMITS, &STOP,
 ];

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, future::ready, num::NonZeroUsize, sync::Arc, time::Duration};
 
-use everwire_hub::{Denied, Hub, HubBuilder, HubService, Shard};
+use everwire_hub::{Cluster, Denied, Hub, HubBuilder, HubService, PeerService, Shard};
 use prometheus_client::metrics::counter::Counter;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -18,6 +18,8 @@ use crate::{
 /// All hubs of a node.
 pub(crate) struct Hubs {
     list: Vec<Arc<NodeHub>>,
+    /// This node among others, if there are any.
+    pub(crate) cluster: Option<Cluster>,
     /// Connections that ask for one thing after another.
     pub(crate) requests: TaskTracker,
     /// Tells those that the node stops.
@@ -55,10 +57,13 @@ impl Hubs {
     pub(crate) fn new(
         hubs: &BTreeMap<String, config::Hub>,
         shards: NonZeroUsize,
+        cluster: Option<Cluster>,
     ) -> Result<Self, Undeclarable> {
-        let list = hubs.iter().map(|(name, hub)| NodeHub::new(name, hub, shards).map(Arc::new));
-        let list = list.collect::<Result<_, _>>()?;
-        Ok(Self { list, requests: TaskTracker::new(), stop: CancellationToken::new() })
+        let made = |(name, hub): (&String, _)| {
+            NodeHub::new(name, hub, shards, cluster.as_ref()).map(Arc::new)
+        };
+        let list = hubs.iter().map(made).collect::<Result<_, _>>()?;
+        Ok(Self { list, cluster, requests: TaskTracker::new(), stop: CancellationToken::new() })
     }
 
     /// One hub by its name.
@@ -123,11 +128,20 @@ impl Hubs {
 }
 
 impl NodeHub {
-    fn new(name: &str, hub: &config::Hub, shards: NonZeroUsize) -> Result<Self, Undeclarable> {
+    fn new(
+        name: &str,
+        hub: &config::Hub,
+        shards: NonZeroUsize,
+        cluster: Option<&Cluster>,
+    ) -> Result<Self, Undeclarable> {
         // Groups are memberships, which are counted together with names.
         let groups_max = hub.declaration.memberships_max;
         let config = everwire_hub::HubConfig { groups_max, ..hub.config.clone() };
         let builder = Hub::builder().config(config).shards(shards);
+        let builder = match cluster {
+            Some(cluster) => builder.cluster(cluster, name),
+            None => builder,
+        };
         let builder = match &hub.access {
             Some(access) => guarded(builder, access),
             None => builder,
@@ -158,6 +172,11 @@ impl Desk {
     /// Whether the node has no hubs.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// What the other nodes ask of the hubs, answered on this thread.
+    pub(crate) fn peer_service(&self, cluster: &Cluster) -> PeerService {
+        cluster.service(self.0.iter().map(|(_, service)| service.clone()))
     }
 
     /// How long clients may take nothing of what they are sent; the hub where they may longest.
