@@ -27,8 +27,7 @@ pub(crate) fn until(moment: SystemTime) -> Duration {
     moment.duration_since(SystemTime::now()).unwrap_or_default()
 }
 
-/// Time since 1970, which tokens are judged by.
-#[cfg(feature = "tokens")]
+/// Time since 1970, which tokens and the letters of other nodes are judged by.
 #[expect(clippy::disallowed_methods, reason = "this file owns the clock")]
 pub(crate) fn since_epoch() -> Duration {
     // A clock that is before 1970 makes no token an old one, and most of them too early.

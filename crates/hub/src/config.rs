@@ -53,9 +53,10 @@ pub struct HubConfig {
     pub transports: Vec<Transport>,
     /// Web pages that browsers may connect from. Default: those of the hub's own origin.
     pub origins: Origins,
-    /// Negotiated connections that nobody has opened yet. Default: 65,536, a reconnect storm of
-    /// a full node; beyond that negotiation answers 503.
-    pub pending_max: usize,
+    /// Connection tokens that are remembered because they have begun a connection and within
+    /// `disconnect_timeout` after negotiation could do so again. Default: 65,536, a reconnect storm
+    /// of a full node; beyond that the oldest tokens begin nothing any more, used or not.
+    pub spent_max: usize,
     /// Bytes published that a shard has not delivered yet. Default: 64 MiB; beyond that publishing
     /// fails, and the publisher is told.
     pub inbox_max: usize,
@@ -129,7 +130,7 @@ impl Default for HubConfig {
             stateful_reconnect: StatefulReconnect::On,
             transports: Transport::ALL.to_vec(),
             origins: Origins::Same,
-            pending_max: 65_536,
+            spent_max: 65_536,
             inbox_max: 64 << 20,
             asked_max: 262_144,
             rate_max: NonZeroU32::new(10_000),

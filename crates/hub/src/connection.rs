@@ -34,7 +34,7 @@ use crate::{
     config::HubConfig,
     end::End,
     frames::Framing,
-    id::{ConnectionId, GroupName, Token},
+    id::{ConnectionId, GroupName},
     identity::Identity,
     method::Items,
     pulse::Due,
@@ -46,7 +46,7 @@ use crate::{
 /// One client's connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) token: Token,
+    id: ConnectionId,
     pub(crate) identity: Identity,
     /// What the application keeps here.
     pub(crate) items: Items,
@@ -76,7 +76,7 @@ pub(crate) struct Errands {
 /// What was agreed on before a connection begins.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Begun {
-    pub(crate) token: Token,
+    pub(crate) id: ConnectionId,
     pub(crate) transport: Transport,
     pub(crate) stateful_reconnect: StatefulReconnect,
 }
@@ -100,12 +100,12 @@ impl Connection {
         shard: Arc<ShardHandle>,
         wire: Wire,
     ) -> Self {
-        let Begun { token, transport, stateful_reconnect } = begun;
+        let Begun { id, transport, stateful_reconnect } = begun;
         let mail = (transport != Transport::WebSockets).then(Box::default);
         let (wire, waker) = (Mutex::new(wire), AtomicWaker::new());
         let (errands, groups) = Default::default();
         Self {
-            token,
+            id,
             identity,
             items: Items::default(),
             transport,
@@ -124,7 +124,7 @@ impl Connection {
     #[cfg(test)]
     pub(crate) fn unconnected() -> Self {
         let begun = Begun {
-            token: Token { id: ConnectionId::random(), secret: None },
+            id: ConnectionId::random(),
             transport: Transport::WebSockets,
             stateful_reconnect: StatefulReconnect::Off,
         };
@@ -134,7 +134,7 @@ impl Connection {
     }
 
     pub(crate) const fn id(&self) -> ConnectionId {
-        self.token.id
+        self.id
     }
 
     /// What the client speaks; `None` before it has said so, and once it has been told goodbye.

@@ -1,8 +1,12 @@
-//! Every connection of the hub by its id, on whatever shard, those included that were negotiated
-//! and that nobody has opened yet.
+//! Every connection of the hub by its id, on whatever shard, and which tokens have been used.
+//!
+//! A connection that was negotiated and that nobody has opened yet is nowhere but in its token. That
+//! begins a connection for a short while, and once: the ids of those that were begun meanwhile are
+//! kept so long. Of a connection whose token was issued here and that lives at another node it is
+//! known at which.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -10,105 +14,133 @@ use std::{
     time::Duration,
 };
 
-use everwire_proto::{signalr::negotiate::StatefulReconnect, time::Time};
+use everwire_proto::time::Time;
 
 use crate::{
-    connection::Connection,
-    id::{ConnectionId, Token},
+    cluster::review::REVIEW_MAX, connection::Connection, id::ConnectionId, ticket::Ticket,
 };
 
 /// All connections. In parts, so that shards seldom wait for each other.
-#[derive(Debug, Default)]
-pub(crate) struct Directory {
-    parts: [Mutex<HashMap<ConnectionId, Entry>>; PARTS],
-    pending: AtomicUsize,
-}
-
 #[derive(Debug)]
-enum Entry {
-    Pending(Pending),
-    Live(Arc<Connection>),
+pub(crate) struct Directory {
+    parts: [Mutex<Part>; PARTS],
+    /// How long a token may begin a connection.
+    window: Duration,
+    /// Used tokens that a part remembers.
+    spent_max: usize,
+    /// The part whose connections at other nodes are looked at next.
+    next_review: AtomicUsize,
 }
 
-/// A connection that was negotiated.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Pending {
-    pub(crate) token: Token,
-    pub(crate) stateful_reconnect: StatefulReconnect,
-    pub(crate) since: Time,
+#[derive(Debug, Default)]
+struct Part {
+    live: HashMap<ConnectionId, Arc<Connection>>,
+    away: HashMap<ConnectionId, Away>,
+    /// Tokens that have begun a connection and otherwise still could, the oldest first.
+    spent: BTreeSet<(Time, ConnectionId)>,
+    /// Tokens that were issued up to this time begin nothing any more, because it is not known which
+    /// of them have.
+    forgotten: Option<Time>,
+}
+
+/// A connection that lives at another node.
+#[derive(Debug)]
+struct Away {
+    node: Arc<str>,
+    /// When it was known to be there.
+    confirmed: Time,
+    /// When it was asked for.
+    asked: Time,
 }
 
 /// What a token attaches to.
 #[derive(Debug)]
 pub(crate) enum Found {
+    /// The token is too old, or has been used.
     Nothing,
-    Pending(Pending),
+    /// A connection that begins; the token has been used now.
+    New,
     Live(Arc<Connection>),
+    /// A connection at the node that is reached here.
+    Away(Arc<str>),
 }
 
-/// More are negotiated than may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TooManyPending;
-
 impl Directory {
-    /// Expects a client to open this connection.
-    pub(crate) fn expect(
-        &self,
-        pending: Pending,
-        pending_max: usize,
-    ) -> Result<(), TooManyPending> {
-        if self.pending.fetch_add(1, Relaxed) >= pending_max {
-            self.pending.fetch_sub(1, Relaxed);
-            return Err(TooManyPending);
-        }
-        self.part(pending.token.id).insert(pending.token.id, Entry::Pending(pending));
-        Ok(())
+    /// A directory of nobody. Tokens begin a connection within `window` after they were issued, and
+    /// of those that did about `spent_max` are remembered: beyond that the oldest tokens begin none.
+    pub(crate) fn new(window: Duration, spent_max: usize) -> Self {
+        let spent_max = (spent_max / PARTS).max(1);
+        let next_review = AtomicUsize::new(0);
+        Self { parts: Default::default(), window, spent_max, next_review }
     }
 
-    /// What this token opens. What is pending is so no more: whoever asks opens it.
-    pub(crate) fn claim(&self, token: &Token) -> Found {
-        let mut part = self.part(token.id);
-        match part.get(&token.id) {
-            Some(Entry::Live(connection)) if token.opens(&connection.token) => {
-                Found::Live(Arc::clone(connection))
-            }
-            Some(Entry::Pending(pending)) if token.opens(&pending.token) => {
-                let pending = *pending;
-                part.remove(&token.id);
-                self.pending.fetch_sub(1, Relaxed);
-                Found::Pending(pending)
-            }
-            _ => Found::Nothing,
+    /// What a token that was issued here attaches to.
+    pub(crate) fn attach(&self, ticket: &Ticket, now: Time) -> Found {
+        self.part(ticket.id).attach(ticket, now, self)
+    }
+
+    /// The same for another node, where the connection is to live if it begins.
+    pub(crate) fn lend(&self, ticket: &Ticket, node: &str, now: Time) -> Found {
+        let mut part = self.part(ticket.id);
+        if part.away.len() >= AWAY_MAX && !part.away.contains_key(&ticket.id) {
+            return Found::Nothing;
+        }
+        let found = part.attach(ticket, now, self);
+        if matches!(found, Found::New) {
+            let away = Away { node: node.into(), confirmed: now, asked: now };
+            part.away.insert(ticket.id, away);
+        }
+        found
+    }
+
+    /// Whether this connection lives at another node.
+    pub(crate) fn is_away(&self, id: ConnectionId) -> bool {
+        self.part(id).away.contains_key(&id)
+    }
+
+    /// A connection is still where it was.
+    pub(crate) fn confirm_away(&self, id: ConnectionId, now: Time) {
+        if let Some(away) = self.part(id).away.get_mut(&id) {
+            away.confirmed = now;
         }
     }
 
-    /// What this token opens; what is pending stays so.
-    pub(crate) fn look(&self, token: &Token) -> Found {
-        match self.part(token.id).get(&token.id) {
-            Some(Entry::Live(connection)) if token.opens(&connection.token) => {
-                Found::Live(Arc::clone(connection))
+    /// A connection is no more where it was.
+    pub(crate) fn forget_away(&self, id: ConnectionId) {
+        self.part(id).away.remove(&id);
+    }
+
+    /// Connections that have not been asked for of late, by the node where they live; of one part,
+    /// another one each time. Forgets those of nodes that have not answered for long.
+    pub(crate) fn to_review(&self, now: Time) -> HashMap<Arc<str>, Vec<ConnectionId>> {
+        let next = self.next_review.fetch_add(1, Relaxed) % PARTS;
+        let mut part = self.parts[next].lock().unwrap_or_else(PoisonError::into_inner);
+        part.away.retain(|_, away| now.saturating_since(away.confirmed) < GIVE_UP_AFTER);
+        let mut nodes: HashMap<Arc<str>, Vec<ConnectionId>> = HashMap::new();
+        for (id, away) in &mut part.away {
+            if now.saturating_since(away.asked) < REVIEW_EVERY {
+                continue;
             }
-            Some(Entry::Pending(pending)) if token.opens(&pending.token) => {
-                Found::Pending(*pending)
+            let ids = nodes.entry(Arc::clone(&away.node)).or_default();
+            if ids.len() < REVIEW_MAX {
+                ids.push(*id);
+                away.asked = now;
             }
-            _ => Found::Nothing,
         }
+        nodes
     }
 
     pub(crate) fn insert(&self, connection: Arc<Connection>) {
-        self.part(connection.id()).insert(connection.id(), Entry::Live(connection));
+        self.part(connection.id()).live.insert(connection.id(), connection);
     }
 
     pub(crate) fn remove(&self, id: ConnectionId) {
-        self.part(id).remove(&id);
+        self.part(id).live.remove(&id);
     }
 
     /// The open connection of this id.
     pub(crate) fn find(&self, id: ConnectionId) -> Option<Arc<Connection>> {
-        match self.part(id).get(&id) {
-            Some(Entry::Live(connection)) => Some(Arc::clone(connection)),
-            _ => None,
-        }
+        self.part(id).live.get(&id).map(Arc::clone)
     }
 
     /// So many open connections, whichever.
@@ -116,34 +148,173 @@ impl Directory {
         let mut some = Vec::new();
         for part in &self.parts {
             let part = part.lock().unwrap_or_else(PoisonError::into_inner);
-            let live = part.values().filter_map(|entry| match entry {
-                Entry::Live(connection) if !connection.is_ending() => Some(Arc::clone(connection)),
-                _ => None,
-            });
-            some.extend(live.take(count - some.len()));
+            let live = part.live.values().filter(|connection| !connection.is_ending());
+            some.extend(live.take(count - some.len()).map(Arc::clone));
         }
         some
     }
 
-    /// Forgets what nobody has opened for this long.
-    pub(crate) fn sweep(&self, now: Time, wait: Duration) {
-        if self.pending.load(Relaxed) == 0 {
-            return;
-        }
+    /// Forgets tokens that have been used and begin nothing any more.
+    pub(crate) fn sweep(&self, now: Time) {
         for part in &self.parts {
-            let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
-            let before = part.len();
-            part.retain(|_, entry| match entry {
-                Entry::Pending(pending) => now.saturating_since(pending.since) < wait,
-                Entry::Live(_) => true,
-            });
-            self.pending.fetch_sub(before - part.len(), Relaxed);
+            part.lock().unwrap_or_else(PoisonError::into_inner).expire(now, self.window);
         }
     }
 
-    fn part(&self, id: ConnectionId) -> MutexGuard<'_, HashMap<ConnectionId, Entry>> {
+    fn part(&self, id: ConnectionId) -> MutexGuard<'_, Part> {
         self.parts[id.spread(PARTS)].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl Part {
+    fn attach(&mut self, ticket: &Ticket, now: Time, directory: &Directory) -> Found {
+        if let Some(connection) = self.live.get(&ticket.id) {
+            return Found::Live(Arc::clone(connection));
+        }
+        if let Some(away) = self.away.get(&ticket.id) {
+            return Found::Away(Arc::clone(&away.node));
+        }
+        self.expire(now, directory.window);
+        let is_late = now.saturating_since(ticket.issued) >= directory.window;
+        let is_new = !is_late && self.spend(ticket, directory.spent_max);
+        if is_new { Found::New } else { Found::Nothing }
+    }
+
+    /// Uses a token; gives whether it had not been used.
+    fn spend(&mut self, ticket: &Ticket, spent_max: usize) -> bool {
+        let is_forgotten = self.forgotten.is_some_and(|forgotten| ticket.issued <= forgotten);
+        if is_forgotten || !self.spent.insert((ticket.issued, ticket.id)) {
+            return false;
+        }
+        if self.spent.len() > spent_max
+            && let Some((issued, _)) = self.spent.pop_first()
+        {
+            self.forgotten = Some(issued);
+        }
+        true
+    }
+
+    fn expire(&mut self, now: Time, window: Duration) {
+        while let Some((issued, _)) = self.spent.first()
+            && now.saturating_since(*issued) >= window
+        {
+            self.spent.pop_first();
+        }
+    }
+}
+
 const PARTS: usize = 16;
+
+/// Connections at other nodes that one part knows: a million in all, more than a few nodes serve.
+const AWAY_MAX: usize = 65_536;
+
+/// How often it is asked whether a connection at another node is still there. Each takes memory
+/// here so much longer than it lives.
+const REVIEW_EVERY: Duration = Duration::from_secs(30);
+
+/// How long a node may not answer before what lives there is given up.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(180);
+
+#[cfg(test)]
+mod tests {
+    use everwire_proto::signalr::negotiate::StatefulReconnect;
+
+    use super::*;
+    use crate::{seal::Seal, ticket::Office};
+
+    const WINDOW: Duration = Duration::from_secs(15);
+
+    fn at(millis: u64) -> Time {
+        Time::from_millis(millis)
+    }
+
+    fn ticket(issued: Time) -> Ticket {
+        let office = Office::new(Seal::random(), "", "", 1);
+        let id = ConnectionId::random();
+        office.read(&office.issue(id, StatefulReconnect::Off, issued, None)).unwrap()
+    }
+
+    #[test]
+    fn a_token_begins_one_connection_and_not_for_long() {
+        let directory = Directory::new(WINDOW, 1000);
+        let (one, late) = (ticket(at(5)), ticket(at(5)));
+        assert!(matches!(directory.attach(&one, at(6)), Found::New));
+        assert!(matches!(directory.attach(&one, at(7)), Found::Nothing), "it has been used");
+        assert!(matches!(directory.attach(&late, at(15_005)), Found::Nothing), "it is too late");
+        assert!(matches!(directory.attach(&one, at(15_005)), Found::Nothing), "it is both");
+    }
+
+    #[test]
+    fn a_connection_lives_at_one_node() {
+        let directory = Directory::new(WINDOW, 1000);
+        let ticket = ticket(at(5));
+        assert!(matches!(directory.lend(&ticket, "b:1", at(6)), Found::New));
+        for node in ["b:1", "c:1"] {
+            let found = directory.lend(&ticket, node, at(99_999));
+            assert!(matches!(found, Found::Away(node) if &*node == "b:1"));
+        }
+        assert!(directory.is_away(ticket.id));
+        directory.forget_away(ticket.id);
+        assert!(matches!(directory.attach(&ticket, at(7)), Found::Nothing), "it has been used");
+    }
+
+    #[test]
+    fn what_lives_elsewhere_is_asked_for_and_at_last_given_up() {
+        let directory = Directory::new(WINDOW, 1000);
+        let ticket = ticket(at(5));
+        directory.lend(&ticket, "b:1", at(5));
+        let review = |millis| (0..PARTS).any(|_| !directory.to_review(at(millis)).is_empty());
+        assert!(!review(30_004));
+        assert!(review(30_005));
+        assert!(!review(60_004), "it has just been asked for");
+        assert!(review(60_005));
+        directory.confirm_away(ticket.id, at(60_005));
+        review(240_004);
+        assert!(directory.is_away(ticket.id));
+        review(240_005);
+        assert!(!directory.is_away(ticket.id));
+    }
+
+    #[test]
+    fn so_many_connections_elsewhere_are_known() {
+        let directory = Directory::new(WINDOW, 1000);
+        let ticket = ticket(at(5));
+        let mut part = directory.part(ticket.id);
+        while part.away.len() < AWAY_MAX {
+            let away = Away { node: "b:1".into(), confirmed: at(5), asked: at(5) };
+            part.away.insert(ConnectionId::random(), away);
+        }
+        drop(part);
+        assert!(matches!(directory.lend(&ticket, "b:1", at(6)), Found::Nothing));
+        assert!(matches!(directory.attach(&ticket, at(6)), Found::New), "here there is room");
+    }
+
+    #[test]
+    fn used_tokens_are_forgotten_when_they_are_of_no_use() {
+        let directory = Directory::new(WINDOW, 1000);
+        let spent =
+            || directory.parts.iter().map(|part| part.lock().unwrap().spent.len()).sum::<usize>();
+        for _ in 0..100 {
+            directory.attach(&ticket(at(5)), at(6));
+        }
+        assert_eq!(spent(), 100);
+        directory.sweep(at(15_004));
+        assert_eq!(spent(), 100);
+        directory.sweep(at(15_005));
+        assert_eq!(spent(), 0);
+    }
+
+    #[test]
+    fn with_more_used_tokens_than_are_remembered_none_is_used_twice() {
+        let directory = Directory::new(WINDOW, 64);
+        let tickets: Vec<_> = (0..1000).map(|issued| ticket(at(issued))).collect();
+        for ticket in &tickets {
+            assert!(matches!(directory.attach(ticket, at(1000)), Found::New));
+        }
+        let kept = directory.parts.iter().map(|part| part.lock().unwrap().spent.len());
+        assert_eq!(kept.sum::<usize>(), 64);
+        for ticket in &tickets {
+            assert!(matches!(directory.attach(ticket, at(1000)), Found::Nothing));
+        }
+    }
+}

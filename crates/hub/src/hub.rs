@@ -22,6 +22,7 @@ pub use self::builder::HubBuilder;
 use crate::{
     audience::{Audience, Whom},
     client::Client,
+    cluster::Mesh,
     config::HubConfig,
     connection::{Connection, Delivered},
     declared::attendance::Attendance,
@@ -44,6 +45,7 @@ use crate::{
     service::HubService,
     shard::{Overloaded, Post, Shard, ShardHandle, Tidies},
     standing::Standing,
+    ticket::Office,
     treatment::Treatment,
 };
 
@@ -78,6 +80,8 @@ pub(crate) struct Inner {
     config: Arc<HubConfig>,
     shards: Box<[Arc<ShardHandle>]>,
     directory: Arc<Directory>,
+    office: Office,
+    mesh: Option<Arc<Mesh>>,
     standing: Arc<Standing>,
     methods: Methods,
     authenticate: Option<Authenticate>,
@@ -236,6 +240,21 @@ impl Hub {
 
     pub(crate) fn directory(&self) -> &Directory {
         &self.0.directory
+    }
+
+    /// Who issues and reads connection tokens.
+    pub(crate) fn office(&self) -> &Office {
+        &self.0.office
+    }
+
+    /// The other nodes, if there are any.
+    pub(crate) fn mesh(&self) -> Option<&Arc<Mesh>> {
+        self.0.mesh.as_ref()
+    }
+
+    /// Ready once the hub has been stopped.
+    pub(crate) async fn stopping(&self) {
+        self.0.stop.cancelled().await;
     }
 
     pub(crate) fn refuses_new_clients(&self) -> bool {
@@ -406,7 +425,8 @@ impl Hub {
 
     fn tidies(&self) -> Tidies {
         let (directory, standing) = (Arc::clone(&self.0.directory), Arc::clone(&self.0.standing));
-        Tidies { directory, standing }
+        let (mesh, reviews) = (self.0.mesh.clone(), JoinSet::new());
+        Tidies { directory, standing, mesh, reviews }
     }
 
     fn all_shards(&self) -> impl Iterator<Item = Shard> {

@@ -14,6 +14,7 @@ mod audience;
 mod calls;
 mod client;
 mod clock;
+mod cluster;
 pub mod config;
 mod connection;
 mod conversation;
@@ -43,9 +44,11 @@ mod registry;
 mod replies;
 mod request;
 mod roster;
+mod seal;
 mod service;
 mod shard;
 mod standing;
+mod ticket;
 #[cfg(feature = "tokens")]
 pub mod token;
 mod transport;
@@ -57,6 +60,7 @@ pub use everwire_proto::signalr::payload::Timestamp;
 
 pub use self::{
     client::{Client, InvokeError},
+    cluster::{Cluster, ClusterError, ClusterTotals, PeerService},
     config::HubConfig,
     end::End,
     error::{ErrorDetail, Failure, HubError},
@@ -72,6 +76,7 @@ pub use self::{
     redirect::Redirect,
     replies::{Replies, Reply},
     request::ClientRequest,
+    seal::SecretsError,
     service::HubService,
     shard::{Overloaded, Shard},
     standing::StandingError,

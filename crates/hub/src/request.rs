@@ -82,7 +82,8 @@ impl ClientRequest {
         bearer.or_else(|| self.parameter("access_token"))
     }
 
-    fn target(&self) -> &str {
+    /// Path and query, as sent.
+    pub(crate) fn target(&self) -> &str {
         str::from_utf8(&self.text[..self.target_length]).unwrap_or_default()
     }
 }

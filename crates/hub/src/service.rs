@@ -23,7 +23,7 @@ use crate::{
 /// below: `router.nest_service("/chat", hub.service())`.
 #[derive(Debug, Clone)]
 pub struct HubService {
-    hub: Hub,
+    pub(crate) hub: Hub,
     /// Where connections go; `None` leaves it to the hub.
     shard: Option<Arc<ShardHandle>>,
 }
@@ -48,6 +48,21 @@ impl HubService {
     pub async fn open(&self, request: &UpgradeRequest) -> Result<Opening, Response<HubBody>> {
         let shard = self.shard.clone().unwrap_or_else(|| self.hub.pick_shard());
         transport::open(&self.hub, shard, request).await
+    }
+
+    /// Whether the nodes of a cluster know the hub by this name.
+    pub(crate) fn is_of(&self, name: &str) -> bool {
+        self.hub.mesh().is_some_and(|mesh| *mesh.hub == *name)
+    }
+
+    /// Answers a request that came to another node.
+    pub(crate) async fn handle_passed<B>(&self, request: Request<B>) -> Response<HubBody>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Send,
+    {
+        let shard = self.shard.clone().unwrap_or_else(|| self.hub.pick_shard());
+        transport::answer_passed(&self.hub, shard, request).await
     }
 
     /// Answers one request.

@@ -22,6 +22,7 @@ use self::{index::Index, writer::Writer};
 use crate::{
     audience::{Audience, Whom},
     client::Question,
+    cluster::Mesh,
     config::HubConfig,
     connection::{Connection, Delivered, Own},
     directory::Directory,
@@ -54,6 +55,10 @@ pub struct Shard {
 pub(crate) struct Tidies {
     pub(crate) directory: Arc<Directory>,
     pub(crate) standing: Arc<Standing>,
+    pub(crate) mesh: Option<Arc<Mesh>>,
+    /// Other nodes that are being asked; each is for a few seconds, and a few seconds pass between
+    /// two.
+    pub(crate) reviews: JoinSet<()>,
 }
 
 /// The outside of a shard.

@@ -8,16 +8,21 @@
 //! | `GET {hub}` otherwise | [`polls`] |
 //! | `POST {hub}` | [`bring`]: what a client of the last two says |
 //! | `DELETE {hub}` | the end of a connection that polls |
+//!
+//! In a cluster a request may be for a connection at another node: it is passed on, by [`elsewhere`],
+//! or its WebSocket carried there, by [`tunnel`].
 
 mod attach;
 pub(crate) mod body;
 mod bring;
 pub(crate) mod carried;
+mod elsewhere;
 mod events;
 mod negotiate;
 mod origin;
 mod polls;
-mod reply;
+pub(crate) mod reply;
+mod tunnel;
 pub(crate) mod websocket;
 
 use std::sync::Arc;
@@ -27,7 +32,12 @@ use everwire_proto::ws::upgrade::UpgradeRequest;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body::Body;
 
-use self::{attach::Visitor, body::HubBody, origin::Origin, websocket::Opening};
+use self::{
+    attach::{Visitor, Way},
+    body::HubBody,
+    origin::Origin,
+    websocket::Opening,
+};
 use crate::{hub::Hub, request::ClientRequest, shard::ShardHandle};
 
 /// Answers a request below the hub's path.
@@ -48,11 +58,28 @@ where
         return origin.preflight(request.headers());
     }
     let client = Arc::new(ClientRequest::new(&request));
-    let response = match identified(hub, shard, client).await {
+    let response = match identified(hub, shard, client, Way::Direct).await {
         Ok(visitor) => answer_visitor(visitor, request).await,
         Err(response) => response,
     };
     origin.mark(response)
+}
+
+/// Answers a request that came to another node, which has judged its origin and marks the answer.
+pub(crate) async fn answer_passed<B>(
+    hub: &Hub,
+    shard: Arc<ShardHandle>,
+    request: Request<B>,
+) -> Response<HubBody>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Send,
+{
+    let client = Arc::new(ClientRequest::new(&request));
+    match identified(hub, shard, client, Way::Passed).await {
+        Ok(visitor) => answer_visitor(visitor, request).await,
+        Err(response) => response,
+    }
 }
 
 /// Judges a request for a WebSocket that was read by other means than hyper's.
@@ -68,8 +95,8 @@ pub(crate) async fn open(
         return Err(reply::text(StatusCode::FORBIDDEN, NOT_WELCOME));
     }
     let client = Arc::new(ClientRequest::from_fields(request.target(), request.headers()));
-    let visitor = identified(hub, shard, client).await?;
-    websocket::open(visitor, request).map_err(attach::Detached::answer)
+    let visitor = identified(hub, shard, client, Way::Direct).await?;
+    websocket::open(visitor, request).await
 }
 
 /// The client, if it may come in.
@@ -77,11 +104,12 @@ async fn identified(
     hub: &Hub,
     shard: Arc<ShardHandle>,
     client: Arc<ClientRequest>,
+    way: Way,
 ) -> Result<Visitor, Response<HubBody>> {
     let asked = hub.identify(Arc::clone(&client)).await;
     let identity = asked.map_err(|denied| reply::empty(denied.status()))?;
     let request = Arc::unwrap_or_clone(client);
-    Ok(Visitor { hub: hub.clone(), shard, request, identity })
+    Ok(Visitor::new(hub.clone(), shard, request, identity, way))
 }
 
 async fn answer_visitor<B>(visitor: Visitor, request: Request<B>) -> Response<HubBody>
@@ -92,10 +120,15 @@ where
     if request.uri().path().ends_with("/negotiate") {
         return negotiate::answer(visitor, request.method()).await;
     }
+    if *request.method() == Method::GET && request.headers().contains_key(header::UPGRADE) {
+        return websocket::answer(visitor, request).await;
+    }
+    if let Some((mesh, node)) = visitor.elsewhere()
+        && [Method::GET, Method::POST, Method::DELETE].contains(request.method())
+    {
+        return elsewhere::pass(&visitor, mesh, node, request).await;
+    }
     match *request.method() {
-        Method::GET if request.headers().contains_key(header::UPGRADE) => {
-            websocket::answer(visitor, request)
-        }
         Method::GET if accepts_events(request.headers()) => events::answer(visitor),
         Method::GET => polls::answer(visitor).await,
         Method::POST => bring::answer(visitor, request.into_body()).await,

@@ -5,6 +5,7 @@
 //! configuration that has one.
 
 mod backplane;
+mod cluster;
 mod environment;
 mod hub;
 mod keys;
@@ -35,7 +36,7 @@ use self::{
 };
 
 pub(crate) use self::{
-    backplane::Backplane, environment::variables, hub::Access, mistake::Mistakes,
+    backplane::Backplane, cluster::Cluster, environment::variables, hub::Access, mistake::Mistakes,
 };
 
 /// What a node is told.
@@ -51,6 +52,8 @@ pub(crate) struct Config {
     pub(crate) pools: BTreeMap<String, PoolConfig>,
     pub(crate) routes: Vec<Route>,
     pub(crate) hubs: BTreeMap<String, Hub>,
+    /// The other nodes, if there may be any.
+    pub(crate) cluster: Option<Cluster>,
     pub(crate) limits: Limits,
     pub(crate) stop: Stop,
     pub(crate) backplane: Backplane,
@@ -121,6 +124,7 @@ impl Default for Config {
             pools: BTreeMap::new(),
             routes: Vec::new(),
             hubs: BTreeMap::new(),
+            cluster: None,
             limits: Limits { connections_max: 18_000, buffered_max: 1 << 30 },
             stop: Stop { announce: Duration::from_secs(1), window: Duration::from_secs(5) },
             backplane: Backplane::default(),
@@ -289,6 +293,13 @@ fn read(tree: BTreeMap<String, Node>, mistakes: &mut Mistakes) -> Config {
     }
     if let Some(node) = top.take("backplane") {
         config.backplane = backplane::read(node, top.mistakes());
+    }
+    config.cluster = top.take("cluster").and_then(|node| cluster::read(node, top.mistakes()));
+    if let Some(nodes) = config.cluster.as_ref().map(|cluster| cluster.listen)
+        && nodes.port() != 0
+        && (config.listen.contains(&nodes) || config.admin.listen == nodes)
+    {
+        top.contradict(&["cluster"], format!("{nodes} is not for nodes alone; take another"));
     }
     if let Some(node) = top.take("pools") {
         config.pools = pool::read_all(node, top.mistakes());

@@ -6,7 +6,10 @@
 
 mod handshake;
 mod hub;
+mod judged;
+mod nodes;
 mod refuse;
+mod requests;
 mod shard;
 mod stream;
 
@@ -75,14 +78,15 @@ impl Listeners {
         Ok(())
     }
 
-    /// Starts a thread per shard; clients are accepted from here on.
-    pub(crate) fn start(self, node: &Arc<Node>) -> io::Result<Shards> {
+    /// Starts a thread per shard; clients are accepted from here on, and on `nodes` other nodes.
+    pub(crate) fn start(self, nodes: Option<Self>, node: &Arc<Node>) -> io::Result<Shards> {
         let mut started = Shards {
             threads: Vec::new(),
             accepting: CancellationToken::new(),
             running: CancellationToken::new(),
         };
         let desks = node.hubs.open(self.shards.len());
+        let mut nodes = nodes.map(|nodes| nodes.shards).unwrap_or_default().into_iter();
         for (index, (listeners, (desk, hubs))) in self.shards.into_iter().zip(desks).enumerate() {
             let shard = shard::Shard::new(
                 Arc::clone(node),
@@ -90,10 +94,11 @@ impl Listeners {
                 started.accepting.clone(),
                 started.running.clone(),
             );
+            let nodes = nodes.next().unwrap_or_default();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let thread =
                 thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
-                    runtime.block_on(shard.run(listeners, hubs));
+                    runtime.block_on(shard.run(listeners, nodes, hubs));
                     // A name that is being resolved does not hold up the end.
                     runtime.shutdown_background();
                 })?;

@@ -19,6 +19,7 @@ use std::{
 
 use everwire_backplane::Bus;
 use everwire_gateway::{Gateway, GatewayConfig, Pool, health};
+use everwire_hub::Cluster;
 use tokio::task::JoinSet;
 
 use crate::{
@@ -84,7 +85,7 @@ impl Wired {
 
 impl Node {
     /// Wires a node; nothing listens yet. `limits` may be narrower than the configuration's when
-    /// the system gives less, and each hub has `shards` of them.
+    /// the system gives less, each hub has `shards` of them, and `cluster` is this node among others.
     ///
     /// # Errors
     /// If a hub cannot be made of what the configuration declares.
@@ -93,6 +94,7 @@ impl Node {
         limits: Limits,
         shards: NonZeroUsize,
         bus: Option<Arc<dyn Bus>>,
+        cluster: Option<Cluster>,
     ) -> Result<Self, Undeclarable> {
         let gateway = Gateway::new(GatewayConfig {
             connections_max: limits.connections_max,
@@ -104,7 +106,7 @@ impl Node {
             .map(|(name, pool)| (name.clone(), Wired::new(Pool::new(name, pool.clone()))))
             .collect();
         let routes = Arc::new(Routes::new(&config.routes, &pools, &gateway));
-        let hubs = Hubs::new(&config.hubs, shards, bus.as_ref())?;
+        let hubs = Hubs::new(&config.hubs, shards, bus.as_ref(), cluster)?;
         let metrics = Metrics::new(&gateway, &hubs, bus.as_ref());
         let admin = config.admin.clone();
         Ok(Self {

@@ -6,12 +6,13 @@ use everwire_backplane::{
     Bus,
     redis::{InvalidConfig, Redis},
 };
+use everwire_hub::{Cluster, ClusterError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin::AdminListener,
-    config::{Config, Limits, Stop},
+    config::{self, Config, Limits, Stop},
     listen::{Listeners, Shards},
     node::{Leaving, Node, Phase, Undeclarable},
 };
@@ -45,6 +46,16 @@ pub(crate) enum StartError {
         reason(error)
     )]
     Admin { address: SocketAddr, error: io::Error },
+    /// The other nodes' listener.
+    #[error(
+        "cannot listen on {address} for other nodes: {error}. {} Another address is given with the \
+         key cluster.listen.",
+        reason(error)
+    )]
+    Nodes { address: SocketAddr, error: io::Error },
+    /// The cluster: a mistake that the configuration did not find.
+    #[error("this is no node of a cluster: {0}")]
+    Cluster(#[from] ClusterError),
     /// A hub.
     #[error(transparent)]
     Hub(#[from] Undeclarable),
@@ -70,9 +81,11 @@ impl Running {
         let stop = config.stop.clone();
         let redis = config.backplane.redis().map(Redis::start).transpose()?;
         let bus = redis.map(|redis| Arc::new(redis) as Arc<dyn Bus>);
-        let node = Arc::new(Node::new(config, limits, shards, bus)?);
+        let nodes = config.cluster.as_ref().map(|cluster| open_cluster(cluster, shards.get()));
+        let (nodes, cluster) = nodes.transpose()?.unzip();
+        let node = Arc::new(Node::new(config, limits, shards, bus, cluster)?);
         node.set_listening(listeners.addresses().to_vec());
-        let shards = listeners.start(&node).map_err(StartError::Shards)?;
+        let shards = listeners.start(nodes, &node).map_err(StartError::Shards)?;
         node.enter(Phase::Ready);
         let (admin_stop, mut admin_task) = (CancellationToken::new(), JoinSet::new());
         let address = admin.address();
@@ -124,9 +137,10 @@ impl Running {
         hubs.stop();
         let gone = async { tokio::join!(gateway.idle(), hubs.stopped()) };
         if tokio::time::timeout(GOODBYE, gone).await.is_err() {
-            let (left, clients) = (gateway.totals().pipes, hubs.connected());
+            let (totals, clients) = (gateway.totals(), hubs.connected());
             tracing::warn!(
-                left,
+                left = totals.pipes,
+                requests = totals.requests,
                 clients,
                 "sessions were cut off: their clients did not answer the close"
             );
@@ -150,8 +164,9 @@ impl Running {
         let (gateway, hubs) = (&self.node.gateway, &self.node.hubs);
         gateway.refuse_new();
         hubs.refuse_new();
-        let pipes = usize::try_from(gateway.totals().pipes).unwrap_or(usize::MAX);
-        let sessions = pipes.max(hubs.connected());
+        let totals = gateway.totals();
+        let most = usize::try_from(totals.pipes.max(totals.requests)).unwrap_or(usize::MAX);
+        let sessions = most.max(hubs.connected());
         if sessions == 0 || window.is_zero() {
             return;
         }
@@ -176,6 +191,19 @@ fn reason(error: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied => "Ports below 1024 need CAP_NET_BIND_SERVICE.",
         _ => "The system does not allow it.",
     }
+}
+
+/// Opens the other nodes' listener, for each shard, and makes this node one of them.
+fn open_cluster(
+    cluster: &config::Cluster,
+    shards: usize,
+) -> Result<(Listeners, Cluster), StartError> {
+    let listen_on = |(address, error)| StartError::Nodes { address, error };
+    let listeners = Listeners::open(&[cluster.listen], shards).map_err(listen_on)?;
+    let listening = listeners.addresses().first().copied().unwrap_or(cluster.listen);
+    let cluster = cluster.join(listening)?;
+    tracing::info!(%listening, advertise = cluster.advertise(), "listening to other nodes");
+    Ok((listeners, cluster))
 }
 
 fn shards(wanted: usize) -> NonZeroUsize {

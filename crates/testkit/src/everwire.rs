@@ -32,6 +32,7 @@ pub struct Setup {
     route: Vec<(String, String)>,
     limits: Vec<(String, String)>,
     hubs: String,
+    secret: Option<String>,
     top: Vec<(String, String)>,
     environment: Vec<(String, String)>,
 }
@@ -51,6 +52,12 @@ impl Setup {
     /// Has hubs, as they stand in a file; without a backend there is then no pool and no route.
     pub fn hubs(mut self, lines: &str) -> Self {
         self.hubs.push_str(lines);
+        self
+    }
+
+    /// Serves its hubs with all other nodes that know this secret.
+    pub fn cluster(mut self, secret: &str) -> Self {
+        self.secret = Some(secret.to_owned());
         self
     }
 
@@ -101,6 +108,9 @@ impl Setup {
         let mut text = format!("listen = \"{listen}\"\n");
         write_keys(&mut text, &self.top);
         text.push_str("\n[admin]\nlisten = \"127.0.0.1:0\"\n");
+        if let Some(secret) = &self.secret {
+            let _ = writeln!(text, "[cluster]\nlisten = \"127.0.0.1:0\"\nsecrets = [{secret:?}]");
+        }
         text.push_str(&self.hubs);
         if !self.hubs.is_empty() && self.backends.is_empty() {
             return text;
@@ -222,6 +232,12 @@ impl Everwire {
     /// Waits until exactly `count` pipes are live.
     pub async fn pipes_become(&self, count: usize) {
         until_equal("live pipes", count, async || self.pipes().await.len()).await;
+    }
+
+    /// Waits until exactly `count` requests that open no WebSocket are being served.
+    pub async fn requests_become(&self, count: u32) {
+        let open = async || self.metric("everwire_http_requests_open").await;
+        until_equal("open requests", f64::from(count), open).await;
     }
 
     /// Waits until nothing is unconfirmed in any pipe: every message reached a backend's stack.

@@ -22,6 +22,15 @@ pub struct Rival {
 impl Rival {
     /// HAProxy with checks every 200 ms, as its users run it for WebSockets.
     pub async fn haproxy(program: &Path, backends: &[SocketAddr]) -> Self {
+        Self::balancing(program, backends, "leastconn").await
+    }
+
+    /// HAProxy that sends each request to the next backend, whoever's it is.
+    pub async fn round_robin(program: &Path, backends: &[SocketAddr]) -> Self {
+        Self::balancing(program, backends, "roundrobin\n  option redispatch 1").await
+    }
+
+    async fn balancing(program: &Path, backends: &[SocketAddr], balance: &str) -> Self {
         let folder = Folder::new();
         let address = SocketAddr::from((unique_address(), PORT));
         let servers: String = backends
@@ -32,7 +41,7 @@ impl Rival {
         let config = format!(
             "defaults\n  mode http\n  timeout connect 2s\n  timeout client 60s\n  \
              timeout server 60s\n  timeout tunnel 1h\nfrontend f\n  bind {address}\n  \
-             default_backend b\nbackend b\n  balance leastconn\n{servers}"
+             default_backend b\nbackend b\n  balance {balance}\n{servers}"
         );
         let file = write(&folder, "haproxy.cfg", &config);
         let process =

@@ -5,6 +5,7 @@
 //! each of them.
 
 use std::{
+    ffi::OsStr,
     fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
@@ -39,24 +40,29 @@ impl Fixture {
 
     /// Starts one there.
     pub async fn start_at(listen: SocketAddr) -> Self {
-        Self::launch(listen, None).await
+        Self::launch(listen, &[]).await
+    }
+
+    /// Starts one that serves its hubs with all others that know this secret.
+    pub async fn start_node(secret: &str) -> Self {
+        let listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+        Self::launch(listen, &["--secret".as_ref(), secret.as_ref()]).await
     }
 
     /// Starts one whose certificate and key, files in PEM, are these.
     pub async fn start_with(certificate: &Path, key: &Path) -> Self {
         let listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-        Self::launch(listen, Some((certificate, key))).await
+        let identity = ["--certificate".as_ref(), certificate, "--key".as_ref(), key];
+        Self::launch(listen, &identity.map(Path::as_os_str)).await
     }
 
-    async fn launch(listen: SocketAddr, identity: Option<(&Path, &Path)>) -> Self {
+    async fn launch(listen: SocketAddr, options: &[&OsStr]) -> Self {
         static BINARY: OnceLock<PathBuf> = OnceLock::new();
         let binary = BINARY.get_or_init(|| build("everwire-conformance", "everwire-conformance"));
         let mut command = Command::new(binary);
         let anywhere = SocketAddr::new(listen.ip(), 0).to_string();
         command.args(["--listen", &listen.to_string(), "--listen-tls", &anywhere]);
-        if let Some((certificate, key)) = identity {
-            command.arg("--certificate").arg(certificate).arg("--key").arg(key);
-        }
+        command.args(options);
         let mut process = Process::start("everwire-conformance", &mut command);
         let address = process.ready("its listener", |line| listening(line, false)).await;
         let tls = process.ready("its listener with TLS", |line| listening(line, true)).await;

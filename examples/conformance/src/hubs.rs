@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Result;
 use everwire_hub::{
-    ClientRequest, Context, Hub, HubBuilder, HubConfig, HubError, Redirect, Upload,
+    ClientRequest, Cluster, Context, Hub, HubBuilder, HubConfig, HubError, Redirect, Upload,
     config::Origins, method::Opaque,
 };
 use everwire_proto::signalr::negotiate::Transport;
@@ -42,32 +42,44 @@ pub(crate) struct Hubs {
 }
 
 impl Hubs {
-    pub(crate) fn new(tokens: &Arc<Tokens>) -> Result<Self> {
+    /// The hubs, served with other nodes if there is a cluster.
+    pub(crate) fn new(tokens: &Arc<Tokens>, cluster: Option<&Cluster>) -> Result<Self> {
+        let shared = |hub: HubBuilder, name: &str| match cluster {
+            Some(cluster) => hub.cluster(cluster, name).build(),
+            None => hub.build(),
+        };
         let without_websockets = HubConfig {
             transports: vec![Transport::ServerSentEvents, Transport::LongPolling],
             ..config()
         };
         Ok(Self {
-            test: test_methods().config(config()).build()?,
-            without_websockets: test_methods().config(without_websockets).build()?,
-            authorized: identified(tokens)
-                .authorize_hub(|client| client.user.is_some())
-                .method("Echo", |_: Context, message: String| async { message })
-                .build()?,
-            uncreatable: Hub::builder()
-                .config(config())
-                .connected(|_| async { Err(invalid_operation("This hub cannot be had.".into())) })
-                .build()?,
-            echo: echo::connections(config()).build()?,
-            rooms: rooms::methods(identified(tokens)).build()?,
-            elsewhere: elsewhere().build()?,
+            test: shared(test_methods().config(config()), "test")?,
+            without_websockets: shared(
+                test_methods().config(without_websockets),
+                "without websockets",
+            )?,
+            authorized: shared(
+                identified(tokens)
+                    .authorize_hub(|client| client.user.is_some())
+                    .method("Echo", |_: Context, message: String| async { message }),
+                "authorized",
+            )?,
+            uncreatable: shared(
+                Hub::builder().config(config()).connected(|_| async {
+                    Err(invalid_operation("This hub cannot be had.".into()))
+                }),
+                "uncreatable",
+            )?,
+            echo: shared(echo::connections(config()), "echo")?,
+            rooms: shared(rooms::methods(identified(tokens)), "rooms")?,
+            elsewhere: shared(elsewhere(), "elsewhere")?,
             tokens: Arc::clone(tokens),
         })
     }
 
-    /// Sends all clients away, and waits until they have gone.
-    pub(crate) async fn stop(&self) {
-        let all = [
+    /// All of them.
+    pub(crate) const fn all(&self) -> [&Hub; 7] {
+        [
             &self.test,
             &self.without_websockets,
             &self.authorized,
@@ -75,7 +87,12 @@ impl Hubs {
             &self.echo,
             &self.rooms,
             &self.elsewhere,
-        ];
+        ]
+    }
+
+    /// Sends all clients away, and waits until they have gone.
+    pub(crate) async fn stop(&self) {
+        let all = self.all();
         all.iter().for_each(|hub| hub.stop());
         for hub in all {
             hub.stopped().await;

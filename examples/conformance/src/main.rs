@@ -6,6 +6,9 @@
 //!
 //!     everwire-conformance --listen 127.0.0.1:5000 [--listen-tls 127.0.0.1:5001]
 //!
+//! With a secret it is a node: several of them with the same one serve their hubs together, whichever a
+//! client's requests come to.
+//!
 //! It says `listening on ADDRESS` on standard error for each listener. Told to end by SIGTERM or
 //! Ctrl-C, it sends its clients away with the advice to come back.
 
@@ -18,10 +21,16 @@ mod site;
 mod tls;
 mod token;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use anyhow::{Context, Result};
+use axum::Router;
 use clap::Parser;
+use everwire_hub::Cluster;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -49,6 +58,10 @@ struct Options {
     /// The client's script for web workers, served as `/lib/signalr-webworker/signalr.js`.
     #[arg(long)]
     webworker: Option<PathBuf>,
+    /// What other nodes know that serve these hubs too; at least 32 characters. Each listens to the
+    /// others on a port of 127.0.0.1.
+    #[arg(long)]
+    secret: Option<String>,
 }
 
 #[tokio::main]
@@ -63,8 +76,11 @@ async fn main() -> Result<()> {
 }
 
 async fn serve(options: Options) -> Result<()> {
-    let hubs = Hubs::new(&Arc::new(Tokens::random()))?;
     let mut servers = JoinSet::new();
+    let hubs = match &options.secret {
+        Some(secret) => join(secret, &mut servers).await?,
+        None => Hubs::new(&Arc::new(Tokens::random()), None)?,
+    };
 
     let listener = TcpListener::bind(options.listen).await.context("listening")?;
     tracing::info!("listening on {}", listener.local_addr()?);
@@ -82,6 +98,17 @@ async fn serve(options: Options) -> Result<()> {
     told_to_end().await?;
     hubs.stop().await;
     Ok(())
+}
+
+/// The hubs of one node of several.
+async fn join(secret: &str, servers: &mut JoinSet<std::io::Result<()>>) -> Result<Hubs> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("listening")?;
+    let cluster = Cluster::new(&listener.local_addr()?.to_string(), [secret])?;
+    let hubs = Hubs::new(&Arc::new(Tokens::shared(secret)?), Some(&cluster))?;
+    let peers = cluster.service(hubs.all().map(|hub| hub.service()));
+    let app = Router::new().fallback_service(peers);
+    servers.spawn(async move { axum::serve(listener, app).await });
+    Ok(hubs)
 }
 
 async fn told_to_end() -> Result<()> {

@@ -4,17 +4,21 @@ use std::time::Duration;
 
 use everwire_hub::{
     ClientRequest, Denied, Identity,
-    token::{AccessKey, AccessKeys, Token, TokenError},
+    token::{AccessKey, AccessKeys, BadKey, Token, TokenError},
 };
 
 use crate::clock;
 
-/// Signs and reads tokens with a key that lives as long as the process.
+/// Signs and reads tokens with a key that lives as long as the process, or that other nodes know.
 pub(crate) struct Tokens(AccessKeys);
 
 impl Tokens {
     pub(crate) fn random() -> Self {
         Self(AccessKeys::new(&AccessKey::random()))
+    }
+
+    pub(crate) fn shared(secret: &str) -> Result<Self, BadKey> {
+        Ok(Self(AccessKeys::new(&AccessKey::new(secret)?)))
     }
 
     /// A token for this user, good for [`LIFE`].

@@ -11,6 +11,7 @@ mod handlers;
 mod hub;
 mod limits;
 mod negotiation;
+mod nodes;
 mod peer;
 mod polling;
 mod reconnecting;

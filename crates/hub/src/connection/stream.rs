@@ -51,6 +51,17 @@ impl Stream {
         }
     }
 
+    /// The same in one piece, for who does not mind what it is.
+    pub(crate) fn into_carried(self) -> Box<dyn Carried> {
+        match self {
+            Self::Plain(stream) => {
+                let _ = stream.set_nodelay(true);
+                Box::new(stream)
+            }
+            Self::Other(stream) => stream,
+        }
+    }
+
     /// The same on the runtime that this is called on: a client may come back on another shard than
     /// that of its session.
     pub(crate) fn moved_here(self) -> io::Result<Self> {

@@ -11,13 +11,16 @@ use std::{
 };
 
 use everwire_backplane::{Bus, Channel, Gap};
+use rand::random;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{Hub, Inner, Running};
 use crate::{
+    cluster::{Cluster, Mesh},
     config::HubConfig,
     declared::attendance::Attendance,
+    directory::Directory,
     end::End,
     error::{ErrorDetail, HubError},
     events::{Events, Lost},
@@ -28,8 +31,10 @@ use crate::{
     raw::{RawHandler, RawSocket},
     redirect::{Redirect, Redirects},
     request::ClientRequest,
+    seal::Seal,
     shard::ShardHandle,
     standing::Standing,
+    ticket::Office,
 };
 
 /// A hub on its way.
@@ -44,6 +49,7 @@ pub struct HubBuilder {
     redirects: Option<Redirects>,
     fanout: Option<Fanout>,
     attendance: Option<Arc<Attendance>>,
+    mesh: Option<Mesh>,
 }
 
 impl HubBuilder {
@@ -153,6 +159,15 @@ impl HubBuilder {
         self
     }
 
+    /// Serves the hub together with the other nodes of a cluster, which know it by the same name:
+    /// whichever node a request of a client comes to, it reaches the client's connection. Everything
+    /// else that is said of the hub has to be the same at all nodes.
+    #[must_use]
+    pub fn cluster(mut self, cluster: &Cluster, name: impl Into<Box<str>>) -> Self {
+        self.mesh = Some(Mesh { cluster: cluster.clone(), hub: name.into() });
+        self
+    }
+
     /// What is done when a client has come, before any of its calls. An error turns it away.
     #[must_use]
     pub fn connected<F>(mut self, greet: impl Fn(Context) -> F + Send + Sync + 'static) -> Self
@@ -219,7 +234,7 @@ impl HubBuilder {
     /// # Errors
     /// If two methods go by one name, or something is said of a method that there is not.
     pub fn build(self) -> Result<Hub, MethodsError> {
-        let Self { config, shards, methods, authenticate, events, raw, redirects, .. } = self;
+        let Self { config, shards, methods, authenticate, events, raw, redirects, mesh, .. } = self;
         let (fanout, attendance) = (self.fanout, self.attendance);
         let detail = if config.detailed_errors { ErrorDetail::Shown } else { ErrorDetail::Hidden };
         let methods = methods.error_detail(detail).build()?;
@@ -230,10 +245,13 @@ impl HubBuilder {
         let shards: Box<[Arc<ShardHandle>]> =
             (0..shards).map(|_| Arc::new(ShardHandle::new(fanout.is_some()))).collect();
         let standing = Arc::new(Standing::new(shards.clone(), &config));
+        let directory = Directory::new(config.disconnect_timeout, config.spent_max);
         Ok(Hub(Arc::new(Inner {
             config: Arc::new(config),
             shards,
-            directory: Arc::default(),
+            directory: Arc::new(directory),
+            office: office(mesh.as_ref()),
+            mesh: mesh.map(Arc::new),
             standing,
             methods,
             authenticate,
@@ -250,6 +268,16 @@ impl HubBuilder {
             running: Mutex::new(Running::NotYet),
             next_shard: AtomicUsize::new(0),
         })))
+    }
+}
+
+/// Who issues connection tokens: this process alone, or with others.
+fn office(mesh: Option<&Mesh>) -> Office {
+    match mesh {
+        Some(Mesh { cluster, hub }) => {
+            Office::new(cluster.seal().clone(), hub, cluster.advertise(), cluster.run())
+        }
+        None => Office::new(Seal::random(), "", "", random()),
     }
 }
 

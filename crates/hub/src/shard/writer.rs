@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use everwire_proto::time::Time;
 use tokio::{
     task::yield_now,
     time::{MissedTickBehavior, interval},
@@ -12,6 +13,7 @@ use super::{Post, ShardHandle, Tidies};
 use crate::{
     audience::Audience,
     clock,
+    cluster::review::review,
     config::HubConfig,
     connection::{Connection, Delivered, batch::Batch},
     end::End,
@@ -175,15 +177,12 @@ impl Writer {
         }
     }
 
-    fn tick(&self) {
+    fn tick(&mut self) {
         let now = clock::now();
         for connection in self.registry.members() {
             connection.tick(now, &self.config);
         }
-        if let Some(Tidies { directory, standing }) = &self.tidies {
-            directory.sweep(now, self.config.disconnect_timeout);
-            standing.sweep(now);
-        }
+        self.tidies.iter_mut().for_each(|tidies| tidies.tidy(now));
     }
 
     /// Tells every client that the hub stops, and waits until all have gone.
@@ -200,6 +199,20 @@ impl Writer {
                 () = gone.wait() => return,
                 () = self.handle.wake.notified() => {}
                 _ = tick.tick() => self.tick(),
+            }
+        }
+    }
+}
+
+impl Tidies {
+    fn tidy(&mut self, now: Time) {
+        let Self { directory, standing, mesh, reviews } = self;
+        standing.sweep(now);
+        while reviews.try_join_next().is_some() {}
+        directory.sweep(now);
+        if let Some(mesh) = mesh {
+            for (node, ids) in directory.to_review(now) {
+                reviews.spawn(review(Arc::clone(directory), Arc::clone(mesh), node, ids));
             }
         }
     }

@@ -11,15 +11,17 @@ use http::{Response, StatusCode};
 use super::{body::HubBody, reply};
 use crate::{
     clock,
+    cluster::{Claim, Mesh},
     config::Expiry,
     connection::{Begun, Connection, Link, Wire, stream::Input, task::Task},
-    directory::{Found, Pending},
+    directory::Found,
     hub::Hub,
-    id::{ConnectionId, Token},
+    id::ConnectionId,
     identity::Identity,
     outgoing::Outgoing,
     request::ClientRequest,
     shard::ShardHandle,
+    ticket::{Home, Ticket},
 };
 
 /// A client, as one of its requests shows it.
@@ -29,6 +31,18 @@ pub(crate) struct Visitor {
     pub(crate) shard: Arc<ShardHandle>,
     pub(crate) request: ClientRequest,
     pub(crate) identity: Identity,
+    /// What the client's token says.
+    pub(crate) ticket: Result<Ticket, Detached>,
+    pub(crate) way: Way,
+}
+
+/// How a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// From its client.
+    Direct,
+    /// From another node, which is sure that it belongs here: it goes no further.
+    Passed,
 }
 
 /// What a request attaches to.
@@ -38,6 +52,8 @@ pub(crate) enum Attached {
     New(Begun),
     /// One that is there.
     There(Arc<Connection>),
+    /// One that lives at the node that is reached here.
+    Elsewhere(Arc<str>),
 }
 
 /// Why a request attaches to nothing: the client's fault.
@@ -62,43 +78,97 @@ pub(crate) enum Detached {
 }
 
 impl Visitor {
+    /// A client that may come in.
+    pub(crate) fn new(
+        hub: Hub,
+        shard: Arc<ShardHandle>,
+        request: ClientRequest,
+        identity: Identity,
+        way: Way,
+    ) -> Self {
+        let ticket = read_ticket(&hub, &request, &identity);
+        Self { hub, shard, request, identity, ticket, way }
+    }
+
+    /// The node that issued the client's token, if it is another and may be asked.
+    pub(crate) fn elsewhere(&self) -> Option<(&Arc<Mesh>, &str)> {
+        let ticket = self.ticket.as_ref().ok()?;
+        match self.hub.office().home(ticket) {
+            Home::At(node) if self.way == Way::Direct => Some((self.hub.mesh()?, node)),
+            _ => None,
+        }
+    }
+
+    /// What a request for a WebSocket attaches to, which may live at any node.
+    pub(crate) async fn attach_anywhere(&self) -> Result<Attached, Detached> {
+        let transport = Transport::WebSockets;
+        let attached = self.attach(transport);
+        let (Err(Detached::Unknown), Ok(ticket)) = (&attached, &self.ticket) else {
+            return attached;
+        };
+        let Some((mesh, home)) = self.elsewhere() else { return attached };
+        let token = self.request.parameter("id").unwrap_or_default();
+        match mesh.claim(home, &token).await {
+            Claim::Begin => {
+                let Ticket { id, stateful_reconnect, .. } = *ticket;
+                self.welcome(Begun { id, transport, stateful_reconnect })
+            }
+            Claim::At(node) if *node == *mesh.cluster.advertise() => attached,
+            Claim::At(node) => Ok(Attached::Elsewhere(node)),
+            Claim::Nothing => attached,
+        }
+    }
+
     /// What a request that may begin a connection attaches to.
     pub(crate) fn attach(&self, transport: Transport) -> Result<Attached, Detached> {
         if !self.hub.config().transports.contains(&transport) {
             return Err(Detached::Disabled(transport));
         }
-        let Some(id) = self.request.parameter("id") else {
+        let ticket = match &self.ticket {
+            Ok(ticket) => ticket,
             // A WebSocket needs no second request, and so no name that was agreed on before.
-            return match transport {
-                Transport::WebSockets if self.hub.refuses_new_clients() => Err(Detached::Stopping),
-                Transport::WebSockets => {
-                    let secret = Some(rand::random());
-                    let token = Token { id: ConnectionId::random(), secret };
-                    let stateful_reconnect = StatefulReconnect::Off;
-                    Ok(Attached::New(Begun { token, transport, stateful_reconnect }))
-                }
-                _ => Err(Detached::NoId),
-            };
+            Err(Detached::NoId) if transport == Transport::WebSockets => {
+                let (id, stateful_reconnect) = (ConnectionId::random(), StatefulReconnect::Off);
+                return self.welcome(Begun { id, transport, stateful_reconnect });
+            }
+            Err(detached) => return Err(*detached),
         };
-        let token = Token::parse(&id).ok_or(Detached::Unknown)?;
-        match self.hub.directory().claim(&token) {
+        if self.hub.office().home(ticket) != Home::Here {
+            return match self.find()? {
+                there if there.transport != transport => Err(Detached::OtherTransport),
+                there => Ok(Attached::There(there)),
+            };
+        }
+        match self.hub.directory().attach(ticket, clock::now()) {
             Found::Nothing => Err(Detached::Unknown),
-            Found::Pending(_) if self.hub.refuses_new_clients() => Err(Detached::Stopping),
-            Found::Pending(Pending { token, stateful_reconnect, .. }) => {
-                Ok(Attached::New(Begun { token, transport, stateful_reconnect }))
+            Found::Away(_) if transport != Transport::WebSockets => Err(Detached::OtherTransport),
+            // It is not where another node has just found it to be.
+            Found::Away(_) if self.way == Way::Passed => Err(Detached::Unknown),
+            Found::Away(node) => Ok(Attached::Elsewhere(node)),
+            Found::New => {
+                let Ticket { id, stateful_reconnect, .. } = *ticket;
+                self.welcome(Begun { id, transport, stateful_reconnect })
             }
             Found::Live(there) if there.transport != transport => Err(Detached::OtherTransport),
             Found::Live(there) => self.admitted(there).map(Attached::There),
         }
     }
 
+    fn welcome(&self, begun: Begun) -> Result<Attached, Detached> {
+        match self.hub.refuses_new_clients() {
+            true => Err(Detached::Stopping),
+            false => Ok(Attached::New(begun)),
+        }
+    }
+
     /// The connection that a request for one that is there names.
     pub(crate) fn find(&self) -> Result<Arc<Connection>, Detached> {
-        let id = self.request.parameter("id").ok_or(Detached::NoId)?;
-        let token = Token::parse(&id).ok_or(Detached::Unknown)?;
-        match self.hub.directory().look(&token) {
-            Found::Live(there) => self.admitted(there),
-            Found::Pending(_) | Found::Nothing => Err(Detached::Unknown),
+        let ticket = self.ticket.as_ref().map_err(|detached| *detached)?;
+        match self.hub.directory().find(ticket.id) {
+            Some(there) => self.admitted(there),
+            // Only WebSockets live elsewhere than where their token was issued.
+            None if self.hub.directory().is_away(ticket.id) => Err(Detached::OtherTransport),
+            None => Err(Detached::Unknown),
         }
     }
 
@@ -111,6 +181,7 @@ impl Visitor {
         }
         match self.attach(Transport::LongPolling).map_err(|_| Detached::Unknown)? {
             Attached::There(there) => Ok(there),
+            Attached::Elsewhere(_) => Err(Detached::OtherTransport),
             Attached::New(begun) => {
                 let connection = self.begin(begun);
                 connection.wire().pulse.left_alone(clock::now());
@@ -123,7 +194,7 @@ impl Visitor {
     pub(crate) fn begin(self, begun: Begun) -> Arc<Connection> {
         let mut wire = Wire::new(Link::Carried, Outgoing::default(), clock::now());
         wire.pulse.expire(self.expires());
-        let Self { hub, shard, request, identity } = self;
+        let Self { hub, shard, request, identity, .. } = self;
         let connection = Connection::new(begun, identity, request, shard, wire);
         let connection = Arc::new(connection);
         hub.directory().insert(Arc::clone(&connection));
@@ -162,6 +233,23 @@ impl Detached {
             Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "The hub stops."),
         };
         reply::text(status, why)
+    }
+}
+
+/// What the token says that a request names, if it is of use to this client.
+fn read_ticket(
+    hub: &Hub,
+    request: &ClientRequest,
+    identity: &Identity,
+) -> Result<Ticket, Detached> {
+    let token = request.parameter("id").ok_or(Detached::NoId)?;
+    let ticket = hub.office().read(&token).ok_or(Detached::Unknown)?;
+    if !ticket.is_of(identity.user.as_ref()) {
+        return Err(Detached::OtherUser);
+    }
+    match hub.office().home(&ticket) {
+        Home::Gone => Err(Detached::Unknown),
+        Home::Here | Home::At(_) => Ok(ticket),
     }
 }
 

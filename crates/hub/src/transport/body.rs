@@ -9,6 +9,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
+use hyper::body::Incoming;
 
 use super::events::Events;
 
@@ -20,6 +21,8 @@ pub struct HubBody(Kind);
 enum Kind {
     Whole(Full<Bytes>),
     Events(Events),
+    /// What another node answers. Where that breaks off it ends; who was told its length knows.
+    Passed(Incoming),
 }
 
 impl HubBody {
@@ -29,6 +32,10 @@ impl HubBody {
 
     pub(super) const fn events(events: Events) -> Self {
         Self(Kind::Events(events))
+    }
+
+    pub(super) const fn passed(body: Incoming) -> Self {
+        Self(Kind::Passed(body))
     }
 }
 
@@ -51,6 +58,9 @@ impl Body for HubBody {
             Kind::Events(events) => {
                 events.poll_next(cx).map(|next| next.map(|bytes| Ok(Frame::data(bytes))))
             }
+            Kind::Passed(body) => {
+                Pin::new(body).poll_frame(cx).map(|next| next.and_then(Result::ok).map(Ok))
+            }
         }
     }
 
@@ -58,6 +68,7 @@ impl Body for HubBody {
         match &self.0 {
             Kind::Whole(body) => body.is_end_stream(),
             Kind::Events(_) => false,
+            Kind::Passed(body) => body.is_end_stream(),
         }
     }
 
@@ -65,6 +76,7 @@ impl Body for HubBody {
         match &self.0 {
             Kind::Whole(body) => body.size_hint(),
             Kind::Events(_) => SizeHint::default(),
+            Kind::Passed(body) => body.size_hint(),
         }
     }
 }

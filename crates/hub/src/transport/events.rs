@@ -33,7 +33,7 @@ pub(super) fn answer(visitor: Visitor) -> Response<HubBody> {
     let transport = Transport::ServerSentEvents;
     let begun = match visitor.attach(transport) {
         Ok(Attached::New(begun)) => begun,
-        Ok(Attached::There(_)) => return Detached::Active.answer(),
+        Ok(Attached::There(_) | Attached::Elsewhere(_)) => return Detached::Active.answer(),
         Err(detached) => return detached.answer(),
     };
     let connection = visitor.begin(begun);

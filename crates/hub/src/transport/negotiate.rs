@@ -1,4 +1,5 @@
-//! Negotiation: a new connection is named, and opened by a later request.
+//! Negotiation: a new connection is named, and opened by a later request, which may be another
+//! node's.
 
 use std::sync::Arc;
 
@@ -12,13 +13,7 @@ use super::{
     body::HubBody,
     reply,
 };
-use crate::{
-    clock,
-    directory::Pending,
-    hub::Hub,
-    id::{ConnectionId, Token},
-    redirect::Redirect,
-};
+use crate::{clock, id::ConnectionId, redirect::Redirect};
 
 /// Answers a negotiation.
 pub(super) async fn answer(visitor: Visitor, method: &Method) -> Response<HubBody> {
@@ -37,13 +32,7 @@ pub(super) async fn answer(visitor: Visitor, method: &Method) -> Response<HubBod
     if visitor.hub.refuses_new_clients() {
         return Detached::Stopping.answer();
     }
-    match expect(&visitor.hub, &asked) {
-        Some(negotiated) => told(&NegotiateResponse::Connect(negotiated)),
-        None => {
-            let why = "Too many connections are being opened.";
-            reply::text(StatusCode::SERVICE_UNAVAILABLE, why)
-        }
-    }
+    told(&NegotiateResponse::Connect(named(&visitor, &asked)))
 }
 
 /// Where the application wants the client to negotiate instead.
@@ -56,24 +45,26 @@ fn told(answer: &NegotiateResponse) -> Response<HubBody> {
     reply::whole(StatusCode::OK, "application/json", answer.to_json().into())
 }
 
-/// Expects a connection; `None` if too many are expected.
-fn expect(hub: &Hub, asked: &NegotiateRequest) -> Option<Negotiated> {
-    let config = hub.config();
-    let secret = match asked.version {
-        NegotiateVersion::Zero => None,
-        NegotiateVersion::One => Some(rand::random()),
-    };
-    let token = Token { id: ConnectionId::random(), secret };
-    let stateful_reconnect = match (asked.stateful_reconnect, config.stateful_reconnect) {
+/// Names a connection. Nothing is kept: the token says all.
+///
+/// In version 0 the one name that there is has to attach, so it is the token there too; what
+/// everybody may know, the id, such a client is not told.
+fn named(visitor: &Visitor, asked: &NegotiateRequest) -> Negotiated {
+    let (hub, user) = (&visitor.hub, visitor.identity.user.as_ref());
+    let stateful_reconnect = match (asked.stateful_reconnect, hub.config().stateful_reconnect) {
         (StatefulReconnect::On, StatefulReconnect::On) => StatefulReconnect::On,
         _ => StatefulReconnect::Off,
     };
-    let pending = Pending { token, stateful_reconnect, since: clock::now() };
-    hub.directory().expect(pending, config.pending_max).ok()?;
-    Some(Negotiated {
-        connection_id: token.id.to_string().into(),
-        connection_token: secret.map(|_| Secret(token.to_string().into())),
-        transports: config.transports.clone(),
+    let id = ConnectionId::random();
+    let token = hub.office().issue(id, stateful_reconnect, clock::now(), user);
+    let (connection_id, connection_token) = match asked.version {
+        NegotiateVersion::Zero => (token, None),
+        NegotiateVersion::One => (id.to_string(), Some(Secret(token.into()))),
+    };
+    Negotiated {
+        connection_id: connection_id.into(),
+        connection_token,
+        transports: hub.config().transports.clone(),
         stateful_reconnect,
-    })
+    }
 }

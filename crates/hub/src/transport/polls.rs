@@ -8,7 +8,7 @@ use http::{Response, StatusCode};
 use tokio::time::timeout;
 
 use super::{
-    attach::{Attached, Visitor},
+    attach::{Attached, Detached, Visitor},
     body::HubBody,
     reply,
 };
@@ -40,6 +40,7 @@ pub(super) async fn answer(visitor: Visitor) -> Response<HubBody> {
                 Err(_) => carried(Bytes::new()),
             }
         }
+        Ok(Attached::Elsewhere(_)) => return Detached::OtherTransport.answer(),
         Err(detached) => return detached.answer(),
     };
     reply::uncached(response)

@@ -6,19 +6,19 @@ use http::{HeaderValue, Response, StatusCode, header};
 use super::body::HubBody;
 
 /// An answer without a body.
-pub(super) fn empty(status: StatusCode) -> Response<HubBody> {
+pub(crate) fn empty(status: StatusCode) -> Response<HubBody> {
     let mut response = Response::new(HubBody::default());
     *response.status_mut() = status;
     response
 }
 
 /// An answer in words.
-pub(super) fn text(status: StatusCode, text: &'static str) -> Response<HubBody> {
+pub(crate) fn text(status: StatusCode, text: &'static str) -> Response<HubBody> {
     whole(status, "text/plain", Bytes::from_static(text.as_bytes()))
 }
 
 /// An answer with a body.
-pub(super) fn whole(status: StatusCode, kind: &'static str, body: Bytes) -> Response<HubBody> {
+pub(crate) fn whole(status: StatusCode, kind: &'static str, body: Bytes) -> Response<HubBody> {
     of(status, kind, HubBody::whole(body))
 }
 

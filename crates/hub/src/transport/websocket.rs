@@ -3,10 +3,7 @@
 use std::{any::Any, sync::Arc};
 
 use bytes::Bytes;
-use everwire_proto::{
-    signalr::negotiate::Transport,
-    ws::upgrade::{Refusal, UpgradeRequest},
-};
+use everwire_proto::ws::upgrade::{Refusal, UpgradeRequest};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::{rt::TokioIo, server::conn::auto::upgrade::downcast};
@@ -16,11 +13,12 @@ use super::{
     attach::{Attached, Detached, Visitor},
     body::HubBody,
     reply,
+    tunnel::Tunnel,
 };
 use crate::{
     clock,
     connection::{
-        Connection, Wire,
+        Begun, Connection, Wire,
         stream::{Stream, Takeover},
         task::Task,
     },
@@ -31,37 +29,54 @@ use crate::{
 #[derive(Debug)]
 pub struct Opening {
     visitor: Visitor,
-    attached: Attached,
+    to: To,
     accept: [u8; 28],
 }
 
+/// What a WebSocket is opened to.
+#[derive(Debug)]
+enum To {
+    New(Begun),
+    There(Arc<Connection>),
+    Elsewhere(Tunnel),
+}
+
 /// Answers a request to open a WebSocket; the connection begins once the server hands it over.
-pub(super) fn answer<B>(visitor: Visitor, mut request: Request<B>) -> Response<HubBody> {
+pub(super) async fn answer<B>(visitor: Visitor, mut request: Request<B>) -> Response<HubBody> {
     let upgrade = hyper::upgrade::on(&mut request);
     let judged = match judged(&request) {
         Ok(judged) => judged,
         Err(refusal) => return refused(refusal),
     };
-    match open(visitor, &judged) {
+    match open(visitor, &judged).await {
         Ok(opening) => {
             let response = switching(&opening.accept);
             let tasks = opening.visitor.shard.tasks.clone();
             tasks.spawn(begin(opening, upgrade));
             response
         }
-        Err(detached) => detached.answer(),
+        Err(response) => response,
     }
 }
 
 /// Attaches a request to its connection, or makes a new one where it names none.
-pub(crate) fn open(visitor: Visitor, request: &UpgradeRequest) -> Result<Opening, Detached> {
-    let attached = visitor.attach(Transport::WebSockets)?;
-    if let Attached::There(connection) = &attached
-        && !connection.wire().is_resumable()
-    {
-        return Err(Detached::Active);
-    }
-    Ok(Opening { visitor, attached, accept: *request.accept() })
+pub(crate) async fn open(
+    visitor: Visitor,
+    request: &UpgradeRequest,
+) -> Result<Opening, Response<HubBody>> {
+    let attached = visitor.attach_anywhere().await.map_err(Detached::answer)?;
+    let to = match attached {
+        Attached::New(begun) => To::New(begun),
+        Attached::There(connection) if !connection.wire().is_resumable() => {
+            return Err(Detached::Active.answer());
+        }
+        Attached::There(connection) => To::There(connection),
+        Attached::Elsewhere(node) => {
+            let mesh = visitor.hub.mesh().ok_or_else(|| Detached::Unknown.answer())?;
+            To::Elsewhere(Tunnel::dial(&visitor, mesh, &node).await?)
+        }
+    };
+    Ok(Opening { visitor, to, accept: *request.accept() })
 }
 
 /// Begins the connection in a task of its own, which is as large as an idle connection and not as
@@ -102,11 +117,17 @@ impl Opening {
         read_ahead: &[u8],
         guard: Option<Box<dyn Any + Send>>,
     ) {
-        let begun = match self.attached {
-            Attached::New(begun) => begun,
-            Attached::There(connection) => {
+        let begun = match self.to {
+            To::New(begun) => begun,
+            To::There(connection) => {
                 let read_ahead = read_ahead.to_vec();
                 connection.take_over(Takeover { stream, head, read_ahead, guard });
+                return;
+            }
+            To::Elsewhere(tunnel) => {
+                let (Visitor { hub, shard, .. }, ahead) = (self.visitor, read_ahead.to_vec());
+                let client = stream.into_carried();
+                shard.tasks.spawn(tunnel.carry(hub, client, head, ahead, guard));
                 return;
             }
         };
@@ -117,7 +138,7 @@ impl Opening {
         }
         let mut wire = Wire::new(link, outgoing, clock::now());
         wire.pulse.expire(self.visitor.expires());
-        let Visitor { hub, shard, request, identity } = self.visitor;
+        let Visitor { hub, shard, request, identity, .. } = self.visitor;
         let connection = Connection::new(begun, identity, request, shard, wire);
         let connection = Arc::new(connection);
         hub.directory().insert(Arc::clone(&connection));

@@ -8,6 +8,7 @@ mod attacks;
 mod broadcast;
 mod ends;
 mod expiring;
+mod fanout;
 mod full;
 mod looking;
 mod methods;

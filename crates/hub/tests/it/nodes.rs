@@ -1,116 +1,79 @@
-//! One hub on several nodes of one process, over the backplane in memory.
+//! Three nodes that serve one hub: whichever a client's requests come to, they reach its connection.
 
-mod asking;
-mod faults;
-mod groups;
-mod hostile;
-mod looking;
-mod presence;
-mod reaching;
-mod redis;
+mod attacks;
+mod requests;
+mod sockets;
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::net::SocketAddr;
 
-use everwire_backplane::{Bus, memory};
-use everwire_hub::{
-    Channel, ConnectionId, Context, Hub, HubBuilder, Identity, UserId, method::Untouched,
+use everwire_hub::{Cluster, Context, Hub, HubBuilder, HubConfig, Identity, method::Opaque};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
 };
 
-use crate::peer::{Peer, Served, serve};
+use crate::peer::{Served, serve};
 
-/// Nodes that have one hub together.
-pub(crate) struct Nodes {
-    pub(crate) cluster: memory::Cluster,
-    pub(crate) nodes: Vec<Node>,
+const SECRET: &str = "what the three nodes have in common";
+
+/// One of the nodes.
+struct Node {
+    served: Served,
+    cluster: Cluster,
+    peers: JoinSet<()>,
 }
 
-/// One of them.
-pub(crate) struct Node {
-    pub(crate) bus: Arc<memory::Node>,
-    pub(crate) served: Served,
-}
-
-pub(crate) fn channel() -> Channel {
-    Channel::new("hub").unwrap()
-}
-
-/// Methods that tell a client its id, join a group and broadcast; a client is the user that it says.
-pub(crate) fn builder() -> HubBuilder {
+/// A hub that believes whatever name it is told.
+fn hub() -> HubBuilder {
     Hub::builder()
-        .shards(NonZeroUsize::new(2).unwrap())
+        .config(HubConfig::default())
+        .method("Echo", |_: Context, anything: Opaque| async move { anything })
+        .method("Id", |cx: Context| async move { cx.connection_id().to_string() })
         .authenticate(|request| async move {
-            let user = request.parameter("user").map(UserId::from);
+            let user = request.parameter("user").map(Into::into);
             Ok(Identity { user, ..Identity::default() })
         })
-        .method("Id", |cx: Context| async move { cx.connection_id().to_string() })
-        .method("Join", |cx: Context, group: String| async move {
-            Ok(cx.hub().groups().add(cx.connection_id(), group)?)
-        })
-        .method("Say", |cx: Context, all: Untouched| async move {
-            cx.hub().all().send_encoded("said", all.0)?;
-            Ok(())
-        })
 }
 
-impl Nodes {
-    pub(crate) async fn of(count: usize, builder: impl Fn() -> HubBuilder) -> Self {
-        let mut all = Self { cluster: memory::Cluster::default(), nodes: Vec::new() };
-        for _ in 0..count {
-            all.add(builder()).await;
-        }
-        all
-    }
+async fn node(secrets: &[&str]) -> Node {
+    node_of(hub(), secrets).await
+}
 
-    /// One more node, once it and the others know of each other.
-    pub(crate) async fn add(&mut self, builder: HubBuilder) {
-        let bus = Arc::new(self.cluster.node());
-        let hub = builder.backplane(bus.clone(), channel()).build().unwrap();
-        hub.start();
-        self.nodes.push(Node { bus, served: serve(hub).await });
-        self.meet().await;
-    }
+async fn node_of(hub: HubBuilder, secrets: &[&str]) -> Node {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let advertise = listener.local_addr().unwrap().to_string();
+    let cluster = Cluster::new(&advertise, secrets).unwrap();
+    let hub = hub.cluster(&cluster, "chat").build().unwrap();
+    let service = cluster.service([hub.service()]);
+    let router = axum::Router::new().fallback_service(service);
+    let mut peers = JoinSet::new();
+    peers.spawn(async move { axum::serve(listener, router).await.unwrap() });
+    Node { served: serve(hub).await, cluster, peers }
+}
 
-    /// Waits until each node knows all others, and they answer it.
-    pub(crate) async fn meet(&self) {
-        for node in &self.nodes {
-            while node.hub().nodes().len() + 1 < self.nodes.len()
-                || node.hub().all().count().await.unreached > 0
-            {
-                tokio::task::yield_now().await;
-            }
-        }
-    }
-
-    /// One of the nodes is killed: nobody hears it any more. Gives what is left of it.
-    pub(crate) fn kill(&mut self, node: usize) -> Node {
-        let node = self.nodes.remove(node);
-        self.cluster.kill(node.bus.member().node);
-        node
-    }
-
-    /// The hub as one of the nodes has it.
-    pub(crate) fn hub(&self, node: usize) -> &Hub {
-        self.nodes[node].hub()
-    }
+async fn three() -> [Node; 3] {
+    [node(&[SECRET]).await, node(&[SECRET]).await, node(&[SECRET]).await]
 }
 
 impl Node {
-    pub(crate) const fn hub(&self) -> &Hub {
-        &self.served.hub
-    }
-
-    /// A client of this node that has shaken hands, and what it is called.
-    pub(crate) async fn client(&self, user: &str) -> (Peer, ConnectionId) {
-        let mut peer = self.served.stranger(&format!("?user={user}")).await;
-        peer.send(r#"{"protocol":"json","version":1}"#).await;
-        assert_eq!(peer.next().await.as_deref(), Some("{}"));
-        let completion: serde_json::Value =
-            serde_json::from_str(&peer.call("id", "[]").await).unwrap();
-        (peer, completion["result"].as_str().unwrap().parse().unwrap())
+    /// Status and body of the answer to a request to the hub.
+    async fn ask(&self, method: &str, query: &str, body: &str) -> (u16, String) {
+        let head = format!("{method} /hub{query}");
+        ask(self.served.address, &head, "", body).await
     }
 }
 
-/// A call of the client as it comes.
-pub(crate) fn call(target: &str, arguments: &str) -> String {
-    format!(r#"{{"type":1,"target":"{target}","arguments":{arguments}}}"#)
+/// Status and body of the answer to a request.
+async fn ask(to: SocketAddr, line: &str, headers: &str, body: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(to).await.unwrap();
+    let length = body.len();
+    let head = format!(
+        "{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n"
+    );
+    stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head[9..12].parse().unwrap(), body.to_owned())
 }

@@ -127,10 +127,42 @@ async fn a_client_may_be_sent_to_negotiate_elsewhere() {
 }
 
 #[tokio::test]
-async fn negotiations_without_end_are_refused() {
-    let site = Site::new(HubConfig { pending_max: 1, ..HubConfig::default() });
-    site.negotiated("").await;
-    assert_eq!(site.told(Method::POST, "/negotiate", "").await.0, 503);
+async fn however_many_negotiate_the_first_may_still_come() {
+    let site = Site::new(HubConfig { spent_max: 1, ..HubConfig::default() });
+    let first = site.target().await;
+    for _ in 0..1000 {
+        site.negotiated("").await;
+    }
+    assert_eq!(site.poll(&first).await, ok(""));
+}
+
+#[tokio::test]
+async fn what_version_0_of_negotiation_calls_the_id_attaches() {
+    let site = Site::new(HubConfig::default());
+    let negotiated = site.negotiated("").await;
+    let target = format!("/?id={}", negotiated["connectionId"].as_str().unwrap());
+    assert_eq!(site.poll(&target).await, ok(""));
+    assert_eq!(site.post(&target, HELLO).await, ok(""));
+    assert_eq!(site.poll(&target).await, ok("{}\u{1e}"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn attack_s5_a_token_begins_a_connection_once_and_for_a_short_while() {
+    let site = Site::new(HubConfig::default());
+    let (used, late) = (site.target().await, site.target().await);
+    assert_eq!(site.poll(&used).await, ok(""));
+    assert_eq!(site.told(Method::DELETE, &used, "").await.0, 202);
+    while site.hub.connected() > 0 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..3 {
+        assert_eq!(site.poll(&used).await.0, 404, "it has been used");
+        assert_eq!(site.post(&used, HELLO).await.0, 404);
+    }
+    tokio::time::advance(Duration::from_secs(15)).await;
+    assert_eq!(site.poll(&late).await.0, 404, "it is too late");
+    assert_eq!(site.poll(&used).await.0, 404, "it is both");
+    assert_eq!(site.poll(&site.target().await).await, ok(""));
 }
 
 #[tokio::test]
@@ -273,8 +305,12 @@ async fn what_attaches_to_nothing_is_told_why() {
 #[tokio::test]
 async fn a_connection_is_its_users_and_nobody_elses() {
     let site = Site::new(HubConfig::default());
-    let target = site.target().await;
+    let negotiated = site.negotiated("?negotiateVersion=1&access_token=Ann").await;
+    let target = format!("/?id={}", negotiated["connectionToken"].as_str().unwrap());
     let ann = format!("{target}&access_token=Ann");
+    for thief in [target.clone(), format!("{target}&access_token=Bob")] {
+        assert_eq!(site.poll(&thief).await.0, 403, "who begins it has to be who negotiated");
+    }
     assert_eq!(site.poll(&ann).await, ok(""));
     assert_eq!(site.post(&ann, HELLO).await, ok(""));
     assert_eq!(site.post(&target, ECHO).await.0, 403);

@@ -98,7 +98,7 @@ fn read_config(reader: &mut Reader<'_>) -> HubConfig {
     reader.set("stateful_max", &mut config.stateful_max, bytes);
     reader.set("stateful_total_max", &mut config.stateful_total_max, bytes);
     reader.set("inbox_max", &mut config.inbox_max, bytes);
-    reader.set("pending_max", &mut config.pending_max, reader::number(1, PENDING_MAX));
+    reader.set("spent_max", &mut config.spent_max, reader::number(1, SPENT_MAX));
     reader.set("rate_max", &mut config.rate_max, rate);
     reader.set("slow_consumer", &mut config.slow, reader::one_of(&SLOW));
     reader.set("stateful_reconnect", &mut config.stateful_reconnect, stateful);
@@ -178,4 +178,4 @@ const BYTES_MAX: u64 = (1 << 31) - 1;
 const RATE_MAX: u32 = 10_000_000;
 
 /// What one process can have in clients.
-const PENDING_MAX: usize = 4_000_000;
+const SPENT_MAX: usize = 4_000_000;

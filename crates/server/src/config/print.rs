@@ -2,16 +2,16 @@
 
 use std::{fmt::Write, num::NonZeroU32};
 
-use everwire_gateway::config::{BackendConfig, PoolConfig, Restore, RouteConfig};
+use everwire_gateway::config::{BackendConfig, HttpConfig, PoolConfig, Restore, RouteConfig};
 use everwire_hub::{HubConfig, config::Origins};
 use everwire_proto::signalr::negotiate::StatefulReconnect;
 
 use super::{
-    Backplane, Config, Hub, LogFormat, Route, hub, pool, route,
+    Backplane, Cluster, Config, Hub, LogFormat, Route, hub, pool, route,
     units::{format_duration, format_size},
 };
 
-/// The whole configuration. The admin token and the hubs' access keys are secrets and stay out.
+/// The whole configuration. The admin token, the cluster's secrets and the hubs' access keys stay out.
 pub(super) fn config(config: &Config) -> String {
     let mut out = Toml::default();
     out.key("listen", &list(config.listen.iter().map(|address| quoted(address.to_string()))));
@@ -44,6 +44,9 @@ pub(super) fn config(config: &Config) -> String {
     for (name, hub) in &config.hubs {
         out.hub(name, hub);
     }
+    if let Some(cluster) = &config.cluster {
+        out.cluster(cluster);
+    }
     out.heading("[limits]");
     out.key("connections_max", &config.limits.connections_max);
     out.key("buffered_max", &quoted(format_size(config.limits.buffered_max)));
@@ -59,6 +62,15 @@ struct Toml {
 }
 
 impl Toml {
+    fn cluster(&mut self, cluster: &Cluster) {
+        self.heading("[cluster]");
+        self.key("listen", &quoted(cluster.listen.to_string()));
+        if let Some(advertise) = &cluster.advertise {
+            self.key("advertise", &quoted(advertise));
+        }
+        self.line("# secrets are set; they are not shown");
+    }
+
     fn pool(&mut self, name: &str, pool: &PoolConfig) {
         self.heading(&format!("[pools.{name}]"));
         self.key("backends", &list(pool.backends.iter().map(backend)));
@@ -98,6 +110,7 @@ impl Toml {
         self.key("confirm_linger", &duration(config.confirm_linger));
         self.key("restart_codes", &list(config.restart_codes.iter().map(u16::to_string)));
         self.key("origins", &list(config.origins.iter().map(quoted)));
+        self.key("http", &config.http.map_or_else(|| quoted("off"), http));
     }
 
     fn hub(&mut self, name: &str, hub: &Hub) {
@@ -135,7 +148,7 @@ impl Toml {
         let transport = |transport: &_| quoted(name_of(&hub::TRANSPORTS, *transport));
         self.key("transports", &list(transports.map(transport)));
         self.key("origins", &origins(&config.origins));
-        self.key("pending_max", &config.pending_max);
+        self.key("spent_max", &config.spent_max);
         self.key("inbox_max", &size(config.inbox_max));
         self.key("rate_max", &config.rate_max.map_or(0, NonZeroU32::get));
         self.key("detailed_errors", &config.detailed_errors);
@@ -170,6 +183,14 @@ fn restore(restore: Restore) -> String {
         return quoted("none");
     }
     format!("{{ first = {}, answers = {} }}", restore.first, restore.answers)
+}
+
+fn http(config: HttpConfig) -> String {
+    let HttpConfig { requests_max, response_timeout, idle_timeout } = config;
+    let (response, idle) = (format_duration(response_timeout), format_duration(idle_timeout));
+    format!(
+        "{{ requests_max = {requests_max}, response_timeout = \"{response}\", idle_timeout = \"{idle}\" }}"
+    )
 }
 
 fn origins(origins: &Origins) -> String {

@@ -9,7 +9,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{handshake, refuse};
+use super::{handshake, nodes, refuse};
 use crate::{
     clock::Moment,
     node::{Desk, Node},
@@ -48,6 +48,7 @@ impl Shard {
     pub(super) async fn run(
         self,
         listeners: Vec<std::net::TcpListener>,
+        nodes: Vec<std::net::TcpListener>,
         hubs: Vec<everwire_hub::Shard>,
     ) {
         let mut hubs: JoinSet<()> = hubs.into_iter().map(everwire_hub::Shard::run).collect();
@@ -55,6 +56,9 @@ impl Shard {
         for listener in listeners {
             let shard = self.clone();
             accepting.spawn(async move { shard.accept_all(listener).await });
+        }
+        for listener in nodes {
+            accepting.spawn(nodes::serve(listener, self.clone()));
         }
         self.running.cancelled().await;
         hubs.abort_all();
@@ -126,17 +130,17 @@ impl Drop for Slot {
 /// Accepting fails when descriptors run out: the listener stays readable, so that trying again at
 /// once would burn a processor. Live sessions are not touched.
 #[derive(Default)]
-struct Trouble {
+pub(super) struct Trouble {
     pause: Duration,
     told: Option<Moment>,
 }
 
 impl Trouble {
-    fn over(&mut self) {
+    pub(super) fn over(&mut self) {
         self.pause = Duration::ZERO;
     }
 
-    async fn wait(&mut self, error: &io::Error) {
+    pub(super) async fn wait(&mut self, error: &io::Error) {
         if is_about_one_connection(error) {
             return;
         }

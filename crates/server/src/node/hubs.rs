@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, future::ready, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use everwire_backplane::Bus;
-use everwire_hub::{Channel, Denied, Hub, HubBuilder, HubService, Shard};
+use everwire_hub::{Channel, Cluster, Denied, Hub, HubBuilder, HubService, PeerService, Shard};
 use prometheus_client::metrics::counter::Counter;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -19,6 +19,8 @@ use crate::{
 /// All hubs of a node.
 pub(crate) struct Hubs {
     list: Vec<Arc<NodeHub>>,
+    /// This node among others, if there are any.
+    pub(crate) cluster: Option<Cluster>,
     /// Connections that ask for one thing after another.
     pub(crate) requests: TaskTracker,
     /// Tells those that the node stops.
@@ -57,11 +59,13 @@ impl Hubs {
         hubs: &BTreeMap<String, config::Hub>,
         shards: NonZeroUsize,
         bus: Option<&Arc<dyn Bus>>,
+        cluster: Option<Cluster>,
     ) -> Result<Self, Undeclarable> {
-        let list =
-            hubs.iter().map(|(name, hub)| NodeHub::new(name, hub, shards, bus).map(Arc::new));
-        let list = list.collect::<Result<_, _>>()?;
-        Ok(Self { list, requests: TaskTracker::new(), stop: CancellationToken::new() })
+        let made = |(name, hub): (&String, _)| {
+            NodeHub::new(name, hub, shards, bus, cluster.as_ref()).map(Arc::new)
+        };
+        let list = hubs.iter().map(made).collect::<Result<_, _>>()?;
+        Ok(Self { list, cluster, requests: TaskTracker::new(), stop: CancellationToken::new() })
     }
 
     /// One hub by its name.
@@ -131,11 +135,16 @@ impl NodeHub {
         hub: &config::Hub,
         shards: NonZeroUsize,
         bus: Option<&Arc<dyn Bus>>,
+        cluster: Option<&Cluster>,
     ) -> Result<Self, Undeclarable> {
         // Groups are memberships, which are counted together with names.
         let groups_max = hub.declaration.memberships_max;
         let config = everwire_hub::HubConfig { groups_max, ..hub.config.clone() };
         let builder = Hub::builder().config(config).shards(shards);
+        let builder = match cluster {
+            Some(cluster) => builder.cluster(cluster, name),
+            None => builder,
+        };
         let builder = match &hub.access {
             Some(access) => guarded(builder, access),
             None => builder,
@@ -172,6 +181,11 @@ impl Desk {
     /// Whether the node has no hubs.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// What the other nodes ask of the hubs, answered on this thread.
+    pub(crate) fn peer_service(&self, cluster: &Cluster) -> PeerService {
+        cluster.service(self.0.iter().map(|(_, service)| service.clone()))
     }
 
     /// How long clients may take nothing of what they are sent; the hub where they may longest.

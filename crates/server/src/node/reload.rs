@@ -88,6 +88,7 @@ fn warn_of_restart(old: &Config, new: &Config) {
         ("shards", old.shards != new.shards),
         ("[admin]", old.admin != new.admin),
         ("[hubs]", old.hubs != new.hubs),
+        ("[cluster]", old.cluster != new.cluster),
         ("[limits]", old.limits != new.limits),
         ("[stop]", old.stop != new.stop),
         ("[backplane]", old.backplane != new.backplane),

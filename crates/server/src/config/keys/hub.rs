@@ -135,10 +135,12 @@ pub(in crate::config) const HUB: Section = Section {
              others get 403. \"*\" lets all in.",
         ),
         key(
-            "pending_max",
+            "spent_max",
             "number",
             "65536",
-            "Negotiated connections that nobody has opened yet; beyond that negotiation answers 503.",
+            "Connection tokens that are remembered because they have begun a connection and, within \
+             disconnect_timeout after negotiation, could again; beyond that the oldest begin nothing \
+             any more, used or not.",
         ),
         key(
             "inbox_max",

@@ -21,7 +21,6 @@ pub(in crate::config) const TOP: Section = Section {
             "Threads that serve clients, each with its own listener; 0 means one per processor.",
         ),
         later("tls"),
-        later("cluster"),
         later("fleet"),
         later("bridges"),
     ],
@@ -39,6 +38,36 @@ pub(in crate::config) const ADMIN: Section = Section {
             "",
             "What `Authorization: Bearer …` must carry. Required as soon as the address is not \
              loopback; /livez and /readyz never ask for it.",
+        ),
+    ],
+};
+
+pub(in crate::config) const CLUSTER: Section = Section {
+    heading: "cluster",
+    example: "[cluster]",
+    doc: "Nodes that serve the same hubs: each request of a client may come to any of them. All need \
+          the same hubs and secrets; nobody lists the nodes.",
+    keys: &[
+        key(
+            "listen",
+            "address",
+            "\"127.0.0.1:8405\"",
+            "Where this node listens to the others, if it has secrets. What they say is signed and \
+             not encrypted: let nobody else reach it.",
+        ),
+        key(
+            "advertise",
+            "HOST:PORT",
+            "",
+            "Where the others reach this node; if absent, where it listens.",
+        ),
+        key(
+            "secrets",
+            "list of strings",
+            "",
+            "What the nodes share: the first signs connection tokens and what nodes say, all \
+             verify. To replace one, add the new one behind it on all nodes, put it first, then \
+             drop the old one. If absent the node is alone.",
         ),
     ],
 };

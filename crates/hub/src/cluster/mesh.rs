@@ -1,0 +1,211 @@
+//! How one hub speaks to its other nodes.
+
+use std::{io, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
+};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use tokio::time::timeout;
+
+use super::{
+    Cluster, Purpose,
+    letter::{self, Address},
+    peers::PeerBody,
+};
+use crate::id::ConnectionId;
+
+/// A hub among its other nodes.
+#[derive(Debug)]
+pub(crate) struct Mesh {
+    pub(crate) cluster: Cluster,
+    pub(crate) hub: Box<str>,
+}
+
+/// What the node that issued a token says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// A connection begins.
+    Begin,
+    /// Its session lives at this node.
+    At(Arc<str>),
+    /// It is of no use.
+    Nothing,
+}
+
+impl Mesh {
+    /// Tells the node that issued a token that a WebSocket for it is here.
+    pub(crate) async fn claim(&self, home: &str, token: &str) -> Claim {
+        let node = self.cluster.advertise();
+        let target = format!("/claim?id={token}&node={node}");
+        let (method, purpose) = (Method::POST, Purpose::Claim);
+        match self.told(purpose, home, method, &target, Bytes::new()).await.as_deref() {
+            Some(b"begin") => Claim::Begin,
+            Some(text) => match str::from_utf8(text).ok().and_then(|text| text.strip_prefix("at "))
+            {
+                Some(node) => Claim::At(node.into()),
+                None => Claim::Nothing,
+            },
+            None => Claim::Nothing,
+        }
+    }
+
+    /// Asks a node which of these connections are not there; `None` if it does not say.
+    pub(crate) async fn review(
+        &self,
+        node: &str,
+        ids: &[ConnectionId],
+    ) -> Option<Vec<ConnectionId>> {
+        let body: Vec<u8> = ids.iter().flat_map(|id| *id.as_bytes()).collect();
+        let (method, purpose) = (Method::POST, Purpose::Review);
+        let gone = self.told(purpose, node, method, "/review", body.into()).await?;
+        let (gone, []) = gone.as_chunks() else { return None };
+        Some(gone.iter().copied().map(ConnectionId::from_bytes).collect())
+    }
+
+    /// Passes a client's request to a node, as it is; `None` if that does not answer in time.
+    pub(crate) async fn pass(
+        &self,
+        node: &str,
+        request: Request<PeerBody>,
+        within: Duration,
+    ) -> Option<Response<Incoming>> {
+        self.cluster.count(|tally| &tally.passed);
+        self.send(Purpose::Pass, node, request, within).await
+    }
+
+    /// Passes a request for a WebSocket, which is carried on if the node opens it.
+    pub(crate) async fn tunnel(
+        &self,
+        node: &str,
+        request: Request<PeerBody>,
+    ) -> Option<Response<Incoming>> {
+        self.cluster.count(|tally| &tally.tunneled);
+        self.send(Purpose::Pass, node, request, ANSWER_MAX).await
+    }
+
+    /// What a node answers to a question of ours.
+    async fn told(
+        &self,
+        purpose: Purpose,
+        node: &str,
+        method: Method,
+        target: &str,
+        body: Bytes,
+    ) -> Option<Bytes> {
+        let room = body.len() + ROOM;
+        let mut request = Request::new(boxed(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = target.parse().ok()?;
+        let response = self.send(purpose, node, request, ANSWER_MAX).await?;
+        if response.status() != StatusCode::OK {
+            return None;
+        }
+        let body = Limited::new(response.into_body(), room).collect();
+        Some(timeout(ANSWER_MAX, body).await.ok()?.ok()?.to_bytes())
+    }
+
+    async fn send(
+        &self,
+        purpose: Purpose,
+        node: &str,
+        mut request: Request<PeerBody>,
+        within: Duration,
+    ) -> Option<Response<Incoming>> {
+        let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+        let address = Address { to: node, method: request.method().as_str(), target };
+        let letter = self.cluster.write_letter(purpose, &self.hub, &address);
+        let uri = Uri::builder().scheme("http").authority(node).path_and_query(target).build();
+        *request.uri_mut() = uri.ok()?;
+        *request.version_mut() = Version::HTTP_11;
+        request.headers_mut().insert(letter::HEADER, letter);
+        let answered = timeout(within, self.cluster.0.peers.ask(request)).await;
+        match answered {
+            // It is a node's own word that this is none: no client is to hear it.
+            Ok(Ok(response)) if response.status() == StatusCode::MISDIRECTED_REQUEST => {
+                tracing::warn!(node, "a node does not know this one: secrets or clocks differ");
+                None
+            }
+            Ok(Ok(response)) => Some(response),
+            Ok(Err(error)) => {
+                self.cluster.count(|tally| &tally.unreachable);
+                tracing::warn!(node, %error, "a node is not reached");
+                None
+            }
+            Err(_) => {
+                self.cluster.count(|tally| &tally.unreachable);
+                tracing::warn!(node, "a node does not answer in time");
+                None
+            }
+        }
+    }
+}
+
+/// A body that is there.
+pub(crate) fn boxed(body: Bytes) -> PeerBody {
+    Full::new(body).map_err(|never: std::convert::Infallible| match never {}).boxed_unsync()
+}
+
+/// A body whose sender may go away within it.
+pub(crate) fn passed<B>(body: B) -> PeerBody
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+{
+    body.map_err(|_| io::Error::from(io::ErrorKind::UnexpectedEof)).boxed_unsync()
+}
+
+/// Leaves out what is between two ends of one connection and not for the next.
+pub(crate) fn strip_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| HeaderValue::to_str(value).ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named.iter().chain(&HOP) {
+        headers.remove(name);
+    }
+}
+
+const HOP: [HeaderName; 8] = [
+    header::CONNECTION,
+    header::EXPECT,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// How long a node may take to answer what it knows by heart.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+
+/// Bytes of an answer beyond those of the question: an address fits.
+const ROOM: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_between_two_ends_goes_no_further() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "keep-alive, X-Mine"),
+            ("x-mine", "1"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "websocket"),
+            ("authorization", "Bearer t"),
+            ("host", "hub.test"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        strip_hop(&mut headers);
+        let left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["authorization", "host"]);
+    }
+}
