@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod bytes;
+mod envelope;
 mod extension;
 mod frame;
 mod handshake;
@@ -13,6 +14,7 @@ mod session;
 mod signalr_messages;
 mod signalr_opening;
 
+pub use envelope::envelope;
 pub use extension::extension;
 pub use frame::frame;
 pub use handshake::handshake;
