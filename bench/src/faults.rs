@@ -2,16 +2,19 @@
 //!
 //! Every message is numbered and hashed both ways. Clients dial again every 50 ms and never resend,
 //! so with a proxy that drops sockets the table shows what an application without its own recovery
-//! loses. The control runs prove that the checker sees what it should; if one of them does not
+//! loses. Everwire is played a second time with backends that take part in exactly-once, and then
+//! nothing may be doubled either. The control runs prove that the checker sees what it should; if one of them does not
 //! fail as it must, the whole table is void.
 
 pub(crate) mod backend;
 pub(crate) mod clients;
+mod durable;
 pub(crate) mod judge;
 mod message;
 pub(crate) mod record;
 mod scenario;
 pub(crate) mod stage;
+mod store;
 mod tamper;
 
 use std::io::Write as _;
@@ -39,8 +42,9 @@ pub(crate) struct Options {
     /// Rounds of the rolling restarts.
     #[arg(long, default_value_t = 10)]
     rounds: u64,
-    /// Everwire's delivery mode; its default where none is given.
-    #[arg(long, value_name = "MODE")]
+    /// Everwire's delivery mode in front of backends that take no part in exactly-once; its
+    /// default where none is given.
+    #[arg(long, value_name = "MODE", value_parser = ["at-least-once", "at-most-once"])]
     delivery: Option<String>,
     #[command(flatten)]
     subjects: Subjects,
@@ -79,6 +83,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for scenario in scenario::chosen(&options.only, rounds)? {
         for kind in options.subjects.proxies.iter().filter(|kind| Kind::PRODUCTS.contains(kind)) {
             rows.push(play_one(*kind, &setup, &scenario)?);
+            if *kind == Kind::Everwire {
+                rows.push(play_one(*kind, &setup, &scenario.exactly_once())?);
+            }
         }
     }
     let void = controls.iter().any(|control| !control.broken.is_empty());
@@ -98,20 +105,22 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 fn play_controls(setup: &Setup) -> Result<Vec<Row>> {
     let kill = scenario::kill();
     let mut rows = Vec::new();
-    for control in [Control::None, Control::Resend, Control::Tamper] {
+    for control in [Control::None, Control::Resend, Control::Ignore, Control::Tamper] {
         let script = match control {
             Control::Tamper => scenario::quiet(),
-            Control::None | Control::Resend => kill.play.script.clone(),
+            Control::None | Control::Resend | Control::Ignore => kill.play.script.clone(),
         };
-        let play = Play { control, script, ..kill.play.clone() };
+        let durable = control == Control::Ignore;
+        let play = Play { control, script, durable, ..kill.play.clone() };
         let seen = stage::play(Kind::Direct, setup, &play)?;
         let verdict = judge(seen.records.clone());
         let (fault, broken) = match control {
             Control::None => ("no buffering", must_show("drops", verdict.dropped)),
             Control::Resend => ("no dedup", must_show("doubles", verdict.doubled)),
+            Control::Ignore => ("account ignored", must_show("doubles", verdict.doubled)),
             Control::Tamper => ("tampering", tamper::missed(&seen.records, &verdict)),
         };
-        progress(fault, Kind::Direct, &verdict)?;
+        progress(fault, Kind::Direct.name(), &verdict)?;
         rows.push(Row { fault, proxy: Kind::Direct.name(), verdict, broken });
     }
     Ok(rows)
@@ -124,21 +133,23 @@ fn must_show(what: &str, count: u64) -> Vec<String> {
 fn play_one(kind: Kind, setup: &Setup, scenario: &Scenario) -> Result<Row> {
     let mut setup = setup.clone();
     setup.ping = scenario.ping;
+    let mut proxy = kind.name();
+    if scenario.play.durable {
+        setup.delivery = Some(String::from("exactly-once"));
+        proxy = EXACTLY_ONCE;
+    }
     let verdict = judge(stage::play(kind, &setup, &scenario.play)?.records);
-    progress(scenario.name, kind, &verdict)?;
-    let exactly_once = setup.delivery.as_deref() == Some("exactly-once");
-    let broken = if kind == Kind::Everwire {
-        broken(&verdict, scenario.promise, exactly_once)
-    } else {
-        Vec::new()
+    progress(scenario.name, proxy, &verdict)?;
+    let broken = match kind {
+        Kind::Everwire => broken(&verdict, scenario.promise),
+        _ => Vec::new(),
     };
-    Ok(Row { fault: scenario.name, proxy: kind.name(), verdict, broken })
+    Ok(Row { fault: scenario.name, proxy, verdict, broken })
 }
 
-fn broken(verdict: &Verdict, promise: Promise, exactly_once: bool) -> Vec<String> {
+fn broken(verdict: &Verdict, promise: Promise) -> Vec<String> {
     let doubled = match promise {
         Promise::NothingDoubled => verdict.doubled,
-        Promise::AtLeastOnce if exactly_once => verdict.doubled,
         Promise::AtLeastOnce => 0,
     };
     let counts = [
@@ -152,10 +163,9 @@ fn broken(verdict: &Verdict, promise: Promise, exactly_once: bool) -> Vec<String
     broken.map(|(what, count)| format!("{count} {what}")).collect()
 }
 
-fn progress(fault: &str, kind: Kind, verdict: &Verdict) -> Result<()> {
+fn progress(fault: &str, proxy: &str, verdict: &Verdict) -> Result<()> {
     let (dropped, lost, doubled) = (verdict.dropped, verdict.lost(), verdict.doubled);
-    let line =
-        format!("{fault}, {}: {dropped} dropped, {lost} lost, {doubled} doubled", kind.name());
+    let line = format!("{fault}, {proxy}: {dropped} dropped, {lost} lost, {doubled} doubled");
     Ok(writeln!(std::io::stderr(), "{line}")?)
 }
 
@@ -213,3 +223,6 @@ fn millis(millis: &Millis) -> String {
         _ => String::from("-"),
     }
 }
+
+/// Everwire in front of backends that store what they take.
+const EXACTLY_ONCE: &str = "everwire exactly-once";

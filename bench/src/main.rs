@@ -16,6 +16,7 @@ mod hub;
 mod load;
 mod meter;
 mod process;
+mod program;
 mod proxy;
 mod rounds;
 mod stats;

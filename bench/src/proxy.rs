@@ -4,15 +4,15 @@ mod everwire;
 mod haproxy;
 mod nginx;
 
-use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
 use crate::control::Helper;
-use crate::process::{Process, Talk, Workplace, free_address};
+use crate::process::{Process, Workplace, free_address};
+use crate::program::Invocation;
 use crate::rounds::Subject;
 
 /// A subject of measurement.
@@ -86,10 +86,13 @@ impl Proxy {
     pub(crate) fn start(kind: Kind, setup: &Setup) -> Result<Self> {
         let place = Workplace::create()?;
         let listen = free_address()?;
+        let program = |invocation: &Invocation| -> Result<Runs> {
+            Ok(Runs::Program(invocation.start(&place, listen)?))
+        };
         let runs = match kind {
-            Kind::Everwire => program(&everwire::command(&place, listen, setup)?, &place, listen)?,
-            Kind::Haproxy => program(&haproxy::command(&place, listen, setup)?, &place, listen)?,
-            Kind::Nginx => program(&nginx::command(&place, listen, setup)?, &place, listen)?,
+            Kind::Everwire => program(&everwire::command(&place, listen, setup)?)?,
+            Kind::Haproxy => program(&haproxy::command(&place, listen, setup)?)?,
+            Kind::Nginx => program(&nginx::command(&place, listen, setup)?)?,
             Kind::Floor => Runs::Helper(floor(&place, listen, setup)?),
             Kind::Direct => Runs::Nothing,
         };
@@ -120,36 +123,12 @@ impl Proxy {
     }
 }
 
-/// A program and its arguments.
-struct Invocation {
-    program: PathBuf,
-    args: Vec<OsString>,
-}
-
-fn program(invocation: &Invocation, place: &Workplace, listen: SocketAddr) -> Result<Runs> {
-    let log = place.file("log");
-    let mut process = Process::start(&invocation.program, &invocation.args, log, Talk::Logged)?;
-    process.wait_listening(listen)?;
-    Ok(Runs::Program(process))
-}
-
 fn floor(place: &Workplace, listen: SocketAddr, setup: &Setup) -> Result<Helper> {
     let backend = setup.backends.first().context("the floor needs a backend")?;
     let args = ["floor", "--listen", &listen.to_string(), "--backend", &backend.to_string()];
     let mut args = args.map(String::from).to_vec();
     args.extend([String::from("--threads"), WORKERS.to_string()]);
     Helper::start(place, "floor", &args)
-}
-
-/// Looks a program up where Debian installs it.
-fn find(name: &str) -> Result<PathBuf> {
-    for folder in ["/usr/sbin", "/usr/local/sbin", "/usr/bin", "/usr/local/bin"] {
-        let path = Path::new(folder).join(name);
-        if path.is_file() {
-            return Ok(path);
-        }
-    }
-    bail!("{name} is not installed: apt-get install {name}")
 }
 
 /// Threads or worker processes of every proxy: the number Everwire starts on two cores.

@@ -7,19 +7,11 @@ import * as signalR from '@microsoft/signalr';
 import { MessagePackHubProtocol } from '@microsoft/signalr-protocol-msgpack';
 import { puppet } from './puppet.mjs';
 import { say } from './say.mjs';
+import { wishes } from './wish.mjs';
 
 const { values: wish } = parseArgs({
   options: {
-    url: { type: 'string' },
-    transport: { type: 'string' },
-    protocol: { type: 'string' },
-    // Where a token is to be had before each connection.
-    token: { type: 'string' },
-    // Of every request, as a JSON object.
-    headers: { type: 'string' },
-    skipNegotiation: { type: 'boolean' },
-    reconnect: { type: 'boolean' },
-    stateful: { type: 'boolean' },
+    ...wishes,
     // Takes whatever certificate the server has.
     insecure: { type: 'boolean' },
   },

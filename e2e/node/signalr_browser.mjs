@@ -14,20 +14,9 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { say } from './say.mjs';
+import { wishes } from './wish.mjs';
 
-const { values: wish } = parseArgs({
-  options: {
-    browser: { type: 'string' },
-    url: { type: 'string' },
-    transport: { type: 'string' },
-    protocol: { type: 'string' },
-    token: { type: 'string' },
-    headers: { type: 'string' },
-    skipNegotiation: { type: 'boolean' },
-    reconnect: { type: 'boolean' },
-    stateful: { type: 'boolean' },
-  },
-});
+const { values: wish } = parseArgs({ options: { ...wishes, browser: { type: 'string' } } });
 
 const page = await serve();
 const browser = start(wish.browser);

@@ -1,10 +1,16 @@
 //! Hub messages: no input panics, memory stays near what came, pieces decide nothing, and what was
 //! read is written so that it reads the same.
 
+use std::{collections::HashMap, fmt};
+
 use everwire_proto::signalr::message::HubMessage;
-use everwire_proto::signalr::payload::Payload;
+use everwire_proto::signalr::payload::{Payload, Timestamp};
 use everwire_proto::signalr::{Protocol, ReadError, Reader};
-use serde::de::IgnoredAny;
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
+use serde_json::Value;
 
 use crate::bytes::Bytes;
 
@@ -21,6 +27,9 @@ pub fn signalr_json(input: &[u8]) {
         match ours {
             Ok(payload) => {
                 assert!(theirs, "ours is laxer");
+                let value = serde_json::from_slice::<Value>(record).ok();
+                assert_eq!(payload.decode::<Value>().ok(), value, "decoded differently");
+                decoded(&payload);
                 translated(&payload, Protocol::MessagePack);
             }
             Err(error) => assert!(!theirs || error == ReadError::TooDeep, "stricter: {error}"),
@@ -32,6 +41,7 @@ pub fn signalr_json(input: &[u8]) {
 pub fn signalr_msgpack(input: &[u8]) {
     let bytes = streamed(Protocol::MessagePack, input);
     if let Ok(payload) = Payload::parse(Protocol::MessagePack, bytes.to_vec().into()) {
+        decoded(&payload);
         translated(&payload, Protocol::Json);
     }
 }
@@ -67,6 +77,22 @@ fn read(mut reader: Reader, bytes: &[u8], step: usize) -> (Vec<HubMessage>, Opti
         assert!(reader.charged() <= 2 * bytes.len() + OVERHEAD_MAX);
     }
     (messages, None)
+}
+
+/// A value is of a type or it is not, and what it is encodes and decodes as the same.
+fn decoded(payload: &Payload) {
+    same::<Value>(payload);
+    same::<Vec<u8>>(payload);
+    same::<Timestamp>(payload);
+    same::<HashMap<u64, Option<String>>>(payload);
+}
+
+fn same<T: Serialize + DeserializeOwned + PartialEq + fmt::Debug>(payload: &Payload) {
+    let Ok(value) = payload.decode::<T>() else { return };
+    for protocol in Protocol::ALL {
+        let again = Payload::encode(protocol, &value).expect("it was decoded");
+        assert_eq!(again.decode::<T>().expect("its own encoding"), value);
+    }
 }
 
 /// A translation is a value of the other encoding, and can be read by anyone.

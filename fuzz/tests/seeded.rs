@@ -37,6 +37,11 @@ fn payload_is_what_lies_in_the_frames() {
 }
 
 #[test]
+fn requests_end_where_they_end_in_any_segmentation() {
+    check("requests", everwire_fuzz::requests);
+}
+
+#[test]
 fn a_session_keeps_exactly_what_is_unconfirmed() {
     check("session", everwire_fuzz::session);
 }
@@ -52,6 +57,11 @@ fn hub_messages_in_messagepack_read_the_same_in_any_segmentation() {
 }
 
 #[test]
+fn events_read_the_same_in_any_segmentation() {
+    check("signalr_events", everwire_fuzz::signalr_events);
+}
+
+#[test]
 fn a_hub_handshake_is_read_once_whatever_its_pieces() {
     check("signalr_handshake", everwire_fuzz::signalr_handshake);
 }
@@ -59,6 +69,11 @@ fn a_hub_handshake_is_read_once_whatever_its_pieces() {
 #[test]
 fn a_negotiation_reads_as_it_was_written() {
     check("signalr_negotiate", everwire_fuzz::signalr_negotiate);
+}
+
+#[test]
+fn a_publication_reaches_clients_of_any_encoding() {
+    check("signalr_publication", everwire_fuzz::signalr_publication);
 }
 
 fn check(target: &str, body: fn(&[u8])) {

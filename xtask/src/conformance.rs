@@ -1,8 +1,9 @@
-//! `cargo xtask conformance`: the Autobahn test suite through the gateway, on both legs.
+//! `cargo xtask conformance`: the Autobahn test suite through the gateway, on both legs, and against
+//! the hub.
 //!
 //! *client* leg: Autobahn's fuzzing client → everwire → an echo backend. *backend* leg: an echo
-//! client → everwire → Autobahn's fuzzing server. The outcome of each case is compared with the
-//! committed one. A blind tunnel (HAProxy, nginx) or nothing at all can stand in everwire's place:
+//! client → everwire → Autobahn's fuzzing server. *hub*: Autobahn's fuzzing client → a hub whose raw
+//! connections echo. The outcome of each case is compared with the committed one. A blind tunnel (HAProxy, nginx) or nothing at all can stand in everwire's place:
 //! that is the control which shows that the harness itself gives the expected outcomes.
 
 mod expected;
@@ -25,8 +26,9 @@ use crate::process::{self, BUILD_MAX, Stopwatch};
 use crate::root;
 use crate::tally::Tally;
 
-/// Arguments for cargo that build the binary under test.
-pub(crate) const BUILD: &[&str] = &["build", "--package", "everwire-server"];
+/// Arguments for cargo that build the binaries under test.
+pub(crate) const BUILD: &[&str] =
+    &["build", "--package", "everwire-server", "--package", "everwire-conformance"];
 
 /// Runs at the same time: each is two or three programs that mostly wait for each other.
 const JOBS_AT_ONCE: usize = 2;
@@ -37,7 +39,7 @@ pub(crate) struct Options {
     /// Cases to run.
     #[arg(long, value_enum, default_value = "all")]
     set: Set,
-    /// Which side of the proxy Autobahn is on; both if not given.
+    /// Which side of the proxy Autobahn is on, or that it talks to the hub; all if not given.
     #[arg(long, value_enum)]
     leg: Option<Leg>,
     /// What stands between the peers.
@@ -54,13 +56,15 @@ pub(crate) struct Options {
     record: bool,
 }
 
-/// Which side of the proxy Autobahn is on.
+/// Which side of the proxy Autobahn is on, if there is one.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum Leg {
     /// Autobahn is the client.
     Client,
     /// Autobahn is the backend.
     Backend,
+    /// Autobahn is a client of the hub, without a proxy.
+    Hub,
 }
 
 impl Leg {
@@ -68,6 +72,15 @@ impl Leg {
         match self {
             Self::Client => "client",
             Self::Backend => "backend",
+            Self::Hub => "hub",
+        }
+    }
+
+    /// All legs that there are with this between the peers.
+    fn all(through: Through) -> Vec<Self> {
+        match through {
+            Through::Everwire => vec![Self::Client, Self::Backend, Self::Hub],
+            _ => vec![Self::Client, Self::Backend],
         }
     }
 }
@@ -140,7 +153,9 @@ pub(crate) fn run(options: &Options, tally: &mut Tally) -> Result<()> {
         ensure!(process::run(&mut process::cargo(BUILD), BUILD_MAX)?, "everwire did not build");
     }
     let binary = options.binary.clone().unwrap_or_else(built);
-    let legs = options.leg.map_or_else(|| vec![Leg::Client, Leg::Backend], |leg| vec![leg]);
+    let is_reached = options.leg.is_none_or(|leg| Leg::all(options.through).contains(&leg));
+    ensure!(is_reached, "Autobahn talks to the hub without anything between");
+    let legs = options.leg.map_or_else(|| Leg::all(options.through), |leg| vec![leg]);
     let mut jobs: Vec<Job> = legs
         .iter()
         .flat_map(|leg| {
@@ -168,14 +183,15 @@ pub(crate) fn run(options: &Options, tally: &mut Tally) -> Result<()> {
     Ok(())
 }
 
-/// The sets of every test run: core and limits on both legs, and core under rolling replacement.
+/// The sets of every test run: core and limits on all legs, and core under rolling replacement.
 pub(crate) fn smoke(tally: &mut Tally) -> Result<()> {
     if install::autobahn_interpreter().is_none() {
-        tally.skip("Autobahn through the gateway (849 cases)", "Autobahn is not installed");
+        let what = "Autobahn through the gateway and against the hub (1150 cases)";
+        tally.skip(what, "Autobahn is not installed");
         return Ok(());
     }
     let mut jobs = Vec::from_iter(rolling_job(&built()));
-    for leg in [Leg::Backend, Leg::Client] {
+    for leg in Leg::all(Through::Everwire) {
         for (name, patterns) in [Set::Limits, Set::Core].iter().flat_map(|set| set.groups()) {
             let (through, binary) = (Through::Everwire, built());
             jobs.push(Job { leg, name, patterns, through, rolling: false, binary });
@@ -187,9 +203,14 @@ pub(crate) fn smoke(tally: &mut Tally) -> Result<()> {
     Ok(())
 }
 
-/// What [`BUILD`] builds.
+/// The everwire that [`BUILD`] builds.
 fn built() -> PathBuf {
     root::path("target/debug/everwire")
+}
+
+/// The server that [`BUILD`] builds whose hubs are tested.
+fn built_fixture() -> PathBuf {
+    root::path("target/debug/everwire-conformance")
 }
 
 fn rolling_job(binary: &Path) -> Option<Job> {
@@ -222,7 +243,10 @@ fn run_all(jobs: Vec<Job>) -> Vec<(Job, Result<Results>)> {
 
 /// Compares one run with what is committed.
 fn judge(job: &Job, results: Result<Results>, tally: &mut Tally) {
-    let title = format!("autobahn {} through {}", job.title(), job.through.name());
+    let title = match job.leg {
+        Leg::Hub => format!("autobahn {}", job.title()),
+        _ => format!("autobahn {} through {}", job.title(), job.through.name()),
+    };
     let compared = results.and_then(|results| {
         let expected = Expected::load(job.leg.name())?;
         Ok(expected.compare(&results, |case| job.has(case)))

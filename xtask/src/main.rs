@@ -46,7 +46,7 @@ enum Task {
     },
     /// Coverage-guided fuzzing of one target, or of all in turn.
     Fuzz(fuzz::Options),
-    /// Autobahn through the gateway, compared with the committed results.
+    /// Autobahn through the gateway and against the hub, compared with the committed results.
     Conformance(conformance::Options),
 }
 

@@ -1,8 +1,8 @@
 //! `cargo xtask test`: the one command that proves the repository.
 //!
 //! Installs what is missing, then lint, every test of the workspace, the documentation's examples,
-//! a smoke of each fuzz target, and Autobahn through the gateway. A step that fails does not stop
-//! the next: the last line totals all of them.
+//! a smoke of each fuzz target, and Autobahn through the gateway and against the hub. A step that
+//! fails does not stop the next: the last line totals all of them.
 
 use std::process::Command;
 use std::time::Duration;
@@ -41,7 +41,7 @@ pub(crate) fn run(options: &Options, tally: &mut Tally) {
     }
     step("lint", &clock);
     lint::run(tally);
-    step("build the everwire binary", &clock);
+    step("build the binaries under test", &clock);
     fallible(tally, "building the binary", |tally| {
         let built = process::run(&mut process::cargo(conformance::BUILD), BUILD_MAX)?;
         tally.check("building the binary", built);
@@ -53,7 +53,7 @@ pub(crate) fn run(options: &Options, tally: &mut Tally) {
     fallible(tally, "seeded fuzz tests", |tally| tests(&mut fuzz::seeded(), "fuzz", tally));
     step("fuzz smoke", &clock);
     fallible(tally, "fuzz smoke", |tally| fuzz::smoke(SMOKE, tally));
-    step("Autobahn through the gateway", &clock);
+    step("Autobahn through the gateway and against the hub", &clock);
     fallible(tally, "Autobahn", conformance::smoke);
     println!("\nthe run took {} s", clock.elapsed().as_secs());
 }

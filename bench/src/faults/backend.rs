@@ -2,14 +2,16 @@
 //!
 //! It is built on tungstenite, so that a second opinion judges every frame that reaches it. It
 //! writes down a question when half of the work is done and a reply when the kernel has it: killed
-//! before that it never took the question, killed after it the reply is missing. Asked to leave, it
-//! stops listening, closes every connection with 1012, takes what still arrives, and is done.
+//! before that it never took the question, killed after it the reply is missing. With a store it is
+//! a backend that cooperates: it takes a question by storing it, acknowledges it, and a reply that
+//! is missing is given on the next leg. Asked to leave, it stops listening, closes every connection
+//! with 1012, takes what still arrives, and is done.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -20,9 +22,11 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 use tokio_tungstenite::{WebSocketStream, accept_async_with_config};
 use tokio_util::sync::CancellationToken;
 
+use super::durable;
 use super::judge::{BACKEND_SHIFT, LIFE_SHIFT};
 use super::message::{Question, Reply};
 use super::record::{Record, Recorder, What};
+use super::store::Session;
 use super::tamper::Tamper;
 use crate::control::{self, Questions};
 use crate::echo::listen;
@@ -45,6 +49,9 @@ pub(crate) struct Options {
     /// Milliseconds of work on each question.
     #[arg(long)]
     work_ms: u64,
+    /// Where to store questions, together with the other backends: exactly once.
+    #[arg(long)]
+    store: Option<PathBuf>,
     /// Tamper with replies: a control run.
     #[arg(long)]
     tamper: bool,
@@ -70,7 +77,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
                 count += 1;
                 let name = options.number << BACKEND_SHIFT | options.life << LIFE_SHIFT | count;
                 let leg = Leg::new(name, &options, recorder.clone());
-                legs.spawn(leg.serve(stream, leaving.clone()));
+                legs.spawn(leg.serve(stream, options.store.clone(), leaving.clone()));
             }
         }
     }
@@ -80,10 +87,15 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     control::answer(&())
 }
 
+/// A backend's side of a connection.
+pub(super) type Socket = WebSocketStream<TcpStream>;
+
 /// One connection to the backend.
 struct Leg {
     name: u64,
     replies: u64,
+    /// With a store: what is stored of the conversation, whose replies go on from leg to leg.
+    session: Option<Session>,
     half_work: Duration,
     recorder: Recorder,
     tamper: Tamper,
@@ -93,12 +105,20 @@ impl Leg {
     fn new(name: u64, options: &Options, recorder: Recorder) -> Self {
         let half_work = Duration::from_millis(options.work_ms) / 2;
         let tamper = Tamper::new(options.tamper.then(|| recorder.clone()));
-        Self { name, replies: 0, half_work, recorder, tamper }
+        Self { name, replies: 0, session: None, half_work, recorder, tamper }
     }
 
-    async fn serve(mut self, stream: TcpStream, leaving: CancellationToken) -> Result<()> {
+    async fn serve(
+        mut self,
+        stream: TcpStream,
+        store: Option<PathBuf>,
+        leaving: CancellationToken,
+    ) -> Result<()> {
         stream.set_nodelay(true)?;
-        let mut socket = accept_async_with_config(stream, Some(config())).await?;
+        let mut socket = match store {
+            None => accept_async_with_config(stream, Some(config())).await?,
+            Some(store) => self.resume(stream, &store).await?,
+        };
         let mut closing = false;
         loop {
             let message = tokio::select! {
@@ -121,12 +141,19 @@ impl Leg {
         }
     }
 
-    async fn take(
-        &mut self,
-        socket: &mut WebSocketStream<TcpStream>,
-        bytes: &[u8],
-        closing: bool,
-    ) -> Result<()> {
+    /// Takes the conversation up where the store has it, beginning with the missing replies.
+    async fn resume(&mut self, stream: TcpStream, store: &Path) -> Result<Socket> {
+        let (mut socket, session, replies) = durable::accept(stream, store, self.name).await?;
+        self.replies = replies;
+        let missing = session.questions_after(replies);
+        self.session = Some(session);
+        for question in missing {
+            self.reply(&mut socket, question, &question.encode()).await?;
+        }
+        Ok(socket)
+    }
+
+    async fn take(&mut self, socket: &mut Socket, bytes: &[u8], closing: bool) -> Result<()> {
         let question = match Question::decode(bytes) {
             Ok(question) => question,
             Err(torn) => {
@@ -135,20 +162,33 @@ impl Leg {
             }
         };
         self.work().await;
-        let took = Record::new(What::Took, question.client, question.number);
-        self.recorder.write(took.on_leg(self.name, 0))?;
+        match &mut self.session {
+            None => {
+                let took = Record::new(What::Took, question.client, question.number);
+                self.recorder.write(took.on_leg(self.name, 0))?;
+            }
+            Some(session) => ensure!(session.store(question)?, "a later leg has this session"),
+        }
         self.work().await;
         // After its Close a backend may take what still arrives, but not reply to it.
         if closing {
             return Ok(());
         }
+        if let Some(session) = &self.session {
+            durable::acknowledge(socket, session).await?;
+        }
+        self.reply(socket, question, bytes).await
+    }
+
+    async fn reply(&mut self, socket: &mut Socket, to: Question, bytes: &[u8]) -> Result<()> {
         self.replies += 1;
-        let reply = Reply::encode(self.name, self.replies, bytes);
+        let stream = self.session.as_ref().map_or(self.name, Session::stream);
+        let reply = Reply::encode(stream, self.replies, bytes);
         for message in self.tamper.pass(self.replies, reply)? {
             socket.send(Message::Binary(Bytes::from(message))).await?;
         }
-        let told = Record::new(What::Told, question.client, question.number);
-        Ok(self.recorder.write(told.on_leg(self.name, self.replies))?)
+        let told = Record::new(What::Told, to.client, to.number);
+        Ok(self.recorder.write(told.on_leg(stream, self.replies))?)
     }
 
     async fn work(&self) {

@@ -1,5 +1,5 @@
 //! The clients of the fault runs: each asks a numbered question at fixed intervals, dials again
-//! every 50 ms when its socket ends, and never sends anything twice.
+//! after 50 ms when its socket ends, and never sends anything twice, unless told otherwise.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -12,6 +12,8 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
@@ -19,6 +21,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use tokio_util::sync::CancellationToken;
 
 use super::backend::{config, is_torn};
+use super::durable::{LEG, REPLIES, SESSION};
 use super::message::{Question, Reply};
 use super::record::{Record, Recorder, What};
 use super::tamper::Tamper;
@@ -48,6 +51,12 @@ pub(crate) struct Options {
     /// Send what is unanswered again after a re-dial: a control run.
     #[arg(long)]
     resend: bool,
+    /// Milliseconds from the end of a socket to the next dial.
+    #[arg(long, default_value_t = 50)]
+    redial_ms: u64,
+    /// Dial as a gateway would whose backends store, and ignore what they say: a control run.
+    #[arg(long)]
+    account: bool,
 }
 
 /// Chats until asked to finish: then every client waits for its last reply and closes.
@@ -80,6 +89,8 @@ struct Client {
     number: u64,
     /// Questions sent and not replied to, in order.
     unanswered: VecDeque<u64>,
+    /// Replies received.
+    replies: u64,
     dials: usize,
 }
 
@@ -93,12 +104,13 @@ enum End {
 impl Client {
     fn new(id: u32, options: Arc<Options>, recorder: Recorder) -> Self {
         let tamper = Tamper::new(options.tamper.then(|| recorder.clone()));
-        let unanswered = VecDeque::new();
-        Self { id, dials: id as usize, options, recorder, tamper, number: 0, unanswered }
+        let (dials, unanswered) = (id as usize, VecDeque::new());
+        Self { id, dials, options, recorder, tamper, number: 0, unanswered, replies: 0 }
     }
 
     async fn live(mut self, finishing: CancellationToken) -> Result<()> {
         let every = Duration::from_millis(self.options.interval_ms);
+        let redial = Duration::from_millis(self.options.redial_ms);
         // Clients are spread over the interval, so that questions come evenly.
         sleep(every * self.id / self.options.clients.max(1)).await;
         let mut ticks = interval(every);
@@ -116,7 +128,7 @@ impl Client {
             if finishing.is_cancelled() {
                 return Ok(());
             }
-            sleep(REDIAL).await;
+            sleep(redial).await;
         }
     }
 
@@ -126,9 +138,21 @@ impl Client {
         let dial = async {
             let stream = TcpStream::connect(target).await?;
             stream.set_nodelay(true)?;
-            client_async_with_config(format!("ws://{target}/chat"), stream, Some(config())).await
+            client_async_with_config(self.request(target)?, stream, Some(config())).await
         };
         Some(timeout(DIAL_MAX, dial).await.ok()?.ok()?.0)
+    }
+
+    fn request(&self, target: SocketAddr) -> Result<Request, Error> {
+        let mut request = format!("ws://{target}/chat").into_client_request()?;
+        if self.options.account {
+            let account =
+                [(SESSION, u64::from(self.id)), (LEG, self.dials as u64), (REPLIES, self.replies)];
+            for (name, value) in account {
+                request.headers_mut().insert(name, value.into());
+            }
+        }
+        Ok(request)
     }
 
     async fn chat(
@@ -215,6 +239,7 @@ impl Client {
             Err(None) => return self.note(What::Torn, 0),
         };
         let number = reply.question.number;
+        self.replies += 1;
         self.unanswered.retain(|asked| *asked > number);
         let got = Record::new(What::Got, self.id, number).on_leg(reply.leg, reply.leg_number);
         Ok(self.recorder.write(got)?)
@@ -260,7 +285,6 @@ async fn close(mut socket: WebSocketStream<TcpStream>) -> Result<(), Error> {
 
 /// The close code of an end without Close.
 const NO_CLOSE: u16 = 1006;
-const REDIAL: Duration = Duration::from_millis(50);
 const DIAL_MAX: Duration = Duration::from_secs(10);
 const CLOSE_MAX: Duration = Duration::from_secs(1);
 /// How long a client that finishes waits for what it has asked.

@@ -86,7 +86,7 @@ pub(crate) fn judge(mut records: Vec<Record>) -> Verdict {
                 verdict.dropped += 1;
                 *verdict.close_codes.entry(record.number).or_default() += 1;
             }
-            What::Got | What::Took | What::Told | What::Tampered => {}
+            What::Got | What::Took | What::Told | What::Tampered | What::Opened | What::Stored => {}
         }
     }
     judge_questions(&records, &mut verdict);
@@ -191,7 +191,13 @@ fn waits(records: &[Record]) -> Vec<Wait> {
                 waits.extend(client.ended(record.client, record.at));
                 client.since = (record.number < client.asked).then_some(record.at);
             }
-            What::Refused | What::Torn | What::Took | What::Told | What::Tampered => {}
+            What::Refused
+            | What::Torn
+            | What::Took
+            | What::Told
+            | What::Tampered
+            | What::Opened
+            | What::Stored => {}
         }
     }
     for (number, client) in &mut clients {

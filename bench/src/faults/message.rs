@@ -85,7 +85,8 @@ fn is_sealed(bytes: &[u8]) -> bool {
     bytes.split_last_chunk().is_some_and(|(body, seal)| u64::from_le_bytes(*seal) == hash(body))
 }
 
-fn hash(bytes: &[u8]) -> u64 {
+/// What makes a changed byte visible.
+pub(super) fn hash(bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(bytes);
     hasher.finish()

@@ -3,6 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,6 +28,10 @@ pub(crate) enum What {
     Told = 7,
     /// A control run did something wrong on purpose; `leg_number` says what.
     Tampered = 8,
+    /// A durable backend's session goes on on this leg, the `leg_number`th of the session.
+    Opened = 9,
+    /// A durable backend wrote a message down on the `leg_number`th leg of its session.
+    Stored = 10,
 }
 
 impl What {
@@ -40,6 +45,8 @@ impl What {
             Self::Took,
             Self::Told,
             Self::Tampered,
+            Self::Opened,
+            Self::Stored,
         ];
         all.into_iter().find(|what| *what as u8 == byte)
     }
@@ -102,23 +109,37 @@ pub(crate) struct Recorder(Arc<File>);
 impl Recorder {
     /// Opens a file for appending.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self(Arc::new(OpenOptions::new().create(true).append(true).open(path)?)))
+        Ok(Self(Arc::new(OpenOptions::new().create(true).read(true).append(true).open(path)?)))
     }
 
     /// Appends one record; the kernel has it when this returns.
     pub(crate) fn write(&self, record: Record) -> io::Result<()> {
         (&*self.0).write_all(&record.to_bytes())
     }
+
+    /// The records behind the first `count`, whoever wrote them.
+    pub(crate) fn read_after(&self, count: usize) -> io::Result<Vec<Record>> {
+        let from = (count * LEN) as u64;
+        let len = self.0.metadata()?.len().saturating_sub(from);
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+        self.0.read_exact_at(&mut bytes, from)?;
+        Ok(decoded(&bytes))
+    }
 }
 
 /// Reads all records of a file; one that was cut by the end of its writer is left out.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<Record>> {
-    let bytes = fs::read(path)?;
-    let (records, _) = bytes.as_chunks::<LEN>();
-    Ok(records.iter().filter_map(Record::from_bytes).collect())
+    Ok(decoded(&fs::read(path)?))
 }
 
-const LEN: usize = 40;
+fn decoded(bytes: &[u8]) -> Vec<Record> {
+    let (records, _) = bytes.as_chunks::<LEN>();
+    records.iter().filter_map(Record::from_bytes).collect()
+}
+
+/// A record's share of a page of memory: none lies across two, so that a process that is killed
+/// while it writes leaves the whole record or nothing.
+const LEN: usize = 64;
 
 #[cfg(test)]
 mod tests {

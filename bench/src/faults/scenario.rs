@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 use super::stage::{Control, Play, Step};
 
 /// One fault.
+#[derive(Clone)]
 pub(super) struct Scenario {
     /// The name for `--only` and the table.
     pub(super) name: &'static str,
@@ -21,8 +22,17 @@ pub(super) struct Scenario {
 pub(super) enum Promise {
     /// A crash may double what was taken and not confirmed.
     AtLeastOnce,
-    /// A backend that says goodbye gives nothing a reason to be doubled.
+    /// A backend that says goodbye gives nothing a reason to be doubled, and one that stores what
+    /// it takes knows what it has.
     NothingDoubled,
+}
+
+impl Scenario {
+    /// The same fault with backends that store what they take: exactly once.
+    pub(super) fn exactly_once(&self) -> Self {
+        let play = Play { durable: true, ..self.play.clone() };
+        Self { promise: Promise::NothingDoubled, play, ..self.clone() }
+    }
 }
 
 /// The faults asked for, all if none is.
@@ -100,7 +110,9 @@ fn scenario(backends: u64, script: Vec<Step>) -> Scenario {
         clients: 200,
         interval: Duration::from_millis(50),
         work: Duration::from_millis(6),
+        durable: false,
         control: Control::None,
+        self_help: false,
         script,
     };
     Scenario { name: "", promise: Promise::AtLeastOnce, ping: None, play }

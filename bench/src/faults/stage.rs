@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use rustix::process::Signal;
 
 use super::record::{self, Record};
+use super::store;
 use crate::clock;
 use crate::control::Helper;
 use crate::process::{Workplace, free_address, hasten};
@@ -23,7 +24,11 @@ pub(crate) struct Play {
     pub(crate) interval: Duration,
     /// A backend's work on a question.
     pub(crate) work: Duration,
+    /// Backends store what they take, in one store: exactly once.
+    pub(crate) durable: bool,
     pub(crate) control: Control,
+    /// Clients dial again at once and send again what is unanswered: no proxy does it for them.
+    pub(crate) self_help: bool,
     pub(crate) script: Vec<Step>,
 }
 
@@ -36,6 +41,8 @@ pub(crate) enum Control {
     Tamper,
     /// Clients send again what is unanswered, and nobody compares it with what has arrived.
     Resend,
+    /// So they do although their backend says what it has stored.
+    Ignore,
 }
 
 /// One thing that happens; backends are named by their number.
@@ -83,6 +90,9 @@ pub(crate) fn play(kind: Kind, setup: &Setup, play: &Play) -> Result<Seen> {
     let mut all = record::read(&records)?;
     for file in backends.iter().flat_map(|backend| &backend.records) {
         all.extend(record::read(file)?);
+    }
+    if play.durable {
+        all.extend(store::read_all(&place.file(STORE))?);
     }
     Ok(Seen { records: all, kills })
 }
@@ -134,9 +144,13 @@ fn start_clients(
         ("--records", records.display().to_string()),
     ];
     let mut args = arguments("fault-clients", &options);
+    if play.self_help {
+        args.extend(["--resend", "--redial-ms", "0"].map(String::from));
+    }
     match play.control {
         Control::None => {}
         Control::Resend => args.push(String::from("--resend")),
+        Control::Ignore => args.extend(["--resend", "--account"].map(String::from)),
         Control::Tamper => {
             args.push(String::from("--tamper"));
             args.extend([String::from("--questions-max"), TAMPERED_QUESTIONS.to_string()]);
@@ -176,6 +190,9 @@ impl Backend {
         if play.control == Control::Tamper {
             args.push(String::from("--tamper"));
         }
+        if play.durable {
+            args.extend([String::from("--store"), place.file(STORE).display().to_string()]);
+        }
         let mut running = Helper::start(place, &format!("backend-{}", self.number), &args)?;
         hasten(&running.process().family())?;
         self.running = Some(running);
@@ -196,5 +213,7 @@ fn arguments(command: &str, options: &[(&str, String)]) -> Vec<String> {
     args
 }
 
+/// The backends' store in the workplace.
+const STORE: &str = "store";
 /// A tampered run is over for a client before anything that is held could be left behind.
 const TAMPERED_QUESTIONS: u64 = 36;

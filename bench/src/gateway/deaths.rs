@@ -26,6 +26,9 @@ use crate::rounds::Reading;
 ///
 /// The load is paced: where clients ask again as soon as they are answered, the processors are
 /// full whatever the proxy does, and the figure tells how long 200 handshakes queue behind that.
+///
+/// Without a proxy the clients know both backends, dial the other one at once and send again what
+/// is unanswered: what the kill and 200 handshakes cost on this machine, whoever makes them.
 pub(super) fn silence(bench: &Bench, kind: Kind, interval: Duration) -> Result<Reading> {
     let pause = Step::Pause(bench.settle.min(Duration::from_secs(2)));
     let mut script = vec![pause];
@@ -37,7 +40,9 @@ pub(super) fn silence(bench: &Bench, kind: Kind, interval: Duration) -> Result<R
         clients: 200,
         interval,
         work: Duration::ZERO,
+        durable: false,
         control: Control::None,
+        self_help: kind == Kind::Direct,
         script,
     };
     let mut seen = stage::play(kind, &bench.setup, &play)?;

@@ -8,6 +8,9 @@ use crate::rounds::{Figure, Scale, Target};
 
 const PROXIES: &[Kind] = &[Kind::Everwire, Kind::Haproxy, Kind::Nginx, Kind::Floor];
 
+/// Those that a backend's death concerns: the floor has one backend and knows no other.
+const WITHOUT_FLOOR: &[Kind] = &[Kind::Everwire, Kind::Haproxy, Kind::Nginx, Kind::Direct];
+
 /// All figures, in the order of the tables.
 pub(super) const ALL: &[Figure<Bench, Kind>] = &[
     Figure {
@@ -84,7 +87,7 @@ pub(super) const ALL: &[Figure<Bench, Kind>] = &[
         name: "silence",
         title: "silence for a client whose backend is killed, another is up: 10,000 questions a \
                 second from 200 clients, a third of two cores",
-        subjects: &Kind::PRODUCTS,
+        subjects: WITHOUT_FLOOR,
         rounds_max: 5,
         measure: |bench, kind| deaths::silence(bench, kind, Duration::from_millis(20)),
         targets: &[
@@ -95,7 +98,7 @@ pub(super) const ALL: &[Figure<Bench, Kind>] = &[
     Figure {
         name: "silence-busy",
         title: "the same at 20,000 questions a second, two thirds of two cores",
-        subjects: &Kind::PRODUCTS,
+        subjects: WITHOUT_FLOOR,
         rounds_max: 5,
         measure: |bench, kind| deaths::silence(bench, kind, Duration::from_millis(10)),
         targets: &[Target { label: "dropped", scale: Scale::Plain, at_most: 0.0 }],

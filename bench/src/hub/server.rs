@@ -2,15 +2,15 @@
 
 mod nchan;
 
-use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 
 use crate::control::Helper;
 use crate::load::dialect::Dialect;
-use crate::process::{Process, Talk, Workplace, free_address};
+use crate::process::{Process, Workplace, free_address};
+use crate::program::{Invocation, find};
 use crate::rounds::Subject;
 
 /// A subject of measurement.
@@ -84,11 +84,14 @@ impl Server {
     fn start_with(kind: Kind, audience: &str) -> Result<Self> {
         let place = Workplace::create()?;
         let target = free_address()?;
+        let program = |invocation: &Invocation| -> Result<Runs> {
+            Ok(Runs::Program(invocation.start(&place, target)?))
+        };
         let runs = match kind {
             Kind::Everwire => helper(&place, "hub-server", target)?,
             Kind::Floor => helper(&place, "hub-floor", target)?,
-            Kind::Nchan => program(&nchan::command(&place, target)?, &place, target)?,
-            Kind::Ws => program(&ws(target, audience)?, &place, target)?,
+            Kind::Nchan => program(&nchan::command(&place, target)?)?,
+            Kind::Ws => program(&ws(target, audience)?)?,
         };
         Ok(Self { kind, target, runs, _place: place })
     }
@@ -112,19 +115,6 @@ impl Server {
     }
 }
 
-/// A program and its arguments.
-struct Invocation {
-    program: PathBuf,
-    args: Vec<OsString>,
-}
-
-fn program(invocation: &Invocation, place: &Workplace, listen: SocketAddr) -> Result<Runs> {
-    let log = place.file("log");
-    let mut process = Process::start(&invocation.program, &invocation.args, log, Talk::Logged)?;
-    process.wait_listening(listen)?;
-    Ok(Runs::Program(process))
-}
-
 fn helper(place: &Workplace, name: &str, listen: SocketAddr) -> Result<Runs> {
     let args = [name, "--listen", &listen.to_string(), "--threads", &WORKERS.to_string()];
     Ok(Runs::Helper(Helper::start(place, name, &args.map(String::from))?))
@@ -139,17 +129,6 @@ fn ws(listen: SocketAddr, audience: &str) -> Result<Invocation> {
     let port = listen.port().to_string();
     let args = [script.into(), "--port".into(), port.into(), "--to".into(), audience.into()];
     Ok(Invocation { program: find("node", "nodejs")?, args: args.to_vec() })
-}
-
-/// Looks a program up where Debian installs it.
-fn find(name: &str, package: &str) -> Result<PathBuf> {
-    for folder in ["/usr/sbin", "/usr/local/sbin", "/usr/bin", "/usr/local/bin"] {
-        let path = Path::new(folder).join(name);
-        if path.is_file() {
-            return Ok(path);
-        }
-    }
-    bail!("{name} is not installed: apt-get install {package}")
 }
 
 /// Threads or worker processes of every server that can have several.

@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 
 use anyhow::{Result, ensure};
 
-use super::{Invocation, Setup};
+use super::Setup;
 use crate::process::{Workplace, free_address};
+use crate::program::Invocation;
 
 /// Writes the configuration of one pool behind one route.
 pub(super) fn command(place: &Workplace, listen: SocketAddr, setup: &Setup) -> Result<Invocation> {

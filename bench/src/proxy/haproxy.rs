@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 
 use anyhow::Result;
 
-use super::{Invocation, PIPES_MAX, Setup, WORKERS, find};
+use super::{PIPES_MAX, Setup, WORKERS};
 use crate::process::Workplace;
+use crate::program::{Invocation, find};
 
 /// Writes the configuration; health checks only where there is a choice of backends.
 pub(super) fn command(place: &Workplace, listen: SocketAddr, setup: &Setup) -> Result<Invocation> {
@@ -25,5 +26,5 @@ pub(super) fn command(place: &Workplace, listen: SocketAddr, setup: &Setup) -> R
     let file = place.file("haproxy.cfg");
     fs::write(&file, text)?;
     let args = vec!["-db".into(), "-f".into(), file.into_os_string()];
-    Ok(Invocation { program: find("haproxy")?, args })
+    Ok(Invocation { program: find("haproxy", "haproxy")?, args })
 }

@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 
 use anyhow::Result;
 
-use super::{Invocation, PIPES_MAX, Setup, WORKERS, find};
+use super::{PIPES_MAX, Setup, WORKERS};
 use crate::process::Workplace;
+use crate::program::{Invocation, find};
 
 /// Writes the configuration: quick failover, no logs, listeners shared out between the workers.
 pub(super) fn command(place: &Workplace, listen: SocketAddr, setup: &Setup) -> Result<Invocation> {
@@ -39,5 +40,5 @@ pub(super) fn command(place: &Workplace, listen: SocketAddr, setup: &Setup) -> R
     let file = place.file("nginx.conf");
     fs::write(&file, text)?;
     let args = vec!["-e".into(), "stderr".into(), "-c".into(), file.into_os_string()];
-    Ok(Invocation { program: find("nginx")?, args })
+    Ok(Invocation { program: find("nginx", "nginx")?, args })
 }

@@ -8,24 +8,30 @@ use crate::error::AddressError;
 /// The address of a hub.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Address {
+    scheme: Scheme,
     host: Box<str>,
     port: u16,
     path: Box<str>,
     query: Option<Box<str>>,
 }
 
+/// Whether what is said on the way can be read by others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scheme {
+    Plain,
+    Secure,
+}
+
 impl Address {
-    /// Reads `http://host:port/path?query`, or the same with `ws`.
+    /// Reads `http://host:port/path?query`, or the same with `https`, `ws` or `wss`.
     pub(crate) fn parse(url: &str) -> Result<Self, AddressError> {
         let uri: Uri = url.parse().map_err(|_| AddressError::Malformed)?;
-        match uri.scheme_str() {
-            Some("http" | "ws") => {}
-            Some(scheme @ ("https" | "wss")) => {
-                return Err(AddressError::TlsMissing(scheme.into()));
-            }
+        let scheme = match uri.scheme_str() {
+            Some("http" | "ws") => Scheme::Plain,
+            Some("https" | "wss") => Scheme::Secure,
             Some(other) => return Err(AddressError::Scheme(other.into())),
             None => return Err(AddressError::Malformed),
-        }
+        };
         let authority = uri.authority().ok_or(AddressError::Malformed)?;
         let (host, port) = (authority.host(), authority.port_u16());
         // Beside host and port an authority may name a user, which is none of an address here.
@@ -37,8 +43,9 @@ impl Address {
             return Err(AddressError::Malformed);
         }
         Ok(Self {
+            scheme,
             host: host.into(),
-            port: port.unwrap_or(PORT),
+            port: port.unwrap_or_else(|| scheme.port()),
             path: uri.path().into(),
             query: uri.query().map(Into::into),
         })
@@ -48,9 +55,9 @@ impl Address {
     pub(crate) fn resolve(&self, location: &str) -> Result<Self, AddressError> {
         match location.strip_prefix('/') {
             Some(rest) if !rest.starts_with('/') => {
-                Self::parse(&format!("http://{}{location}", self.authority()))
+                Self::parse(&format!("{}://{}{location}", self.scheme.name(), self.authority()))
             }
-            Some(_) => Self::parse(&format!("http:{location}")),
+            Some(_) => Self::parse(&format!("{}:{location}", self.scheme.name())),
             None => Self::parse(location),
         }
     }
@@ -65,11 +72,19 @@ impl Address {
         Self { path: path.into(), query: Some(query.into()), ..self.clone() }
     }
 
-    /// The target of the request that opens a connection, or attaches to the one of this id.
-    pub(crate) fn connection(&self, id: Option<&str>) -> String {
-        let Some(id) = id else { return self.target() };
-        let mark = if self.query.is_some() { '&' } else { '?' };
-        format!("{}{mark}id={}", self.target(), escaped(id))
+    /// The same address with another parameter in its query.
+    pub(crate) fn with(&self, name: &str, value: &str) -> Self {
+        let parameter = format!("{name}={}", escaped(value));
+        let query = match &self.query {
+            Some(query) => format!("{query}&{parameter}"),
+            None => parameter,
+        };
+        Self { query: Some(query.into()), ..self.clone() }
+    }
+
+    /// The path alone.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
     }
 
     /// Path and query.
@@ -83,7 +98,7 @@ impl Address {
     /// Host and port, as the header `Host` has them.
     pub(crate) fn authority(&self) -> String {
         match self.port {
-            PORT => self.host.to_string(),
+            port if port == self.scheme.port() => self.host.to_string(),
             port => format!("{}:{port}", self.host),
         }
     }
@@ -94,23 +109,45 @@ impl Address {
         (self.host.trim_start_matches('[').trim_end_matches(']'), self.port)
     }
 
-    /// Whether both are at the same host and port.
+    /// Whether it is reached with TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.scheme == Scheme::Secure
+    }
+
+    /// Whether both are at the same host and port, and reached in the same way.
     pub(crate) fn is_beside(&self, other: &Self) -> bool {
-        self.endpoint() == other.endpoint()
+        (self.scheme, self.endpoint()) == (other.scheme, other.endpoint())
     }
 }
 
 /// A query may be secret, so that no log shows it.
 impl std::fmt::Debug for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "http://{}{}", self.authority(), self.path)
+        write!(f, "{}://{}{}", self.scheme.name(), self.authority(), self.path)
     }
 }
 
-/// An id as a value in a query.
-fn escaped(id: &str) -> String {
-    let mut text = String::with_capacity(id.len());
-    for byte in id.bytes() {
+impl Scheme {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "http",
+            Self::Secure => "https",
+        }
+    }
+
+    /// The port of an address that names none.
+    const fn port(self) -> u16 {
+        match self {
+            Self::Plain => 80,
+            Self::Secure => 443,
+        }
+    }
+}
+
+/// Text as a value in a query.
+fn escaped(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    for byte in value.bytes() {
         match byte {
             b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'_' | b'.' | b'~' => {
                 text.push(byte.into());
@@ -120,9 +157,6 @@ fn escaped(id: &str) -> String {
     }
     text
 }
-
-/// The port of an address that names none.
-const PORT: u16 = 80;
 
 #[cfg(test)]
 mod tests {
@@ -148,9 +182,8 @@ mod tests {
         ] {
             let address = address(url);
             assert_eq!(address.negotiation(&asked).target(), negotiation, "{url}");
-            assert_eq!(address.connection(Some("a+b")), connection, "{url}");
+            assert_eq!(address.with("id", "a+b").target(), connection, "{url}");
         }
-        assert_eq!(address("ws://h/chat?x=1").connection(None), "/chat?x=1");
     }
 
     #[test]
@@ -160,6 +193,9 @@ mod tests {
             ("http://h:80/", "h", ("h", 80)),
             ("http://127.0.0.1:81/", "127.0.0.1:81", ("127.0.0.1", 81)),
             ("http://[::1]:81/", "[::1]:81", ("::1", 81)),
+            ("https://h/", "h", ("h", 443)),
+            ("wss://h:443/", "h", ("h", 443)),
+            ("wss://h:80/", "h:80", ("h", 80)),
         ] {
             let address = address(url);
             assert_eq!(address.authority(), authority);
@@ -173,11 +209,6 @@ mod tests {
         {
             assert_eq!(Address::parse(url).unwrap_err(), AddressError::Malformed, "{url}");
         }
-        let secure = Address::parse("wss://h/").unwrap_err();
-        assert_eq!(secure, AddressError::TlsMissing("wss".into()));
-        assert!(
-            secure.to_string().starts_with("wss needs TLS, which this client is built without")
-        );
         assert_eq!(Address::parse("ftp://h/").unwrap_err(), AddressError::Scheme("ftp".into()));
     }
 
@@ -188,10 +219,15 @@ mod tests {
         assert_eq!(here.resolve("//g/x").unwrap(), address("http://g/x"));
         assert_eq!(here.resolve("http://g/x").unwrap(), address("http://g/x"));
         assert!(here.resolve("x").is_err());
+        let secure = address("https://h/a");
+        assert_eq!(secure.resolve("/x").unwrap(), address("wss://h/x"));
+        assert_eq!(secure.resolve("//g/x").unwrap(), address("https://g/x"));
+        assert!(!secure.is_beside(&address("http://h:443/a")), "others can read that");
     }
 
     #[test]
     fn a_query_is_not_shown() {
         assert_eq!(format!("{:?}", address("http://h/chat?token=1")), "http://h/chat");
+        assert_eq!(format!("{:?}", address("wss://h/chat?token=1")), "https://h/chat");
     }
 }

@@ -8,10 +8,11 @@ use std::{
 
 use everwire_proto::signalr::{
     Protocol,
-    negotiate::{Secret, StatefulReconnect},
+    negotiate::{Secret, StatefulReconnect, Transport},
 };
 use everwire_socket::message::SocketConfig;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use rustls::pki_types::CertificateDer;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
@@ -21,16 +22,20 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     address::Address,
     call::Cancellations,
+    carrier::RequestLimits,
     connection::{Connection, Shared},
     dial::{Dialer, Negotiation},
     dispatch::Handlers,
     error::ConnectError,
     handler::Handler,
+    http::Reach,
+    options::{Limits, Timing},
     reconnect::ReconnectPolicy,
     session::SessionConfig,
     state::State,
     task::{Task, TaskConfig},
-    token::AccessToken,
+    tls::{Trust, certificates},
+    token::{AccessToken, TokenPlace},
 };
 
 /// A SignalR client; [`Client::builder`] is where it begins.
@@ -38,14 +43,17 @@ use crate::{
 pub struct Client;
 
 impl Client {
-    /// Describes a connection to the hub at this address, `http://host:port/path` or the same with
-    /// `ws`. A mistake in it shows when connecting.
+    /// Describes a connection to the hub at this address, `https://host:port/path` or the same with
+    /// `http`, `wss` or `ws`. A mistake in it shows when connecting.
     pub fn builder(url: impl Into<String>) -> ClientBuilder {
         ClientBuilder {
             url: url.into(),
             protocol: Protocol::Json,
             token: AccessToken::default(),
+            token_place: TokenPlace::default(),
             headers: Ok(HeaderMap::new()),
+            roots: Ok(Vec::new()),
+            transports: Transport::ALL.into(),
             negotiation: Negotiation::Asked(StatefulReconnect::Off),
             reconnect: ReconnectPolicy::default(),
             timing: Timing::default(),
@@ -61,58 +69,16 @@ pub struct ClientBuilder {
     url: String,
     protocol: Protocol,
     token: AccessToken,
+    token_place: TokenPlace,
     headers: Result<HeaderMap, ConnectError>,
+    /// Certificates that vouch for servers, beside the system's.
+    roots: Result<Vec<CertificateDer<'static>>, ConnectError>,
+    transports: Vec<Transport>,
     negotiation: Negotiation,
     reconnect: ReconnectPolicy,
     timing: Timing,
     limits: Limits,
     handlers: Handlers,
-}
-
-/// How long things may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timing {
-    /// Silence after which the server is given up; it should be twice the server's keep-alive
-    /// interval. Default: 30 s, as in the official clients.
-    pub server_timeout: Duration,
-    /// Silence of ours after which a ping is sent; servers wait for twice as long. Default: 15 s.
-    pub keep_alive: Duration,
-    /// How long it may take to dial a connection, access token and negotiation included, and as
-    /// long again to shake hands. Default: 15 s, what the official server waits for a handshake.
-    pub connect_timeout: Duration,
-}
-
-/// How much of everything there may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// The largest message from the server in bytes; a larger one is a loss of the connection.
-    /// Default: 1 MiB, because servers may say more to a client than it to them.
-    pub message_max: usize,
-    /// Calls in flight, and also uploads; one more is refused. Default: 1024.
-    pub calls_max: usize,
-    /// Calls of the server that wait for handlers. Nothing is read while there are so many; if no
-    /// handler finishes in the server timeout, the connection is closed. Default: 64, so that they
-    /// hold at most 64 times `message_max` bytes.
-    pub handler_queue_max: usize,
-    /// Items of one stream that wait for whoever takes them. Nothing is read while there are so
-    /// many; if none is taken in the server timeout, the stream is cancelled. Default: 64.
-    pub stream_buffer_max: usize,
-}
-
-impl Default for Timing {
-    fn default() -> Self {
-        Self {
-            server_timeout: Duration::from_secs(30),
-            keep_alive: Duration::from_secs(15),
-            connect_timeout: Duration::from_secs(15),
-        }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { message_max: 1 << 20, calls_max: 1024, handler_queue_max: 64, stream_buffer_max: 64 }
-    }
 }
 
 impl ClientBuilder {
@@ -130,7 +96,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Where such tokens come from; asked for each request, because they expire.
+    /// Where such tokens come from, because they expire: asked for each negotiation and each
+    /// WebSocket, and where a token is refused that events or polls were begun with.
     #[must_use]
     pub fn access_token_from<F, T>(mut self, provide: F) -> Self
     where
@@ -138,6 +105,32 @@ impl ClientBuilder {
         T: Future<Output = Result<String, Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
         self.token = AccessToken::provider(provide);
+        self
+    }
+
+    /// Where the token stands in requests that open a WebSocket or events. Default: in a header.
+    #[must_use]
+    pub const fn token_place(mut self, place: TokenPlace) -> Self {
+        self.token_place = place;
+        self
+    }
+
+    /// Trusts servers that these certificates vouch for, beside those that the system's do; in PEM,
+    /// one or more. A mistake in it shows when connecting. There is no way to trust all servers.
+    #[must_use]
+    pub fn root_certificates(mut self, pem: impl AsRef<[u8]>) -> Self {
+        self.roots = self.roots.and_then(|mut roots| {
+            roots.extend(certificates(pem.as_ref())?);
+            Ok(roots)
+        });
+        self
+    }
+
+    /// The transports to use, of those that the server offers and in its order, until one of them
+    /// works. Events carry no MessagePack and are passed over with it. Default: all.
+    #[must_use]
+    pub fn transports(mut self, transports: impl IntoIterator<Item = Transport>) -> Self {
+        self.transports = transports.into_iter().collect();
         self
     }
 
@@ -154,7 +147,7 @@ impl ClientBuilder {
     }
 
     /// Opens the WebSocket without negotiation: one round trip less, but no connection id, no
-    /// redirects and no stateful reconnect.
+    /// redirects, no stateful reconnect and no other transport.
     #[must_use]
     pub const fn skip_negotiation(mut self) -> Self {
         self.negotiation = Negotiation::Skipped;
@@ -162,7 +155,8 @@ impl ClientBuilder {
     }
 
     /// Asks the server to keep the session when a socket is lost, so that another continues it
-    /// with nothing lost or doubled. Has no effect where negotiation is skipped.
+    /// with nothing lost or doubled. Has no effect where negotiation is skipped, and on transports
+    /// other than WebSockets.
     #[must_use]
     pub const fn stateful_reconnect(mut self) -> Self {
         if matches!(self.negotiation, Negotiation::Asked(_)) {
@@ -260,12 +254,21 @@ impl ClientBuilder {
             address: Address::parse(&self.url)?,
             headers: self.headers.clone()?,
             token: self.token.clone(),
+            token_place: self.token_place,
+            reach: Arc::new(Reach::new(Trust::with(self.roots.clone()?))),
             negotiation: self.negotiation,
+            transports: self.transports.clone(),
+            format: self.protocol.transfer_format(),
+            attempt_max: self.timing.connect_timeout / 3,
             // Whether the server lives is known from its messages, which the session watches.
             socket: SocketConfig {
                 message_max: frame_max as u64,
                 ping_interval: NEVER,
                 ..SocketConfig::default()
+            },
+            requests: RequestLimits {
+                bytes_max: frame_max,
+                answer_max: self.timing.answer_timeout,
             },
         })
     }
@@ -282,10 +285,18 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), ConnectE
 }
 
 /// Headers that say how a request is made; an application has no part in that.
-const OURS: [&str; 5] = ["connection", "content-length", "host", "transfer-encoding", "upgrade"];
+const OURS: [&str; 7] = [
+    "accept",
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "transfer-encoding",
+    "upgrade",
+];
 /// What the application may have said and the task not looked at yet.
 const COMMANDS_MAX: usize = 64;
-/// Servers may put several messages into one of WebSocket's.
+/// Servers may put several messages into one of WebSocket's, or into the answer to a poll.
 const FRAME_SPARE: usize = 1 << 20;
 /// Longer than any connection.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);

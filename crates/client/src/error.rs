@@ -4,8 +4,8 @@
 use std::{error::Error, io, sync::Arc, time::Duration};
 
 use everwire_proto::signalr::{
-    ReadError, handshake,
-    negotiate::{self, REDIRECTS_MAX},
+    ReadError, TransferFormat, handshake,
+    negotiate::{self, REDIRECTS_MAX, Transport},
     payload::{DecodeError, EncodeError},
     reconnect::SequenceError,
 };
@@ -16,15 +16,9 @@ pub enum AddressError {
     /// It is no absolute address, or names a user.
     #[error("not the address of a hub: it must be like http://host:port/path")]
     Malformed,
-    /// It begins with something else than `http` or `ws`.
-    #[error("a hub is reached by http or ws, not by {0}")]
+    /// It begins with something else than `http`, `https`, `ws` or `wss`.
+    #[error("a hub is reached by http, https, ws or wss, not by {0}")]
     Scheme(Box<str>),
-    /// It begins with `https` or `wss`.
-    #[error(
-        "{0} needs TLS, which this client is built without: use http or ws, and let a proxy beside \
-         this program speak TLS"
-    )]
-    TlsMissing(Box<str>),
 }
 
 /// Why there is no connection.
@@ -47,6 +41,19 @@ pub enum ConnectError {
         /// What the system says.
         source: Arc<io::Error>,
     },
+    /// The application's or the system's: the certificates that are to vouch for servers are of no
+    /// use, or there are none.
+    #[error("no certificates to trust: {0}")]
+    Certificates(Box<str>),
+    /// The server's or the network's: no TLS with this server, because nobody trusted vouches for its
+    /// certificate, it is another's, or there is no version in common.
+    #[error("no TLS with {address}: {source}")]
+    Tls {
+        /// Host and port.
+        address: Box<str>,
+        /// What is wrong.
+        source: Arc<io::Error>,
+    },
     /// The network's or the server's: this step took longer than allowed.
     #[error("{step} took longer than {limit:?}")]
     Timeout {
@@ -56,10 +63,10 @@ pub enum ConnectError {
         limit: Duration,
     },
     /// The server's: it does not speak HTTP, or its answer is cut short or too long.
-    #[error("no answer to the negotiation: {0}")]
+    #[error("no answer to a request: {0}")]
     Http(#[source] Arc<dyn Error + Send + Sync>),
-    /// The server's: it answers the negotiation with this status.
-    #[error("the server answered the negotiation with status {0}")]
+    /// The server's: it answers a request with this status.
+    #[error("the server answered with status {0}")]
     Status(u16),
     /// The server's: its answer to the negotiation is not one.
     #[error("{0}")]
@@ -68,14 +75,21 @@ pub enum ConnectError {
     #[error("the server refused the negotiation: {0}")]
     Refused(Box<str>),
     /// The server's: it sends the client round in circles.
-    #[error("the negotiation was redirected more than {REDIRECTS_MAX} times")]
+    #[error("a request was redirected more than {REDIRECTS_MAX} times")]
     Redirects,
-    /// The server's: it has no WebSockets for this connection.
-    #[error("the server offers no WebSockets")]
-    NoWebSockets,
+    /// The server's or the application's: none of the transports that the server offers works; an
+    /// entry for each of them.
+    #[error("{}", no_transport(.0))]
+    Transports(Arc<[TransportError]>),
+    /// The application's: only a WebSocket needs no negotiation, and it wants none.
+    #[error("Negotiation can only be skipped when using the WebSocket transport directly.")]
+    NegotiationNeeded,
     /// The server's: it does not open the WebSocket.
     #[error("no WebSocket: {0}")]
     WebSocket(#[source] Arc<everwire_socket::handshake::HandshakeError>),
+    /// The server's: what it answers is no stream of events.
+    #[error("the answer is not of type text/event-stream")]
+    NoEvents,
     /// The server's: it refuses the SignalR handshake.
     #[error("Server returned handshake error: {0}")]
     Handshake(Box<str>),
@@ -90,12 +104,31 @@ pub enum ConnectError {
     Stopped,
 }
 
+/// Why a transport that the server offers was not used. The texts are the official clients'.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum TransportError {
+    /// The application's choice: it does not want this transport.
+    #[error("'{}' is disabled by the client.", .0.name())]
+    Disabled(Transport),
+    /// The application's choice: its protocol is nothing that this transport carries.
+    #[error("'{}' does not support {}.", .0.name(), .1.name())]
+    Format(Transport, TransferFormat),
+    /// It could not be opened.
+    #[error("{} failed: {error}", .transport.name())]
+    Failed {
+        /// The transport.
+        transport: Transport,
+        /// Why not.
+        error: ConnectError,
+    },
+}
+
 /// How a connection that was open was lost. Another may take its place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Loss {
-    /// The network's: the socket ended or broke.
+    /// The network's: the socket, the events or the polls ended or broke.
     #[error("{0}")]
-    Socket(Box<str>),
+    Socket(Arc<str>),
     /// The server's or the network's: nothing came for the server timeout.
     #[error("Server timeout elapsed without receiving a message from the server.")]
     ServerTimeout,
@@ -196,6 +229,16 @@ pub enum InvokeError {
     /// full, and the stream was cancelled.
     #[error("no item of the stream was taken for {0:?}")]
     Overrun(Duration),
+}
+
+fn no_transport(tried: &[TransportError]) -> String {
+    if tried.is_empty() {
+        let none = "None of the transports supported by the client are supported by the server.";
+        return none.to_owned();
+    }
+    let tried: Vec<String> = tried.iter().map(ToString::to_string).collect();
+    let any = "Unable to connect to the server with any of the available transports.";
+    format!("{any} {}", tried.join(" "))
 }
 
 fn closed_by_server(error: Option<&str>) -> String {

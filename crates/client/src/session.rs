@@ -10,11 +10,13 @@
 //! far as anybody above can see; otherwise after the waits of the policy, and then calls in flight
 //! have failed and the server knows the client under another id.
 
+mod losing;
 mod open;
 mod phase;
 mod replay;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -26,8 +28,7 @@ use everwire_proto::{
     signalr::{
         Protocol, TransferFormat,
         handshake::{HandshakeReader, HandshakeRequest, Spoken},
-        message::{CancelInvocation, Close, Headers, HubMessage, Invocation, Outcome},
-        payload::Payload,
+        message::{CancelInvocation, Close, Headers, HubMessage},
     },
     time::Time,
 };
@@ -39,8 +40,9 @@ use crate::{
     state::State,
 };
 use open::{Heard, Open};
-use phase::{Link, Phase, Retry};
-pub(crate) use phase::{Linked, Wish};
+use phase::{Link, Phase};
+pub(crate) use phase::{Linked, Upkeep, Wish};
+pub(crate) use words::{Blocker, CallId, CallKind, Epoch, Event, Output};
 
 /// What a session goes by.
 #[derive(Debug, Clone)]
@@ -53,56 +55,6 @@ pub(crate) struct SessionConfig {
     pub(crate) keep_alive: Duration,
     pub(crate) message_max: usize,
     pub(crate) calls_max: usize,
-}
-
-/// Names a call that is in flight; an upload stream has a number of the same kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct CallId(pub(crate) u64);
-
-/// Which connection something belongs to: an answer to one server is none to the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Epoch(u64);
-
-/// How a call is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CallKind {
-    /// By a completion.
-    Once,
-    /// By items and a completion.
-    Stream,
-}
-
-/// What is to be delivered.
-#[derive(Debug)]
-pub(crate) enum Event {
-    /// The state has changed. The end is not told here but by [`Wish::End`].
-    State(State),
-    /// The server calls a method of ours.
-    Invocation(Epoch, Invocation),
-    /// An item for a call.
-    Item(CallId, Payload),
-    /// A call has ended.
-    Completed(CallId, Outcome),
-    /// A stream has ended, because nobody took its items for this long.
-    Overrun(CallId, Duration),
-    /// All calls in flight have failed.
-    CallsLost,
-}
-
-/// Who holds up what comes from the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Blocker {
-    /// The handlers: their queue is full.
-    Handlers,
-    /// Whoever takes the items of this call.
-    Stream(CallId),
-}
-
-/// Bytes to write as one WebSocket message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Output {
-    pub(crate) format: TransferFormat,
-    pub(crate) bytes: Bytes,
 }
 
 /// One client of one hub.
@@ -136,7 +88,7 @@ impl Session {
         let Phase::Dialling { retry, .. } = &mut self.phase else { return };
         let spoken = Spoken {
             protocol: self.config.protocol,
-            allows_stateful_reconnect: linked.is_stateful,
+            allows_stateful_reconnect: linked.upkeep == Upkeep::Kept,
         };
         let link = Link { linked, retry: retry.take(), reader: HandshakeReader::default() };
         self.phase = Phase::Shaking { deadline: now + self.config.connect_timeout, link };
@@ -151,22 +103,7 @@ impl Session {
         self.phase = Phase::Open(open);
     }
 
-    /// What was dialled cannot be reached.
-    pub(crate) fn handle_dial_failed(&mut self, now: Time, error: ConnectError) {
-        match &mut self.phase {
-            Phase::Dialling { retry, .. } => {
-                let retry = retry.take();
-                self.fail(now, retry, error);
-            }
-            Phase::Resuming { loss, .. } => {
-                let loss = loss.clone();
-                self.reconnect(now, loss);
-            }
-            _ => {}
-        }
-    }
-
-    /// A WebSocket message came.
+    /// Bytes came.
     pub(crate) fn handle_data(&mut self, now: Time, bytes: Vec<u8>) {
         match &mut self.phase {
             Phase::Open(open) => open.handle_data(now, bytes),
@@ -181,16 +118,6 @@ impl Session {
                     Err(error) => self.fail_shaking(now, error.into()),
                 }
             }
-            _ => {}
-        }
-    }
-
-    /// The socket has ended.
-    pub(crate) fn handle_socket_end(&mut self, now: Time, why: String) {
-        let loss = Loss::Socket(why.into());
-        match &self.phase {
-            Phase::Open(_) => self.lose(now, loss),
-            Phase::Shaking { .. } => self.fail_shaking(now, ConnectError::Lost(loss)),
             _ => {}
         }
     }
@@ -294,7 +221,7 @@ impl Session {
             | Phase::Resuming { deadline, .. }
             | Phase::Shaking { deadline, .. } => Some(*deadline),
             Phase::Waiting { until, .. } => Some(*until),
-            Phase::Open(open) => Some(open.poll_timeout(&self.config)),
+            Phase::Open(open) => open.poll_timeout(&self.config),
             Phase::Ended(_) => None,
         }
     }
@@ -339,16 +266,18 @@ impl Session {
     /// The handshake is agreed to.
     fn open(&mut self, now: Time, ahead: Vec<u8>) {
         let Phase::Shaking { link, .. } = &mut self.phase else { return };
-        let Linked { connection_id, is_stateful } = link.linked.clone();
+        let Linked { connection_id, upkeep } = link.linked.clone();
         let state = match link.retry {
             None => State::Connected { connection_id },
             Some(_) => State::Reconnected { connection_id },
         };
         self.epoch += 1;
-        self.phase = Phase::Open(Box::new(Open::new(&self.config, now, is_stateful, ahead)));
+        self.phase = Phase::Open(Box::new(Open::new(&self.config, now, upkeep, ahead)));
         self.events.push_back(Event::State(state));
-        // A server does not watch for silence before it has heard a ping.
-        self.ping(now);
+        if upkeep != Upkeep::Polled {
+            // A server does not watch for silence before it has heard a ping.
+            self.ping(now);
+        }
     }
 
     fn act(&mut self, now: Time, heard: Heard) {
@@ -402,57 +331,6 @@ impl Session {
         {
             self.ping(now);
         }
-    }
-
-    /// A socket is lost that may be replaced within the session.
-    fn lose(&mut self, now: Time, loss: Loss) {
-        let Some(open) = self.phase.take_resumable() else { return self.reconnect(now, loss) };
-        self.output.clear();
-        let deadline = now + self.config.connect_timeout;
-        self.phase = Phase::Resuming { deadline, open, loss };
-    }
-
-    /// The session is lost; the policy says whether there is another.
-    fn reconnect(&mut self, now: Time, loss: Loss) {
-        let Some(delay) = self.config.reconnect.delay(0, &mut self.random) else {
-            return self.end(CloseReason::Lost(loss));
-        };
-        self.lose_calls();
-        self.output.clear();
-        self.events.push_back(Event::State(State::Reconnecting { loss: loss.clone() }));
-        self.phase = Phase::Waiting { until: now + delay, retry: Retry { loss, failed: 0 } };
-    }
-
-    fn fail_shaking(&mut self, now: Time, error: ConnectError) {
-        if let Phase::Shaking { link, .. } = &mut self.phase {
-            let retry = link.retry.take();
-            self.fail(now, retry, error);
-        }
-    }
-
-    /// An attempt has failed.
-    fn fail(&mut self, now: Time, retry: Option<Retry>, error: ConnectError) {
-        self.output.clear();
-        let Some(Retry { loss, failed }) = retry else {
-            return self.end(CloseReason::NeverConnected(error));
-        };
-        let attempts = failed + 1;
-        self.phase = match self.config.reconnect.delay(attempts, &mut self.random) {
-            Some(delay) => {
-                Phase::Waiting { until: now + delay, retry: Retry { loss, failed: attempts } }
-            }
-            None => Phase::Ended(CloseReason::GaveUp { loss, attempts, last: error }),
-        };
-    }
-
-    fn end(&mut self, why: CloseReason) {
-        self.lose_calls();
-        self.phase = Phase::Ended(why);
-    }
-
-    fn lose_calls(&mut self) {
-        self.calls.clear();
-        self.events.push_back(Event::CallsLost);
     }
 
     fn ping(&mut self, now: Time) {

@@ -1,36 +1,31 @@
 //! The one task of a connection: it moves bytes, calls and answers, and does what [`Session`]
 //! decides.
 
+mod delivery;
 mod waiting;
 
-use std::{future::pending, pin::Pin, sync::Arc, time::Duration};
+use std::{future::pending, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
-use everwire_proto::{
-    signalr::{TransferFormat, message::Invocation, payload::Payload},
-    time::Time,
-    ws::{close::CloseCode, message::Message},
-};
-use everwire_socket::message::SocketError;
+use everwire_proto::{signalr::message::Invocation, time::Time};
 use tokio::{
-    sync::{
-        mpsc::{self, error::TrySendError},
-        oneshot, watch,
-    },
+    sync::{mpsc, oneshot, watch},
     task::{AbortHandle, JoinSet},
-    time::{sleep_until, timeout},
+    time::sleep_until,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     call::{Cancellations, Command, Reply},
+    carrier::{Carrier, Socket},
     clock,
-    dial::{Dialer, Dialled, Route, Socket},
+    dial::{Dialer, Dialled, Route},
     dispatch::{Handlers, dispatch},
-    error::{CloseReason, ConnectError, InvokeError, SendError},
-    session::{Blocker, CallId, CallKind, Epoch, Event, Output, Session, SessionConfig, Wish},
+    error::{CloseReason, ConnectError, SendError},
+    session::{CallId, CallKind, Epoch, Session, SessionConfig, Wish},
     state::State,
 };
+use delivery::{Parked, room};
 use waiting::{End, Waiting};
 
 /// What a task is made of.
@@ -53,11 +48,11 @@ pub(crate) struct TaskConfig {
 pub(crate) struct Task {
     config: TaskConfig,
     session: Session,
-    socket: Option<Socket>,
+    carrier: Option<Carrier>,
     dial: Option<Dial>,
     /// How to attach another socket to the session.
     route: Option<Route>,
-    /// The last socket, which is being closed.
+    /// The last transport, which is being closed.
     farewell: JoinSet<()>,
     waiting: Waiting,
     uploads: JoinSet<()>,
@@ -73,13 +68,7 @@ type Dial = Pin<Box<dyn Future<Output = Result<Box<Opened>, ConnectError>> + Sen
 /// What dialling has given.
 enum Opened {
     New(Dialled),
-    Again(Socket),
-}
-
-/// What the session gave and nobody takes yet.
-enum Parked {
-    Invocation(Epoch, Invocation),
-    Item(CallId, Payload),
+    Again(Box<Socket>),
 }
 
 /// What a turn of the loop is for.
@@ -89,7 +78,7 @@ enum Turn {
     Answer(Epoch, Bytes),
     Command(Command),
     Dialled(Result<Box<Opened>, ConnectError>),
-    Socket(Result<Option<Message>, SocketError>),
+    Exchanged(Result<Option<Vec<u8>>, Arc<str>>),
     Panicked,
     Idle,
 }
@@ -104,7 +93,7 @@ impl Task {
         Self {
             session: Session::new(config.session.clone(), clock::now(), rand::random()),
             config,
-            socket: None,
+            carrier: None,
             dial: None,
             route: None,
             farewell: JoinSet::new(),
@@ -137,7 +126,7 @@ impl Task {
     /// Waits for whatever comes first. What the application says precedes what the server does: it
     /// is bounded by the room for it, and then the socket has its turn, while servers have no bound.
     async fn wait(&mut self) -> Turn {
-        let queued = self.socket.as_ref().map_or(0, Socket::queued);
+        let queued = self.carrier.as_ref().map_or(0, Carrier::queued);
         let takes_answers = self.session.takes_answers(queued);
         let takes_calls = self.session.takes_calls(queued);
         let reads = matches!(self.session.wish(), Wish::Keep { read: true });
@@ -151,7 +140,7 @@ impl Task {
             }
             Some(command) = self.config.commands.recv(), if takes_calls => Turn::Command(command),
             opened = dialled(&mut self.dial) => Turn::Dialled(opened),
-            exchanged = exchange(&mut self.socket, reads) => Turn::Socket(exchanged),
+            exchanged = exchange(&mut self.carrier, reads) => Turn::Exchanged(exchanged),
             () = room(self.parked.as_ref(), &self.calls, &self.waiting) => Turn::Idle,
             Some(_) = self.uploads.join_next() => Turn::Idle,
             _ = self.dispatcher.join_next() => Turn::Panicked,
@@ -171,7 +160,7 @@ impl Task {
             Turn::Answer(epoch, answer) => self.session.handle_answer(now, epoch, answer),
             Turn::Command(command) => self.handle_command(now, command),
             Turn::Dialled(opened) => self.handle_dialled(now, opened),
-            Turn::Socket(exchanged) => self.handle_exchanged(now, exchanged),
+            Turn::Exchanged(exchanged) => self.handle_exchanged(now, exchanged),
             Turn::Panicked => self.session.handle_stop(CloseReason::HandlerPanicked),
             Turn::Idle => {}
         }
@@ -227,13 +216,13 @@ impl Task {
     fn handle_dialled(&mut self, now: Time, opened: Result<Box<Opened>, ConnectError>) {
         self.dial = None;
         match opened.map(|opened| *opened) {
-            Ok(Opened::New(Dialled { socket, linked, route })) => {
-                self.socket = Some(socket);
+            Ok(Opened::New(Dialled { carrier, linked, route })) => {
+                self.carrier = Some(carrier);
                 self.route = Some(route);
                 self.session.handle_dialled(now, linked);
             }
             Ok(Opened::Again(socket)) => {
-                self.socket = Some(socket);
+                self.carrier = Some(Carrier::WebSocket(socket));
                 self.session.handle_resumed(now);
             }
             Err(error) => {
@@ -243,28 +232,23 @@ impl Task {
         }
     }
 
-    fn handle_exchanged(&mut self, now: Time, exchanged: Result<Option<Message>, SocketError>) {
-        let end = match exchanged {
-            Ok(Some(Message::Text(text))) => {
-                return self.session.handle_data(now, text.into_bytes());
+    fn handle_exchanged(&mut self, now: Time, exchanged: Result<Option<Vec<u8>>, Arc<str>>) {
+        match exchanged {
+            Ok(Some(bytes)) => self.session.handle_data(now, bytes),
+            Ok(None) => {}
+            Err(why) => {
+                self.carrier = None;
+                self.session.handle_socket_end(now, why);
             }
-            Ok(Some(Message::Binary(bytes))) => return self.session.handle_data(now, bytes),
-            Ok(Some(Message::Ping(_) | Message::Pong(_)) | None) => return,
-            Ok(Some(Message::Close(close))) => {
-                format!("WebSocket closed with status code: {}", close.reported_code())
-            }
-            Err(error) => error.to_string(),
-        };
-        self.socket = None;
-        self.session.handle_socket_end(now, end);
+        }
     }
 
     /// Does what the session wants; gives why it has ended.
     fn obey(&mut self, now: Time) -> Option<CloseReason> {
         self.deliver(now);
-        while let Some(Output { format, bytes }) = self.session.poll_output() {
-            if let Some(socket) = &mut self.socket {
-                socket.enqueue(&message(format, &bytes));
+        while let Some(output) = self.session.poll_output() {
+            if let Some(carrier) = &mut self.carrier {
+                carrier.enqueue(&output);
             }
         }
         let wish = self.session.wish();
@@ -282,7 +266,8 @@ impl Task {
             Wish::Resume if self.dial.is_none() => {
                 let (dialer, route) = (self.config.dialer.clone(), self.route.clone()?);
                 self.dial = Some(Box::pin(async move {
-                    dialer.attach(&route).await.map(Opened::Again).map(Box::new)
+                    let socket = dialer.attach(&route).await?;
+                    Ok(Box::new(Opened::Again(Box::new(socket))))
                 }));
             }
             Wish::Dial | Wish::Resume => {}
@@ -290,55 +275,6 @@ impl Task {
             Wish::End(why) => return Some(why),
         }
         None
-    }
-
-    /// Delivers what there is room for.
-    fn deliver(&mut self, now: Time) {
-        if let Some(parked) = self.parked.take()
-            && self.put(now, parked)
-        {
-            self.session.handle_unblocked(now);
-        }
-        while let Some(event) = self.session.poll_event() {
-            match event {
-                Event::State(state) => self.change(state),
-                Event::Invocation(epoch, invocation) => {
-                    self.put(now, Parked::Invocation(epoch, invocation));
-                }
-                Event::Item(id, item) => {
-                    self.put(now, Parked::Item(id, item));
-                }
-                Event::Completed(id, outcome) => self.waiting.complete(id, Ok(outcome)),
-                Event::Overrun(id, limit) => {
-                    self.waiting.complete(id, Err(InvokeError::Overrun(limit)));
-                }
-                Event::CallsLost => {
-                    self.waiting.lose_all();
-                    self.uploads.abort_all();
-                }
-            }
-        }
-    }
-
-    /// Hands something to whoever takes it, or keeps it until there is room; whether there was.
-    fn put(&mut self, now: Time, parked: Parked) -> bool {
-        let (refused, by) = match parked {
-            Parked::Invocation(epoch, invocation) => {
-                match self.calls.try_send((epoch, invocation)) {
-                    Err(TrySendError::Full((epoch, invocation))) => {
-                        (Parked::Invocation(epoch, invocation), Blocker::Handlers)
-                    }
-                    Ok(()) | Err(TrySendError::Closed(_)) => return true,
-                }
-            }
-            Parked::Item(id, item) => match self.waiting.give(id, item) {
-                Err(item) => (Parked::Item(id, item), Blocker::Stream(id)),
-                Ok(()) => return true,
-            },
-        };
-        self.session.handle_blocked(now, by);
-        self.parked = Some(refused);
-        false
     }
 
     fn change(&mut self, state: State) {
@@ -352,15 +288,12 @@ impl Task {
         self.config.state.send_replace(state);
     }
 
-    /// Closes the socket beside whatever comes next.
+    /// Closes the transport beside whatever comes next.
     fn part(&mut self) {
-        let Some(mut socket) = self.socket.take() else { return };
+        let Some(carrier) = self.carrier.take() else { return };
         // One that is still being closed is dropped.
         self.farewell = JoinSet::new();
-        self.farewell.spawn(async move {
-            // What goes wrong at the end changes nothing.
-            let _ = timeout(CLOSE_TIMEOUT, socket.close(CloseCode::NORMAL, "")).await;
-        });
+        self.farewell.spawn(carrier.close());
     }
 
     async fn finish(mut self, why: CloseReason) {
@@ -386,27 +319,10 @@ async fn dialled(dial: &mut Option<Dial>) -> Result<Box<Opened>, ConnectError> {
 }
 
 /// Writes, and reads if asked to; gives `None` when there is room to write more.
-async fn exchange(
-    socket: &mut Option<Socket>,
-    reads: bool,
-) -> Result<Option<Message>, SocketError> {
-    match socket {
-        Some(socket) if reads => socket.exchange().await,
-        Some(socket) if socket.queued() > 0 => socket.flush().await.map(|()| None),
+async fn exchange(carrier: &mut Option<Carrier>, reads: bool) -> Result<Option<Vec<u8>>, Arc<str>> {
+    match carrier {
+        Some(carrier) if reads || carrier.queued() > 0 => carrier.exchange(reads).await,
         _ => pending().await,
-    }
-}
-
-/// Waits until there is room for what is parked, or nobody takes it any more.
-async fn room(
-    parked: Option<&Parked>,
-    calls: &mpsc::Sender<(Epoch, Invocation)>,
-    waiting: &Waiting,
-) {
-    match parked {
-        None => pending().await,
-        Some(Parked::Invocation(..)) => drop(calls.reserve().await),
-        Some(Parked::Item(id, _)) => waiting.room(*id).await,
     }
 }
 
@@ -416,14 +332,3 @@ async fn reached(deadline: Option<Time>) {
         None => pending().await,
     }
 }
-
-fn message(format: TransferFormat, bytes: &Bytes) -> Message {
-    match format {
-        // What is written as JSON is text.
-        TransferFormat::Text => Message::Text(String::from_utf8_lossy(bytes).into_owned()),
-        TransferFormat::Binary => Message::Binary(bytes.to_vec()),
-    }
-}
-
-/// How long a server may take to answer our Close, as in the official server.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

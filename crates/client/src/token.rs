@@ -7,6 +7,18 @@ use http::HeaderValue;
 
 use crate::error::ConnectError;
 
+/// Where a token stands in the requests that open WebSockets and events. All others have it in the
+/// header `Authorization`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TokenPlace {
+    /// In the header too, as the official clients but those in browsers do.
+    #[default]
+    Header,
+    /// In the query, as `access_token`, as in browsers, which can do no other: for servers behind
+    /// something that drops the header.
+    Query,
+}
+
 /// Where access tokens come from.
 #[derive(Clone, Default)]
 pub(crate) enum AccessToken {
@@ -15,7 +27,7 @@ pub(crate) enum AccessToken {
     None,
     /// The same one each time.
     Value(Secret),
-    /// Asked for with each new socket, for a token may have expired meanwhile.
+    /// Asked for with each negotiation and each new socket, for a token may have expired meanwhile.
     Provider(Arc<Provider>),
 }
 
@@ -32,21 +44,31 @@ impl AccessToken {
         Self::Provider(Arc::new(move || Box::pin(provide())))
     }
 
-    /// The header `Authorization`, if there is to be one.
-    pub(crate) async fn authorization(&self) -> Result<Option<HeaderValue>, ConnectError> {
-        let token = match self {
-            Self::None => return Ok(None),
-            Self::Value(token) => token.clone(),
+    /// A token, if there is to be one.
+    pub(crate) async fn provide(&self) -> Result<Option<Secret>, ConnectError> {
+        match self {
+            Self::None => Ok(None),
+            Self::Value(token) => Ok(Some(token.clone())),
             Self::Provider(provide) => {
                 let provided = provide().await;
-                Secret(provided.map_err(|why| ConnectError::Token(why.into()))?.into())
+                let token = provided.map_err(|why| ConnectError::Token(why.into()))?;
+                Ok(Some(Secret(token.into())))
             }
-        };
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", token.0))
-            .map_err(|_| ConnectError::Header("the access token".into()))?;
-        value.set_sensitive(true);
-        Ok(Some(value))
+        }
     }
+
+    /// Whether another may be given where one was refused.
+    pub(crate) const fn is_renewable(&self) -> bool {
+        matches!(self, Self::Provider(_))
+    }
+}
+
+/// The header `Authorization` with a token.
+pub(crate) fn bearer(token: &Secret) -> Result<HeaderValue, ConnectError> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.0))
+        .map_err(|_| ConnectError::Header("the access token".into()))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 impl fmt::Debug for AccessToken {

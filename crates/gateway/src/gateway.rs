@@ -10,23 +10,26 @@ use std::{
     time::Duration,
 };
 
-use everwire_proto::ws::upgrade::{Agreed, Forwarded};
+use everwire_proto::ws::upgrade::{Agreed, Forwarded, Refusal};
 use serde::Serialize;
 use tokio::sync::Notify;
 
 use crate::{
+    bell::Ask,
     clock,
-    handle::{Ask, PipeHandle, PipeId, PipeState},
+    handle::{PipeHandle, PipeId, PipeState},
+    http::Exchanges,
     metrics::Metrics,
     pool::{BackendId, Pool, PoolError},
     relay::Tally,
     route::Route,
+    spread::Spread,
 };
 
 /// Limits of the process as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GatewayConfig {
-    /// Pipes open at once; further clients are answered 503. Default: 18,000, what a process with
+    /// Pipes open and other requests being served at once; further clients are answered 503. Default: 18,000, what a process with
     /// the usual limit of 40,000 descriptors can hold with a socket to either side.
     pub connections_max: usize,
     /// Memory for messages of all pipes together, in bytes. Beyond it pipes with a backend stop
@@ -53,16 +56,18 @@ struct Shared {
     config: GatewayConfig,
     pipes: Mutex<Pipes>,
     next_id: AtomicU64,
-    buffered: AtomicU64,
+    buffered: Spread,
     shed_at: AtomicU64,
     emptied: Notify,
     metrics: Metrics,
+    exchanges: Exchanges,
 }
 
 #[derive(Debug, Default)]
 struct Pipes {
     open: HashMap<PipeId, (Arc<PipeHandle>, Arc<Route>)>,
-    /// Pipes that are being opened: their clients have no 101 yet.
+    /// Places of pipes that are being opened, whose clients have no 101 yet, and of requests that
+    /// open none.
     opening: usize,
     /// What went through pipes that are closed.
     closed: Tally,
@@ -114,6 +119,8 @@ pub struct Totals {
     pub pipes: u64,
     /// Those of them without a backend.
     pub waiting: u64,
+    /// Requests being served that open no WebSocket.
+    pub requests: u64,
     /// Memory held for messages, in bytes.
     pub buffered: u64,
     /// Client messages that no backend has confirmed.
@@ -138,10 +145,11 @@ impl Gateway {
             config,
             pipes: Mutex::default(),
             next_id: AtomicU64::new(1),
-            buffered: AtomicU64::new(0),
+            buffered: Spread::default(),
             shed_at: AtomicU64::new(0),
             emptied: Notify::new(),
             metrics: Metrics::default(),
+            exchanges: Exchanges::default(),
         }))
     }
 
@@ -161,7 +169,7 @@ impl Gateway {
     /// Asks a pipe to end with 1008; gives whether there is one.
     pub fn close_pipe(&self, id: PipeId) -> bool {
         let pipe = self.lock().open.get(&id).map(|(handle, _)| handle.clone());
-        pipe.inspect(|handle| handle.ask(Ask::Close)).is_some()
+        pipe.inspect(|handle| handle.bell.ring(Ask::Close)).is_some()
     }
 
     /// Opens no further pipes.
@@ -169,14 +177,16 @@ impl Gateway {
         self.lock().stopping = true;
     }
 
-    /// Asks at most `count` pipes to end with 1001, oldest first; gives how many were asked.
+    /// Asks at most `count` pipes to end with 1001, oldest first; gives how many were asked. As many
+    /// requests that open no WebSocket are given two seconds more.
     pub fn stop_some(&self, count: usize) -> usize {
         let mut pipes: Vec<_> =
             self.lock().open.values().map(|(handle, _)| handle.clone()).collect();
         pipes.retain(|handle| handle.state() != PipeState::Closing);
         pipes.sort_unstable_by_key(|handle| handle.id);
         pipes.truncate(count);
-        pipes.iter().for_each(|handle| handle.ask(Ask::Stop));
+        pipes.iter().for_each(|handle| handle.bell.ring(Ask::Stop));
+        self.0.exchanges.end_some(count, STOP_GRACE);
         pipes.len()
     }
 
@@ -184,19 +194,36 @@ impl Gateway {
     pub fn stop(&self) {
         self.refuse_new();
         self.stop_some(usize::MAX);
+        self.0.exchanges.end_all(STOP_GRACE);
     }
 
-    /// Resolves once no pipe is open.
+    /// Resolves once no pipe is open and no request is being served.
     pub async fn idle(&self) {
         loop {
             let emptied = self.0.emptied.notified();
             let mut emptied = std::pin::pin!(emptied);
             emptied.as_mut().enable();
-            if self.totals().pipes == 0 {
+            if self.is_idle() {
                 return;
             }
             emptied.await;
         }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.lock().open.is_empty() && self.0.exchanges.count() == 0
+    }
+
+    /// A pipe or a request has gone.
+    pub(crate) fn tell_if_idle(&self) {
+        if self.is_idle() {
+            self.0.emptied.notify_waiters();
+        }
+    }
+
+    /// The requests being served that open no WebSocket.
+    pub(crate) fn exchanges(&self) -> &Exchanges {
+        &self.0.exchanges
     }
 
     /// Sums over all pipes.
@@ -209,7 +236,8 @@ impl Gateway {
             totals.unconfirmed += u64::from(handle.unconfirmed());
             totals.tally = sum(totals.tally, handle.tally());
         }
-        totals.buffered = self.0.buffered.load(Relaxed);
+        totals.requests = self.0.exchanges.count() as u64;
+        totals.buffered = self.0.buffered.sum();
         totals
     }
 
@@ -235,7 +263,8 @@ impl Gateway {
         Ok(Admission(self.clone()))
     }
 
-    /// Gives a backend no more sessions and moves those it has to others, if there are others.
+    /// Gives a backend no more sessions and moves those it has to others, if there are others. What
+    /// is no session, a request being served, has its route's `drain_max` to end.
     ///
     /// # Errors
     /// There is no such backend.
@@ -259,22 +288,21 @@ impl Gateway {
     fn move_pipes(&self, pool: &Pool, backend: BackendId) {
         for (handle, route) in self.lock().open.values() {
             if handle.backend.load(Relaxed) == backend.0 && route.pool.is(pool) {
-                handle.ask(Ask::Move);
+                handle.bell.ring(Ask::Move);
             }
         }
+        self.0.exchanges.leave(pool, backend);
     }
 
     /// A pipe holds `now` bytes, and held `before`.
     pub(crate) fn account(&self, before: usize, now: usize) {
-        if now > before {
-            self.0.buffered.fetch_add((now - before) as u64, Relaxed);
-        } else if before > now {
-            self.0.buffered.fetch_sub((before - now) as u64, Relaxed);
+        if now != before {
+            self.0.buffered.add(now as i64 - before as i64);
         }
     }
 
     pub(crate) fn is_over_budget(&self) -> bool {
-        self.0.buffered.load(Relaxed) > self.0.config.buffered_max
+        self.0.buffered.sum() > self.0.config.buffered_max
     }
 
     /// Closes the largest pipe that has no backend, at most every [`SHED_EVERY`].
@@ -290,19 +318,19 @@ impl Gateway {
         let pipes = self.lock();
         let handles = pipes.open.values().map(|(handle, _)| handle);
         if let Some(largest) = handles.filter(waiting).max_by_key(|handle| handle.buffered()) {
-            largest.ask(Ask::Shed);
+            largest.bell.ring(Ask::Shed);
         }
     }
 
     /// A pipe is gone.
     pub(crate) fn forget(&self, handle: &PipeHandle, tally: Tally) {
-        let mut pipes = self.lock();
-        if pipes.open.remove(&handle.id).is_some() {
-            pipes.closed = sum(pipes.closed, tally);
+        {
+            let mut pipes = self.lock();
+            if pipes.open.remove(&handle.id).is_some() {
+                pipes.closed = sum(pipes.closed, tally);
+            }
         }
-        if pipes.open.is_empty() {
-            self.0.emptied.notify_waiters();
-        }
+        self.tell_if_idle();
     }
 
     fn lock(&self) -> MutexGuard<'_, Pipes> {
@@ -311,7 +339,7 @@ impl Gateway {
     }
 }
 
-/// A place among `connections_max`, held while a pipe is being opened.
+/// A place among `connections_max`, held while a pipe is being opened or a request is served.
 #[derive(Debug)]
 pub(crate) struct Admission(Gateway);
 
@@ -331,6 +359,15 @@ impl Admission {
         self.0.lock().open.insert(id, (handle.clone(), route));
         self.0.metrics().opened();
         handle
+    }
+}
+
+impl From<Turned> for Refusal {
+    fn from(turned: Turned) -> Self {
+        Self::unavailable(match turned {
+            Turned::Full => "too many connections",
+            Turned::Stopping => "gateway stopping",
+        })
     }
 }
 
@@ -378,6 +415,9 @@ const fn sum(a: Tally, b: Tally) -> Tally {
         replayed: a.replayed + b.replayed,
     }
 }
+
+/// The time of a request that is being served when the gateway stops.
+const STOP_GRACE: Duration = Duration::from_secs(2);
 
 /// Closing one pipe frees memory only a moment later; the next is not closed before that shows.
 const SHED_EVERY: Duration = Duration::from_millis(10);

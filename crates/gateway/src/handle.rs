@@ -1,19 +1,20 @@
-//! The outside of a running pipe: what others may see of it, and what they may ask of it.
+//! The outside of a running pipe: what others may see of it.
 
 use std::{
     net::SocketAddr,
     sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
-    task::Waker,
 };
 
-use atomic_waker::AtomicWaker;
 use everwire_proto::{
     time::Time,
     ws::upgrade::{Agreed, Forwarded},
 };
 use serde::Serialize;
 
-use crate::relay::{Relay, Tally};
+use crate::{
+    bell::Bell,
+    relay::{Relay, Tally},
+};
 
 /// Names a pipe for the life of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -34,14 +35,14 @@ pub(crate) struct PipeHandle {
     pub(crate) session: u128,
     /// The backend of the current leg; 0 without one.
     pub(crate) backend: AtomicU64,
-    state: AtomicU8,
-    asked: AtomicU8,
-    waker: AtomicWaker,
+    pub(crate) bell: Bell,
     shown: Shown,
 }
 
+/// What every turn of the pipe writes, next to each other.
 #[derive(Debug, Default)]
 struct Shown {
+    state: AtomicU8,
     legs: AtomicU32,
     unconfirmed: AtomicU32,
     up_messages: AtomicU64,
@@ -67,20 +68,6 @@ pub enum PipeState {
     Closing = 3,
 }
 
-/// What may be asked of a pipe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Ask {
-    /// Leave the backend for another.
-    Move = 1,
-    /// End: somebody wants it.
-    Close = 2,
-    /// End: the gateway stops.
-    Stop = 4,
-    /// End: the process holds too much.
-    Shed = 8,
-}
-
 impl PipeHandle {
     pub(crate) fn new(
         id: PipeId,
@@ -98,26 +85,9 @@ impl PipeHandle {
             agreed,
             session,
             backend: AtomicU64::new(0),
-            state: AtomicU8::new(PipeState::Live as u8),
-            asked: AtomicU8::new(0),
-            waker: AtomicWaker::new(),
+            bell: Bell::default(),
             shown: Shown::default(),
         }
-    }
-
-    /// Asks something of the pipe and wakes it.
-    pub(crate) fn ask(&self, ask: Ask) {
-        self.asked.fetch_or(ask as u8, Relaxed);
-        self.waker.wake();
-    }
-
-    /// Whether something has been asked since the last time; for the pipe itself.
-    pub(crate) fn take_asked(&self, waker: &Waker) -> Asked {
-        self.waker.register(waker);
-        if self.asked.load(Relaxed) == 0 {
-            return Asked(0);
-        }
-        Asked(self.asked.swap(0, Relaxed))
     }
 
     /// Shows how things stand; for the pipe itself.
@@ -133,12 +103,12 @@ impl PipeHandle {
         shown.down_bytes.store(down_bytes, Relaxed);
         shown.replayed.store(replayed, Relaxed);
         shown.buffered.store(buffered, Relaxed);
-        self.state.store(state_of(relay) as u8, Relaxed);
+        shown.state.store(state_of(relay) as u8, Relaxed);
     }
 
     /// Where the pipe stands.
     pub(crate) fn state(&self) -> PipeState {
-        match self.state.load(Relaxed) {
+        match self.shown.state.load(Relaxed) {
             0 => PipeState::Live,
             1 => PipeState::Waiting,
             2 => PipeState::Moving,
@@ -167,20 +137,6 @@ impl PipeHandle {
     /// Messages from the client that no backend has confirmed.
     pub(crate) fn unconfirmed(&self) -> u32 {
         self.shown.unconfirmed.load(Relaxed)
-    }
-}
-
-/// A set of [`Ask`]s.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Asked(u8);
-
-impl Asked {
-    pub(crate) const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    pub(crate) const fn has(self, ask: Ask) -> bool {
-        self.0 & ask as u8 != 0
     }
 }
 

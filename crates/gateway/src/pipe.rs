@@ -5,6 +5,7 @@
 //! backend to client, client to backend, the clock.
 
 mod receipt;
+mod timer;
 
 use std::{
     pin::Pin,
@@ -19,14 +20,14 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     sync::OwnedSemaphorePermit,
-    time::Sleep,
 };
 
-use self::receipt::Receipt;
+use self::{receipt::Receipt, timer::Timer};
 use crate::{
+    bell::Ask,
     clock,
     dial::{Leg, LegError},
-    handle::{Ask, PipeHandle},
+    handle::PipeHandle,
     pool::SessionGuard,
     relay::{DialFailure, DialWish, End, LegUp, Note, Relay, SocketWish, Tally, Who, Why},
     route::{LegPlan, Route},
@@ -42,7 +43,7 @@ pub struct PersistentPipe<S> {
     relay: Relay,
     handle: Arc<PipeHandle>,
     route: Arc<Route>,
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Timer,
 }
 
 /// How a pipe ended, for whoever ran it.
@@ -103,7 +104,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
             relay,
             handle,
             route,
-            timer: None,
+            timer: Timer::default(),
         };
         pipe.take_leg(leg.stream, leg.guard);
         pipe
@@ -118,10 +119,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         let mut now = clock::now();
-        self.obey(cx, now);
+        let stale = self.handle.bell.answer_to(cx.waker());
+        self.obey(now);
         loop {
             self.poll_io(cx, now);
-            match self.poll_timer(cx, now) {
+            match self.poll_timer(cx, now, stale) {
                 Poll::Ready(later) => now = later,
                 Poll::Pending => break,
             }
@@ -158,8 +160,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
     }
 
     /// Does what others have asked for.
-    fn obey(&mut self, cx: &Context<'_>, now: Time) {
-        let asked = self.handle.take_asked(cx.waker());
+    fn obey(&mut self, now: Time) {
+        let asked = self.handle.bell.take();
         if asked.is_empty() {
             return;
         }
@@ -379,22 +381,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PersistentPipe<S> {
     }
 
     /// Does what is due; ready with the new instant as long as something was.
-    fn poll_timer(&mut self, cx: &mut Context<'_>, now: Time) -> Poll<Time> {
+    fn poll_timer(&mut self, cx: &mut Context<'_>, now: Time, stale: bool) -> Poll<Time> {
         let Some(at) = self.relay.poll_timeout() else { return Poll::Pending };
         if at <= now {
             self.relay.handle_timeout(now);
             return Poll::Ready(now);
         }
-        let at = clock::instant_at(at);
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
-        // A deadline that has moved away is noticed only shortly before the old one passes: a busy
-        // pipe neither touches the timer at every message nor is woken by it for nothing.
-        let armed = timer.deadline();
-        if at < armed || (armed < at && armed <= clock::instant_at(now + TIMER_SLACK)) {
-            timer.as_mut().reset(at);
-        }
-        ready!(timer.as_mut().poll(cx));
-        timer.as_mut().reset(at);
+        ready!(self.timer.poll(cx, now, at, stale));
         Poll::Ready(clock::now())
     }
 
@@ -491,7 +484,5 @@ impl<S> Drop for PersistentPipe<S> {
     }
 }
 
-/// A timer that would fire this soon, too early, is set anew.
-const TIMER_SLACK: Duration = Duration::from_millis(10);
 /// Memory that a pipe may use however much the process holds, in bytes.
 const BUFFERED_ALWAYS: usize = 16 * 1024;

@@ -16,7 +16,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         })
         .method("Join", |cx: Context, room: String, name: String| async move {
             cx.items().insert(name.clone());
-            cx.hub().groups().add(cx.connection_id(), room.as_str());
+            cx.hub().groups().add(cx.connection_id(), room.as_str())?;
             cx.hub().group(room).send("Joined", &[name])?;
             Ok(())
         })

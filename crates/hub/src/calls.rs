@@ -83,9 +83,8 @@ impl Calls {
     /// Notes that the client is asked; `false` if it must not be, of which the asker is told.
     pub(crate) fn ask(&mut self, question: Question) -> bool {
         let Question { id, frames: _, answer } = question;
-        // Who asked may have given up waiting.
-        for (id, _) in self.questions.extract_if(.., |(_, answer)| answer.is_closed()) {
-            self.dispatch.handle_unask(&id);
+        if answer.is_closed() {
+            return false;
         }
         match self.dispatch.handle_ask(id.clone()) {
             Ok(()) => {
@@ -107,6 +106,7 @@ impl Calls {
         hub: &Hub,
         connection: &Arc<Connection>,
     ) -> Poll<Option<HubMessage>> {
+        self.forget(cx);
         loop {
             if let Some(said) = self.said.pop_front() {
                 return Poll::Ready(Some(said));
@@ -146,6 +146,16 @@ impl Calls {
             Work::Stream(_) => None,
         });
         answers.collect()
+    }
+
+    /// Forgets what nobody waits for any more, and has the task woken when that becomes so.
+    fn forget(&mut self, cx: &mut TaskContext<'_>) {
+        let given_up =
+            self.questions.extract_if(.., |(_, answer)| answer.poll_closed(cx).is_ready());
+        given_up.for_each(|(id, _)| self.dispatch.handle_unask(&id));
+        if self.questions.is_empty() {
+            self.questions = Vec::new();
+        }
     }
 
     /// Lets the next calls begin while some wait for their own client.
@@ -256,3 +266,50 @@ impl fmt::Debug for Calls {
 /// Messages that wait to be said before the client is heard again: a flood of calls that are
 /// refused at once must not become a flood of answers in memory.
 const SAID_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering::Relaxed},
+        task::{Wake, Waker},
+    };
+
+    use everwire_proto::signalr::payload::Arguments;
+
+    use super::*;
+    use crate::frames::Frames;
+
+    #[derive(Default)]
+    struct Counted(AtomicUsize);
+
+    impl Wake for Counted {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_question_that_nobody_waits_for_any_more_is_forgotten_at_once() {
+        let hub = Hub::builder().build().unwrap();
+        let connection = Arc::new(Connection::unconnected());
+        let mut calls = Calls::new(&hub);
+        let ask = |id: u64| {
+            let message = HubMessage::ask(id.into(), "m", Arguments::none());
+            Question::new(id.into(), Arc::new(Frames::new(message)))
+        };
+        let woken = Arc::new(Counted::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut cx = TaskContext::from_waker(&waker);
+        let (question, unread) = ask(1);
+        assert!(calls.ask(question));
+        assert!(calls.poll(&mut cx, &hub, &connection).is_ready());
+        assert_eq!((woken.0.load(Relaxed), calls.questions.len()), (0, 1));
+        drop(unread);
+        assert_eq!(woken.0.load(Relaxed), 1, "the task is told");
+        assert!(calls.poll(&mut cx, &hub, &connection).is_ready());
+        assert_eq!(calls.questions.capacity(), 0);
+        let (question, unread) = ask(2);
+        drop(unread);
+        assert!(!calls.ask(question), "nobody waits for this from the beginning");
+    }
+}

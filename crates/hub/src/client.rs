@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use everwire_proto::signalr::{
-    message::{HubMessage, Invocation, InvocationId, Outcome},
+    message::{HubMessage, InvocationId, Outcome},
     payload::{Arguments, DecodeError, EncodeError, Payload},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -37,6 +37,9 @@ pub(crate) struct Question {
     pub(crate) answer: oneshot::Sender<Result<Outcome, AskError>>,
 }
 
+/// An answer that nobody has looked at.
+pub(crate) type Unread = oneshot::Receiver<Result<Outcome, AskError>>;
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum InvokeError {
@@ -52,6 +55,12 @@ pub enum InvokeError {
     /// The client went before it answered.
     #[error("Connection '{0}' disconnected.")]
     Disconnected(ConnectionId),
+    /// The client has not answered in time.
+    #[error("Connection '{0}' did not answer in time.")]
+    Late(ConnectionId),
+    /// The hub awaits as many answers as it [may](crate::HubConfig::asked_max).
+    #[error("Too many answers of clients are awaited.")]
+    TooMany,
     /// The client's method failed, and this is what it says.
     #[error("{0}")]
     Failed(Box<str>),
@@ -106,23 +115,15 @@ impl Client {
         arguments: &(impl Serialize + ?Sized),
     ) -> Result<R, InvokeError> {
         let arguments = Arguments::encode_all(arguments)?;
-        let outcome = self.ask(target, arguments).await?;
-        match outcome {
-            Outcome::Result(result) => Ok(result.decode()?),
-            Outcome::Void => Ok(nothing()?.decode()?),
-            Outcome::Error(error) => Err(InvokeError::Failed(error)),
-        }
+        result_of(self.ask(target, arguments).await?)
     }
 
     async fn ask(&self, target: &str, arguments: Arguments) -> Result<Outcome, InvokeError> {
         let there = self.hub.find(self.id).ok_or(InvokeError::Unknown(self.id))?;
+        let _permit = self.hub.may_ask().ok_or(InvokeError::TooMany)?;
         let id = self.hub.next_question();
-        let HubMessage::Invocation(call) = HubMessage::call(target, arguments) else {
-            return Err(InvokeError::Unknown(self.id));
-        };
-        let message = HubMessage::Invocation(Invocation { id: Some(id.clone()), ..call });
-        let (answer, answered) = oneshot::channel();
-        let question = Question { id, frames: Arc::new(Frames::new(message)), answer };
+        let frames = Frames::new(HubMessage::ask(id.clone(), target, arguments));
+        let (question, answered) = Question::new(id, Arc::new(frames));
         self.turn.iter().for_each(Turn::release);
         let shard = Arc::clone(&there.shard);
         shard.post(Post::Ask(there, question));
@@ -134,7 +135,19 @@ impl Client {
     }
 }
 
-/// What a method answers that has no result.
-fn nothing() -> Result<Payload, EncodeError> {
-    Payload::encode_all(&())
+impl Question {
+    /// The question of this id, which is in these frames too, and where its answer comes.
+    pub(crate) fn new(id: InvocationId, frames: Arc<Frames>) -> (Self, Unread) {
+        let (answer, answered) = oneshot::channel();
+        (Self { id, frames, answer }, answered)
+    }
+}
+
+/// What a client has answered, as this type.
+pub(crate) fn result_of<R: DeserializeOwned>(outcome: Outcome) -> Result<R, InvokeError> {
+    match outcome {
+        Outcome::Result(result) => Ok(result.decode()?),
+        Outcome::Void => Ok(Payload::null().decode()?),
+        Outcome::Error(error) => Err(InvokeError::Failed(error)),
+    }
 }

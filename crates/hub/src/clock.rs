@@ -1,6 +1,9 @@
-//! The one place where the hub reads the monotonic clock.
+//! The one place where the hub reads clocks.
 
-use std::sync::LazyLock;
+use std::{
+    sync::LazyLock,
+    time::{Duration, SystemTime},
+};
 
 use everwire_proto::time::Time;
 use tokio::time::Instant;
@@ -16,4 +19,18 @@ fn instant() -> Instant {
 /// Now, for pure code.
 pub(crate) fn now() -> Time {
     Time::from_millis(instant().saturating_duration_since(*START).as_millis() as u64)
+}
+
+/// How long it is until this moment; nothing if it is over.
+#[expect(clippy::disallowed_methods, reason = "this file owns the clock")]
+pub(crate) fn until(moment: SystemTime) -> Duration {
+    moment.duration_since(SystemTime::now()).unwrap_or_default()
+}
+
+/// Time since 1970, which tokens are judged by.
+#[cfg(feature = "tokens")]
+#[expect(clippy::disallowed_methods, reason = "this file owns the clock")]
+pub(crate) fn since_epoch() -> Duration {
+    // A clock that is before 1970 makes no token an old one, and most of them too early.
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }

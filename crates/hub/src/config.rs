@@ -1,6 +1,6 @@
 //! What a hub allows its clients. Defaults are the official server's where it has them.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use everwire_proto::{
     session::resend::RESEND_MAX,
@@ -42,6 +42,11 @@ pub struct HubConfig {
     /// Unacknowledged bytes per client at which its own answers wait, with stateful reconnect.
     /// Default: 100,000.
     pub stateful_max: usize,
+    /// Bytes that are kept for all clients that may resume their sessions, those of a message that
+    /// many share counted for each. Default: 256 MiB, 2,500 clients with as much as one may have.
+    /// Beyond that the sessions that have waited longest for their client to come back are given
+    /// up, and if none waits, the one that has something more to keep can no longer be resumed.
+    pub stateful_total_max: usize,
     /// Whether a client that asks for it may resume its session. Default: on.
     pub stateful_reconnect: StatefulReconnect,
     /// The transports that clients may choose, the best first. Default: all.
@@ -54,8 +59,21 @@ pub struct HubConfig {
     /// Bytes published that a shard has not delivered yet. Default: 64 MiB; beyond that publishing
     /// fails, and the publisher is told.
     pub inbox_max: usize,
+    /// Answers of clients that are awaited, of all clients together. Default: 262,144, which is
+    /// less than 100 MiB; beyond that asking fails, and who asks is told. What one client may leave
+    /// unanswered is in `calls`.
+    pub asked_max: usize,
+    /// Messages that one client may say a second, pings included, over ten seconds: so often this at
+    /// once. Default: 10,000, some hundred times what a page says that follows a pointer, so that
+    /// who says more floods; it is told so, and its connection ends with 1008. `None`: any number.
+    pub rate_max: Option<NonZeroU32>,
+    /// Groups that one connection may be in; beyond that it is added to no other. Default: 1,000.
+    pub groups_max: usize,
     /// What one client may call at once. Default: one call at a time, and see [`Limits`].
     pub calls: Limits,
+    /// What happens to a connection when its client's [identity](crate::Identity::expires) expires.
+    /// Default: nothing, as in the official server.
+    pub expiry: Expiry,
     /// Whether clients are told what an application's error says. Default: no, it may be secret.
     pub detailed_errors: bool,
 }
@@ -70,6 +88,16 @@ pub enum SlowPolicy {
     /// A broadcast replaces a waiting one for the same target; the connection ends if that does
     /// not suffice.
     Conflate,
+}
+
+/// What happens to a connection whose client's identity expires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    /// Nothing: who has come in stays.
+    Ignored,
+    /// It ends within a second, and its client may reconnect: with another token, if it has one. A
+    /// later request for the same connection, a poll for instance, brings the identity that counts.
+    Closes,
 }
 
 /// Origins whose pages may connect, with credentials.
@@ -97,12 +125,17 @@ impl Default for HubConfig {
             disconnect_timeout: Duration::from_secs(15),
             poll_timeout: Duration::from_secs(90),
             stateful_max: RESEND_MAX,
+            stateful_total_max: 256 << 20,
             stateful_reconnect: StatefulReconnect::On,
             transports: Transport::ALL.to_vec(),
             origins: Origins::Same,
             pending_max: 65_536,
             inbox_max: 64 << 20,
+            asked_max: 262_144,
+            rate_max: NonZeroU32::new(10_000),
+            groups_max: 1000,
             calls: Limits::default(),
+            expiry: Expiry::Ignored,
             detailed_errors: false,
         }
     }

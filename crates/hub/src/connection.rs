@@ -5,6 +5,7 @@
 //! puts on the wire and what another does is kept apart by one lock, which nobody else waits for.
 
 pub(crate) mod batch;
+pub(crate) mod groups;
 pub(crate) mod kept;
 pub(crate) mod mail;
 pub(crate) mod stream;
@@ -24,16 +25,17 @@ use everwire_proto::{
 };
 
 pub(crate) use self::wire::{Link, Own, Wire};
-use self::{batch::Batch, mail::Mail, stream::Takeover};
+use self::{batch::Batch, groups::Joined, mail::Mail, stream::Takeover};
 use crate::{
     client::Question,
     config::HubConfig,
     end::End,
     frames::Framing,
-    id::{ConnectionId, Token},
+    id::{ConnectionId, GroupName, Token},
     identity::Identity,
     method::Items,
     pulse::Due,
+    recipients::GroupError,
     request::ClientRequest,
     shard::{Post, ShardHandle},
 };
@@ -56,6 +58,7 @@ pub(crate) struct Connection {
     waker: AtomicWaker,
     /// What others want done, until the task takes it.
     errands: Mutex<Option<Box<Errands>>>,
+    groups: Mutex<Joined>,
 }
 
 /// What others want a connection's task to do.
@@ -97,7 +100,7 @@ impl Connection {
         let Begun { token, transport, stateful_reconnect } = begun;
         let mail = (transport != Transport::WebSockets).then(Box::default);
         let (wire, waker) = (Mutex::new(wire), AtomicWaker::new());
-        let errands = Mutex::default();
+        let (errands, groups) = Default::default();
         Self {
             token,
             identity,
@@ -110,6 +113,7 @@ impl Connection {
             wire,
             waker,
             errands,
+            groups,
         }
     }
 
@@ -155,6 +159,7 @@ impl Connection {
         if delivered.queued > 0 || wire.is_asked() {
             self.wake();
         }
+        self.make_room(wire);
         delivered
     }
 
@@ -165,15 +170,35 @@ impl Connection {
         if !wire.write(now) {
             self.wake();
         }
+        self.make_room(wire);
     }
 
     /// Sends a frame of the client's own behind everything that was published before.
     pub(crate) fn send_own(self: &Arc<Self>, own: Own) {
         if self.shard.is_clear() {
-            self.wire().push_own(own);
+            let mut wire = self.wire();
+            wire.push_own(own);
+            self.make_room(wire);
         } else {
             self.shard.post_own(Post::Own(Arc::clone(self), own));
         }
+    }
+
+    /// Sees to it that all sessions together keep no more than they may, holding no lock of one.
+    fn make_room(&self, wire: MutexGuard<'_, Wire>) {
+        let crowd = wire.crowd();
+        drop(wire);
+        crowd.into_iter().for_each(|keepers| keepers.make_room(self));
+    }
+
+    /// Keeps nothing any more for a client that comes back; gives whether something was kept.
+    pub(crate) fn give_up(&self) -> bool {
+        let has_given_up = self.wire().give_up();
+        if has_given_up {
+            tracing::debug!(connection = %self.id(), "can no longer be resumed");
+            self.wake();
+        }
+        has_given_up
     }
 
     /// Has the connection end; for the shard.
@@ -200,9 +225,45 @@ impl Connection {
         is_resumable
     }
 
-    /// Has the client asked something; for the shard.
+    /// Joins a group, unless the connection is in as many as it may be.
+    pub(crate) fn join(&self, group: GroupName, most: usize) -> Result<(), GroupError> {
+        // Held while the shard is told, so that it hears of all in the order in which they happen.
+        let mut groups = self.groups();
+        if groups.add(&group, most)? {
+            self.shard.post(Post::Join(self.id(), group));
+        }
+        Ok(())
+    }
+
+    /// Leaves a group.
+    pub(crate) fn part(&self, group: GroupName) {
+        let mut groups = self.groups();
+        if groups.remove(&group) {
+            self.shard.post(Post::Part(self.id(), group));
+        }
+    }
+
+    /// Leaves all groups.
+    pub(crate) fn part_all(&self) {
+        let mut groups = self.groups();
+        for group in groups.take_all() {
+            self.shard.post(Post::Part(self.id(), group));
+        }
+    }
+
+    fn groups(&self) -> MutexGuard<'_, Joined> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the client asked something; for the shard. Who is gone is not asked.
     pub(crate) fn put_question(&self, question: Question) {
-        self.errands().get_or_insert_default().questions.push(question);
+        let mut errands = self.errands();
+        // Looked at under the lock under which the task takes its last errands.
+        if matches!(self.wire().link, Link::Gone) {
+            return;
+        }
+        errands.get_or_insert_default().questions.push(question);
+        drop(errands);
         self.waker.wake();
     }
 
@@ -252,7 +313,7 @@ impl Connection {
     /// Wakes whoever carries away what waits.
     pub(crate) fn wake_carrier(&self) {
         if let Some(mail) = &self.mail {
-            mail.carrier().wake();
+            mail.wake_carrier();
         }
     }
 }

@@ -25,12 +25,18 @@ pub enum End {
     Misunderstood(Box<str>),
     /// The client broke the rules of WebSockets.
     Violation(CloseCode),
+    /// The client said more than it may in a given time.
+    Flooding,
     /// The client took less than it was sent.
     Slow,
     /// The application ended it.
     Aborted,
+    /// The application ended it, and this is why; the client is told in these words.
+    Dismissed(Box<str>),
     /// The application turned the client away when it came, and this is what that is told.
     Failed(Box<str>),
+    /// What proved who the client is has expired.
+    Expired,
     /// The hub stops.
     Stopping,
 }
@@ -59,10 +65,11 @@ impl End {
                 Farewell::Handshake(HandshakeResponse { error: Some(error.clone()) })
             }
             Self::Left(_) | Self::Aborted => Farewell::Close(Close::default()),
+            Self::Flooding => close(Some(FLOODING), false),
             Self::Silent => close(Some(SILENT), true),
-            Self::Stopping => close(None, true),
+            Self::Stopping | Self::Expired => close(None, true),
             Self::Misunderstood(error) => close(Some(error), false),
-            Self::Failed(error) => {
+            Self::Failed(error) | Self::Dismissed(error) => {
                 Farewell::Close(Close { error: Some(error.clone()), allow_reconnect: false })
             }
         }
@@ -73,6 +80,7 @@ impl End {
         match self {
             Self::Stopping => CloseCode::GOING_AWAY,
             Self::Violation(code) => *code,
+            Self::Flooding => CloseCode::POLICY,
             _ => CloseCode::NORMAL,
         }
     }
@@ -101,5 +109,6 @@ impl From<Misunderstood> for End {
 
 /// How every error begins that ends a connection.
 pub(crate) const CLOSED_WITH_AN_ERROR: &str = "Connection closed with an error.";
+const FLOODING: &str = "InvalidOperationException: The client sends more messages than it may.";
 const SILENT: &str = "OperationCanceledException: Client hasn't sent a message/ping within the \
                       configured ClientTimeoutInterval.";

@@ -11,7 +11,10 @@ use std::{
 };
 
 use everwire_proto::signalr::message::InvocationId;
-use tokio::{sync::oneshot, task::JoinSet};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 pub use self::builder::HubBuilder;
@@ -26,13 +29,19 @@ use crate::{
     frames::Frames,
     id::{ConnectionId, GroupName, UserId},
     identity::{Authenticate, Denied, Identity},
+    keepers::Keepers,
     member::Member,
     method::Methods,
     raw::RawHandler,
     recipients::{Groups, Recipients},
+    redirect::Redirects,
+    replies::{Awaited, Survey},
     request::ClientRequest,
+    roster::Roll,
     service::HubService,
-    shard::{Overloaded, Post, Shard, ShardHandle},
+    shard::{Overloaded, Post, Shard, ShardHandle, Tidies},
+    standing::Standing,
+    treatment::Treatment,
 };
 
 /// A hub. Cheap to clone; every clone is the same hub.
@@ -54,17 +63,28 @@ pub struct Totals {
     pub dropped: u64,
     /// Connections that have ended because their clients took less than they were sent.
     pub slow: u64,
+    /// Connections that have ended because their clients said more than they may.
+    pub floods: u64,
+    /// Bytes that are kept for sessions that may be resumed.
+    pub kept: usize,
+    /// Sessions that can no longer be resumed, because as much was kept as may be.
+    pub given_up: u64,
 }
 
 struct Inner {
     config: Arc<HubConfig>,
     shards: Box<[Arc<ShardHandle>]>,
     directory: Arc<Directory>,
+    standing: Arc<Standing>,
     methods: Methods,
     authenticate: Option<Authenticate>,
     events: Events,
     raw: Option<RawHandler>,
+    redirects: Option<Redirects>,
+    keepers: Arc<Keepers>,
     questions: AtomicU64,
+    /// Answers that may be awaited besides those that are.
+    asks: Arc<Semaphore>,
     refuses_new: AtomicBool,
     stop: CancellationToken,
     running: Mutex<Running>,
@@ -150,7 +170,10 @@ impl Hub {
             totals.dropped += dropped;
             totals.received += shard.received();
             totals.slow += shard.slow();
+            totals.floods += shard.floods();
         }
+        totals.kept = self.0.keepers.bytes();
+        totals.given_up = self.0.keepers.given_up();
         totals
     }
 
@@ -199,15 +222,14 @@ impl Hub {
         }
     }
 
-    /// Who is connected, and in which groups, in no order that matters. A stopped hub says nobody.
+    /// Who is connected, and in which groups, in the order of ids. A stopped hub says nobody.
     pub async fn members_now(&self) -> Vec<Member> {
-        let mut members = Vec::new();
-        for shard in self.0.shards.iter().filter(|shard| shard.members() > 0) {
-            let (answer, answered) = oneshot::channel();
-            shard.post(Post::Call(answer));
-            members.extend(answered.await.unwrap_or_default());
-        }
-        members
+        self.all().members_now().await
+    }
+
+    /// Whether there is such a connection.
+    pub fn has(&self, connection: ConnectionId) -> bool {
+        self.find(connection).is_some()
     }
 
     pub(crate) fn config(&self) -> &HubConfig {
@@ -259,17 +281,97 @@ impl Hub {
         frames: &Arc<Frames>,
     ) -> Result<(), Overloaded> {
         let bytes_max = self.config().inbox_max;
-        let send = |shard: &ShardHandle| {
-            shard.publish(Arc::clone(audience), Arc::clone(frames), bytes_max)
-        };
+        self.each_shard(audience, |shard| {
+            let post = Post::Send(Arc::clone(audience), Arc::clone(frames));
+            shard.publish(post, frames.charged(), bytes_max)
+        })
+    }
+
+    /// Has the audience asked; each shard tells whom it has asked.
+    pub(crate) fn survey(
+        &self,
+        audience: &Arc<Audience>,
+        id: &InvocationId,
+        frames: &Arc<Frames>,
+    ) -> Result<Vec<oneshot::Receiver<Vec<Awaited>>>, Overloaded> {
+        let bytes_max = self.config().inbox_max;
+        let mut shards = Vec::new();
+        self.each_shard(audience, |shard| {
+            let (tell, asked) = oneshot::channel();
+            let asks = Arc::clone(&self.0.asks);
+            let survey = Survey::new(id.clone(), Arc::clone(frames), asks, tell);
+            shards.push(asked);
+            let post = Post::Survey(Arc::clone(audience), survey);
+            shard.publish(post, frames.charged(), bytes_max)
+        })?;
+        Ok(shards)
+    }
+
+    /// Whether one more answer may be awaited; until what this gives is dropped.
+    pub(crate) fn may_ask(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0.asks).try_acquire_owned().ok()
+    }
+
+    /// Has something done with each of an audience.
+    pub(crate) fn handle(
+        &self,
+        audience: Audience,
+        treatment: &Treatment,
+    ) -> Result<(), Overloaded> {
+        let bytes_max = self.config().inbox_max;
+        let audience = Arc::new(audience);
+        self.each_shard(&audience, |shard| {
+            let post = Post::Handle(Arc::clone(&audience), treatment.clone());
+            shard.publish(post, Treatment::CHARGED, bytes_max)
+        })
+    }
+
+    /// Who of an audience is there.
+    pub(crate) async fn call(&self, roll: Roll) -> Vec<Member> {
+        let mut answers = Vec::new();
+        let audience = roll.audience.clone();
+        // Somebody waits for each answer, so that there are no more than those who wait.
+        let called = self.each_shard(&audience, |shard| {
+            let (answer, answered) = oneshot::channel();
+            answers.push(answered);
+            shard.post(Post::Call(roll.clone(), answer));
+            Ok(())
+        });
+        debug_assert!(called.is_ok(), "what is posted is always taken");
+        let mut members = Vec::new();
+        for answered in answers {
+            members.extend(answered.await.unwrap_or_default());
+        }
+        members
+    }
+
+    /// Takes a connection in, and into the groups that its user is to be in.
+    pub(crate) fn arrive(&self, connection: &Arc<Connection>) {
+        match &connection.identity.user {
+            Some(user) => self.0.standing.arrive(user, connection),
+            None => connection.shard.arrive(Arc::clone(connection)),
+        }
+    }
+
+    /// The groups that users are to be in.
+    pub(crate) fn standing(&self) -> &Standing {
+        &self.0.standing
+    }
+
+    /// Posts to every shard where somebody of the audience may be.
+    fn each_shard(
+        &self,
+        audience: &Audience,
+        mut post: impl FnMut(&ShardHandle) -> Result<(), Overloaded>,
+    ) -> Result<(), Overloaded> {
         if let Whom::Connections(ids) = &audience.whom
             && let [id] = ids[..]
         {
-            return self.find(id).map_or(Ok(()), |connection| send(&connection.shard));
+            return self.find(id).map_or(Ok(()), |connection| post(&connection.shard));
         }
         let mut all = Ok(());
         for shard in self.0.shards.iter().filter(|shard| shard.members() > 0) {
-            if send(shard).is_err() {
+            if post(shard).is_err() {
                 all = Err(Overloaded);
             }
         }
@@ -285,6 +387,16 @@ impl Hub {
         self.0.raw.as_ref()
     }
 
+    /// Who decides where clients connect, if it is not always here.
+    pub(crate) fn redirects(&self) -> Option<&Redirects> {
+        self.0.redirects.as_ref()
+    }
+
+    /// What all sessions keep.
+    pub(crate) fn keepers(&self) -> &Arc<Keepers> {
+        &self.0.keepers
+    }
+
     /// An id that no other question has.
     pub(crate) fn next_question(&self) -> InvocationId {
         self.0.questions.fetch_add(1, Relaxed).into()
@@ -294,12 +406,17 @@ impl Hub {
         Recipients::new(self.clone(), whom)
     }
 
+    fn tidies(&self) -> Tidies {
+        let (directory, standing) = (Arc::clone(&self.0.directory), Arc::clone(&self.0.standing));
+        Tidies { directory, standing }
+    }
+
     fn all_shards(&self) -> impl Iterator<Item = Shard> {
         self.0.shards.iter().enumerate().map(|(index, handle)| Shard {
             handle: Arc::clone(handle),
             config: Arc::clone(&self.0.config),
             stop: self.0.stop.clone(),
-            tidies: (index == 0).then(|| Arc::clone(&self.0.directory)),
+            tidies: (index == 0).then(|| self.tidies()),
         })
     }
 }

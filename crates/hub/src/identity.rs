@@ -1,6 +1,6 @@
 //! Who a client is: asked once for each request, before anything else is done for it.
 
-use std::{fmt, pin::Pin, sync::Arc};
+use std::{fmt, pin::Pin, sync::Arc, time::SystemTime};
 
 use http::StatusCode;
 
@@ -13,6 +13,9 @@ pub struct Identity {
     pub user: Option<UserId>,
     /// What else is known of the client, for policies and methods to look at.
     pub claims: Claims,
+    /// When the proof of all this expires, such as a token's `exp`. What happens then is
+    /// [`HubConfig::expiry`](crate::HubConfig::expiry).
+    pub expires: Option<SystemTime>,
 }
 
 /// Why a client is not let in.

@@ -27,18 +27,29 @@ mod frames;
 mod hub;
 mod id;
 mod identity;
+mod keepers;
 mod member;
 pub mod method;
 mod outgoing;
 mod pulse;
+mod rate;
 mod raw;
 mod recipients;
+mod redirect;
 mod registry;
+mod replies;
 mod request;
+mod roster;
 mod service;
 mod shard;
+mod standing;
+#[cfg(feature = "tokens")]
+pub mod token;
 mod transport;
+mod treatment;
 pub mod upload;
+
+pub use everwire_proto::signalr::payload::Timestamp;
 
 pub use self::{
     client::{Client, InvokeError},
@@ -51,10 +62,13 @@ pub use self::{
     member::Member,
     method::{Context, Methods},
     raw::{Gone, RawMessage, RawSocket},
-    recipients::{Groups, Recipients, SendError},
+    recipients::{GroupError, Groups, Recipients, SendError},
+    redirect::Redirect,
+    replies::{Replies, Reply},
     request::ClientRequest,
     service::HubService,
-    shard::Shard,
+    shard::{Overloaded, Shard},
+    standing::StandingError,
     transport::{body::HubBody, websocket::Opening},
     upload::{Feeder, Upload},
 };

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// A connection of a hub at the moment when somebody looked; see
-/// [`Hub::members_now`](crate::Hub::members_now).
+/// [`Recipients::members_now`](crate::Recipients::members_now).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     /// Which connection.

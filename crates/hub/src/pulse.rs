@@ -18,6 +18,8 @@ pub(crate) struct Pulse {
     stuck: Option<Time>,
     /// Since when nobody comes for what is to be sent, with a transport where somebody should.
     alone: Option<Time>,
+    /// When the connection is to end, whatever its client does.
+    expires: Option<Time>,
 }
 
 /// What is expected of a client.
@@ -50,6 +52,7 @@ impl Pulse {
             is_heard: true,
             stuck: None,
             alone: None,
+            expires: None,
         }
     }
 
@@ -103,6 +106,11 @@ impl Pulse {
         self.stuck = None;
     }
 
+    /// The connection is to end at this time, or at none.
+    pub(crate) const fn expire(&mut self, expires: Option<Time>) {
+        self.expires = expires;
+    }
+
     pub(crate) fn due(&self, now: Time, config: &HubConfig) -> Due {
         if self.stuck.is_some_and(|since| now.saturating_since(since) >= config.send_timeout) {
             return Due::End(End::Slow);
@@ -110,6 +118,9 @@ impl Pulse {
         if self.alone.is_some_and(|since| now.saturating_since(since) >= config.disconnect_timeout)
         {
             return Due::End(End::Vanished);
+        }
+        if self.expires.is_some_and(|expires| expires <= now) && self.watch != Watch::Farewell {
+            return Due::End(End::Expired);
         }
         let silent = now.saturating_since(self.received);
         match self.watch {
@@ -179,6 +190,21 @@ mod tests {
         assert_eq!(due(&pulse, 16), Due::End(End::Vanished));
         pulse.visited();
         assert_ne!(due(&pulse, 16), Due::End(End::Vanished));
+    }
+
+    #[test]
+    fn a_connection_ends_when_it_expires_and_ends_in_time_then() {
+        let mut pulse = Pulse::new(at(0));
+        pulse.watch(Watch::Nothing, at(0));
+        pulse.expire(Some(at(10)));
+        assert_eq!(due(&pulse, 9), Due::Nothing);
+        assert_eq!(due(&pulse, 10), Due::End(End::Expired));
+        pulse.expire(Some(at(13)));
+        assert_eq!(due(&pulse, 12), Due::Nothing);
+        assert_eq!(due(&pulse, 13), Due::End(End::Expired));
+        pulse.watch(Watch::Farewell, at(13));
+        assert_eq!(due(&pulse, 17), Due::Nothing);
+        assert_eq!(due(&pulse, 18), Due::End(End::Vanished));
     }
 
     #[test]

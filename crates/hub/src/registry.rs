@@ -115,12 +115,12 @@ impl<M> Registry<M> {
 
     /// Who sits there, if anybody does.
     pub(crate) fn member(&self, seat: Seat) -> Option<&M> {
-        self.seats.get(seat.index())?.as_ref().map(|entry| &entry.member)
+        self.entry(seat).map(|(member, _)| member)
     }
 
-    /// Everybody, and the groups that each is in.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = (&M, &[GroupName])> {
-        self.seats.iter().flatten().map(|entry| (&entry.member, &*entry.groups))
+    /// Who sits there, if anybody does, and in which groups that is.
+    pub(crate) fn entry(&self, seat: Seat) -> Option<(&M, &[GroupName])> {
+        self.seats.get(seat.index())?.as_ref().map(|entry| (&entry.member, &*entry.groups))
     }
 
     /// Everybody.

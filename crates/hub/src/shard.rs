@@ -28,6 +28,10 @@ use crate::{
     frames::Frames,
     id::{ConnectionId, GroupName},
     member::Member,
+    replies::Survey,
+    roster::Roll,
+    standing::Standing,
+    treatment::Treatment,
 };
 
 /// A shard that nobody runs yet. Whoever owns a thread with a runtime takes one and runs it there.
@@ -37,7 +41,14 @@ pub struct Shard {
     pub(crate) config: Arc<HubConfig>,
     pub(crate) stop: CancellationToken,
     /// What the shard keeps tidy; one does for all.
-    pub(crate) tidies: Option<Arc<Directory>>,
+    pub(crate) tidies: Option<Tidies>,
+}
+
+/// What is looked after once a second for the whole hub.
+#[derive(Debug)]
+pub(crate) struct Tidies {
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) standing: Arc<Standing>,
 }
 
 /// The outside of a shard.
@@ -63,14 +74,20 @@ pub(crate) enum Post {
     /// A frame of one connection's own that must not overtake what was posted before it.
     Own(Arc<Connection>, Own),
     Ask(Arc<Connection>, Question),
+    /// A question to all of an audience.
+    Survey(Arc<Audience>, Survey),
+    /// Something is done with each of an audience.
+    Handle(Arc<Audience>, Treatment),
     /// Somebody wants to know who is here.
-    Call(oneshot::Sender<Vec<Member>>),
+    Call(Roll, oneshot::Sender<Vec<Member>>),
     End(Arc<Connection>, End),
 }
 
-/// A shard has not delivered what was published before, and takes no more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Overloaded;
+/// What was published before has not been delivered, and is as much as may wait. Some of the
+/// connections may have been reached nevertheless.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too much that was published has not been delivered")]
+pub struct Overloaded;
 
 #[derive(Debug, Default)]
 struct Inbox {
@@ -86,6 +103,7 @@ struct Inbox {
 struct Tally {
     received: AtomicU64,
     slow: AtomicU64,
+    floods: AtomicU64,
     delivered: AtomicU64,
     queued: AtomicU64,
     dropped: AtomicU64,
@@ -101,19 +119,20 @@ impl Shard {
 }
 
 impl ShardHandle {
-    /// Has something done that others may do as often as they like.
+    /// Has something done that others may do as often as they like, and that takes this many bytes
+    /// until it is done.
     pub(crate) fn publish(
         &self,
-        audience: Arc<Audience>,
-        frames: Arc<Frames>,
+        post: Post,
+        charged: usize,
         bytes_max: usize,
     ) -> Result<(), Overloaded> {
         let mut inbox = self.inbox();
         if inbox.bytes > bytes_max {
             return Err(Overloaded);
         }
-        inbox.bytes += frames.charged();
-        self.put(inbox, Post::Send(audience, frames));
+        inbox.bytes += charged;
+        self.put(inbox, post);
         Ok(())
     }
 
@@ -171,12 +190,23 @@ impl ShardHandle {
         self.tally.slow.load(Relaxed)
     }
 
+    /// Connections so far that have ended because their clients said too much.
+    pub(crate) fn floods(&self) -> u64 {
+        self.tally.floods.load(Relaxed)
+    }
+
     pub(crate) fn count_received(&self) {
         self.tally.received.fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn count_slow(&self) {
-        self.tally.slow.fetch_add(1, Relaxed);
+    /// Counts how a connection has ended.
+    pub(crate) fn count_end(&self, end: &End) {
+        let counter = match end {
+            End::Slow => &self.tally.slow,
+            End::Flooding => &self.tally.floods,
+            _ => return,
+        };
+        counter.fetch_add(1, Relaxed);
     }
 
     fn put(&self, mut inbox: MutexGuard<'_, Inbox>, post: Post) {

@@ -90,7 +90,7 @@ where
     B::Error: Send,
 {
     if request.uri().path().ends_with("/negotiate") {
-        return negotiate::answer(&visitor.hub, request.method(), &visitor.request);
+        return negotiate::answer(visitor, request.method()).await;
     }
     match *request.method() {
         Method::GET if request.headers().contains_key(header::UPGRADE) => {

@@ -6,7 +6,8 @@
 //! MessagePack arrays behind their length. Neither WebSocket frames nor the bodies of requests are
 //! message boundaries, so a [`Reader`] takes bytes as they come. What an application says to
 //! another, arguments, items and results, stays in the encoding that it came in ([`payload`]): it is
-//! judged, never taken apart, passed on untouched, and decoded by whoever knows its type. With
+//! judged, never taken apart, passed on untouched, and decoded by whoever knows its type. A client
+//! that has no WebSocket listens to server-sent events ([`events`]) or polls. With
 //! stateful reconnect both ends count messages ([`reconnect`]), so that a session outlives its
 //! sockets.
 //!
@@ -14,12 +15,14 @@
 //! implementations do, for they are what clients run. Not here: transports, timeouts, who is in
 //! which group, and what a method does.
 
+pub mod events;
 pub mod handshake;
 mod json;
 pub mod message;
 mod msgpack;
 pub mod negotiate;
 pub mod payload;
+pub mod publication;
 mod reader;
 pub mod reconnect;
 

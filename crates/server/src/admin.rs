@@ -1,4 +1,4 @@
-//! The admin listener: API under `/api/v1`, probes, metrics.
+//! The admin listener: API under `/api/v1`, publishing under `/api/hubs`, probes, metrics.
 //!
 //! Its own listener, never the clients' port. No GET changes anything; every error is an RFC 9457
 //! problem document. [`guard`] decides who may ask at all.
@@ -8,16 +8,15 @@ mod hubs;
 mod pipes;
 mod pools;
 mod probes;
-mod problem;
 mod status;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, Request, State},
     middleware,
-    routing::{delete, get, post},
+    routing::{any, delete, get, post},
 };
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -31,8 +30,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::problem::Problem;
-use crate::node::Node;
+use crate::{
+    node::Node,
+    problem::Problem,
+    rest::{self, Door},
+};
 
 /// The admin listener, bound and not yet answering.
 pub(crate) struct AdminListener {
@@ -101,27 +103,24 @@ fn router(node: Arc<Node>) -> Router {
         .route("/hubs/{hub}/groups", get(hubs::list_groups))
         .route("/pipes", get(pipes::list))
         .route("/pipes/{id}", get(pipes::show).delete(pipes::close));
-    let data_plane = Router::new()
-        // A segment may begin with a colon here.
-        .without_v07_checks()
-        .route("/{hub}/:send", post(hubs::send_to_all))
-        .route("/{hub}/groups/{group}/:send", post(hubs::send_to_group))
-        .route("/{hub}/users/{user}/:send", post(hubs::send_to_user))
-        .route("/{hub}/connections/{id}/:send", post(hubs::send_to_connection))
-        .layer(DefaultBodyLimit::max(MESSAGE_MAX));
     Router::new()
-        .without_v07_checks()
         .route("/", get(probes::index))
         .route("/livez", get(probes::live))
         .route("/readyz", get(probes::ready))
         .route("/metrics", get(probes::metrics))
         .nest("/api/v1", api)
-        .nest("/api/hubs", data_plane)
+        .route("/api/health", any(data_plane))
+        .route("/api/hubs/{*rest}", any(data_plane))
         .fallback(async || Problem::not_found("nothing is here; / lists what there is"))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(middleware::from_fn_with_state(Arc::clone(&node), guard::check))
         .with_state(node)
+}
+
+/// The data plane; [`rest`] knows its paths.
+async fn data_plane(State(node): State<Arc<Node>>, request: Request) -> rest::Answer {
+    rest::answer(&node.hubs, Door::Operators, request).await
 }
 
 /// Scrapes, probes and a few operators; far below what the process has in descriptors.
@@ -132,9 +131,6 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Longest request head.
 const HEAD_MAX: usize = 16 << 10;
-
-/// Longest message that is published, as in the service that the paths are of.
-const MESSAGE_MAX: usize = 1 << 20;
 
 /// Longest other request body: the largest is one backend's description.
 const BODY_MAX: usize = 16 << 10;

@@ -1,8 +1,12 @@
 //! The command line: what can be typed, nothing of what it does.
 
+mod token;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use self::token::{KeyArgs, MintArgs, TokenCheckArgs, TokenCommand};
 
 /// A client's WebSocket outlives its backend
 #[derive(Debug, Parser)]
@@ -18,7 +22,7 @@ pub(crate) struct Cli {
 /// All commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show on this machine that clients survive killed backends
+    /// Show on this machine that clients survive killed backends and cut sockets
     Demo(DemoArgs),
     /// Run a node
     Serve(ServeArgs),
@@ -38,6 +42,9 @@ pub(crate) enum Command {
     /// Hubs of a running node
     #[command(subcommand)]
     Hub(HubCommand),
+    /// Tokens that let clients into hubs with an access key
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// The demo's sample service
     #[command(hide = true)]
     DemoBackend(DemoBackendArgs),
@@ -46,9 +53,9 @@ pub(crate) enum Command {
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// What to show
-    #[arg(value_enum, default_value_t = DemoSubject::Gateway)]
-    pub(crate) subject: DemoSubject,
+    /// What to show; everything, one after the other, if not given
+    #[arg(value_enum)]
+    pub(crate) subject: Option<DemoSubject>,
     /// Exit after the proof, with 1 if it failed
     #[arg(long)]
     pub(crate) once: bool,
@@ -62,6 +69,8 @@ pub(crate) struct DemoArgs {
 pub(crate) enum DemoSubject {
     /// Clients behind the gateway while backends are killed and rolled
     Gateway,
+    /// Clients of a hub while their sockets are cut in the middle of messages
+    Hub,
 }
 
 /// Arguments of `serve`.
@@ -231,7 +240,7 @@ pub(crate) struct HubSendArgs {
     pub(crate) hub: String,
     /// The clients' method, for example Receive
     pub(crate) target: String,
-    /// What it is called with: JSON, or else text
+    /// What it is called with: JSON, or else text. Text that begins with a hyphen stands behind --
     #[arg(value_name = "ARG", allow_negative_numbers = true)]
     pub(crate) arguments: Vec<String>,
     /// Only the members of this group

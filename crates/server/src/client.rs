@@ -89,7 +89,10 @@ impl Client {
         }
         let wrong = |_| {
             let base = &self.base;
-            Failure::failed(format!("{base} answers, but not as an Everwire admin API does"))
+            Failure::failed(format!(
+                "{base} answers, but not as an Everwire admin API does. `everwire serve` says \
+                 where that listens; it is not where clients connect."
+            ))
         };
         Ok(Answer { status, body: serde_json::from_slice(&bytes).map_err(wrong)? })
     }
@@ -115,7 +118,11 @@ impl Answer {
             (title, "") => title.to_owned(),
             (_, detail) => detail.to_owned(),
         };
-        Err(Failure::failed(told))
+        // What the node cannot make sense of was typed wrong; the rest is a matter of its state.
+        Err(match self.status {
+            StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => Failure::Usage(told),
+            _ => Failure::failed(told),
+        })
     }
 }
 

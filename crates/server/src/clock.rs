@@ -19,8 +19,12 @@ impl Moment {
 }
 
 /// Wall time in nanoseconds since 1970.
-#[expect(clippy::disallowed_methods, reason = "this file owns the clock")]
 pub(crate) fn unix_nanos() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    u64::try_from(since_epoch().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Wall time since 1970.
+#[expect(clippy::disallowed_methods, reason = "this file owns the clock")]
+pub(crate) fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -6,8 +6,13 @@ mod hub;
 mod pipe;
 mod pool;
 mod status;
+mod token;
 
-use std::{future::Future, path::PathBuf};
+use std::{
+    future::Future,
+    io,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 
@@ -29,6 +34,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Pool(command) => block_on(pool::run(&command)),
         Command::Pipe(command) => block_on(pipe::run(&command)),
         Command::Hub(command) => block_on(hub::run(&command)),
+        Command::Token(command) => token::run(&command),
     }
 }
 
@@ -41,14 +47,19 @@ pub(crate) fn sources(source: &SourceArgs, flags: Flags) -> Result<Sources, Fail
         None => Some(PathBuf::from(DEFAULT_FILE))
             .filter(|path| flags.backends.is_empty() && flags.hub.is_none() && path.exists()),
     };
-    let file =
-        match path {
-            None => None,
-            Some(path) => Some(crate::config::read_file(&path).map_err(|error| {
-                Failure::Usage(format!("cannot read {}: {error}", path.display()))
-            })?),
-        };
+    let file = path.map(|path| read(&path)).transpose()?;
     Ok(Sources { file, variables, flags })
+}
+
+fn read(path: &Path) -> Result<(String, String), Failure> {
+    crate::config::read_file(path).map_err(|error| {
+        let what = match error.kind() {
+            io::ErrorKind::NotFound => format!("there is no such file; {EXAMPLE}"),
+            io::ErrorKind::InvalidData => format!("it is not text in UTF-8; {EXAMPLE}"),
+            _ => error.to_string(),
+        };
+        Failure::Usage(format!("cannot read {}: {what}", path.display()))
+    })
 }
 
 /// Runs a short command on a runtime of its own.
@@ -61,3 +72,4 @@ pub(crate) fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Resul
 }
 
 const DEFAULT_FILE: &str = "everwire.toml";
+const EXAMPLE: &str = "`everwire config example` prints one to begin with";

@@ -33,7 +33,7 @@ use self::{
     tree::{Node, Table, Value},
 };
 
-pub(crate) use self::{environment::variables, mistake::Mistakes};
+pub(crate) use self::{environment::variables, hub::Access, mistake::Mistakes};
 
 /// What a node is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,6 +85,8 @@ pub(crate) struct Route {
 pub(crate) struct Hub {
     /// Where clients connect; what is below belongs to the hub too.
     pub(crate) path: String,
+    /// Who is let in; everybody where there is nothing.
+    pub(crate) access: Option<Access>,
     pub(crate) config: HubConfig,
     pub(crate) declaration: Declaration,
 }
@@ -153,6 +155,11 @@ pub(crate) struct Flags {
 /// Whether this can be the name of a pool or a hub.
 pub(crate) fn is_name(name: &str) -> bool {
     pool::is_name(name)
+}
+
+/// Reads a duration such as `30s`, for options that take one.
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
+    units::parse_duration(text)
 }
 
 /// Reads the file of a configuration; its name stays with its text for the mistakes.
@@ -339,7 +346,11 @@ fn read_admin(node: Node, admin: &mut Admin, mistakes: &mut Mistakes) {
         }
     }
     if !token_given && !admin.listen.ip().is_loopback() {
-        let what = format!("is required because {} is not loopback", admin.listen);
+        let what = format!(
+            "is required because {} is not loopback; write token = \"…\" under [admin], or set \
+             EVERWIRE_ADMIN__TOKEN",
+            admin.listen
+        );
         reader.complain(&origin, "token", what);
     }
     reader.finish();

@@ -1,31 +1,23 @@
-//! `everwire demo`: live clients, backends that are killed and rolled, and an honest count.
+//! `everwire demo`: live clients, faults, and an honest count.
 //!
-//! The backends are processes of their own, killed by the process id that the demo started; the
-//! gateway is this process' own node. Clients number and hash what they send, the service numbers
-//! and hashes what it answers and keeps what it took, and both sides are compared at the end.
+//! Each subject proves one job on this machine, with processes and sockets that are its own. Clients
+//! number and hash what they say, and both ends are compared afterwards.
 
-pub(crate) mod backend;
-mod backends;
-mod crowd;
-mod journal;
-mod script;
-mod verdict;
+mod gateway;
+mod hub;
+mod message;
 
-use std::{cell::Cell, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::cell::Cell;
 
-use anyhow::Context;
-use everwire_gateway::config::{BackendConfig, Delivery, PoolConfig, RouteConfig};
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::{backends::Backends, crowd::Crowd, script::Script, verdict::Verdict};
+pub(crate) use self::gateway::backend;
+use self::{gateway::GatewayShow, hub::HubShow};
 use crate::{
-    cli::DemoArgs,
+    cli::{DemoArgs, DemoSubject},
     commands,
-    config::{Admin, Config, Limits, Route, Stop},
     failure::Failure,
-    logging,
-    running::Running,
-    terminal,
+    logging, terminal,
 };
 
 /// Runs the demo.
@@ -44,118 +36,54 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
     })
 }
 
+/// Proves one subject after the other, then keeps them up together.
 async fn show(args: &DemoArgs, proved: &Cell<bool>) -> Result<(), Failure> {
-    let store = Store::create()?;
-    let mut backends = Backends::start(BACKENDS, &store.0).await?;
-    let gateway = if args.unprotected { None } else { Some(start_gateway(&backends).await?) };
-    introduce(&backends, gateway.as_ref())?;
-    let targets = match &gateway {
-        Some(gateway) => gateway.node.listening().to_vec(),
-        None => backends.addresses(),
-    };
-    let crowd = Crowd::start(CLIENTS, &targets).await?;
-    Script::new(&crowd, gateway.as_ref()).play(&mut backends).await?;
-    let verdict = Verdict::reach(&crowd.finish().await, &store.0)?;
-    terminal::print(&verdict.render())?;
-    conclude(args, &verdict)?;
+    let is_shown = |subject| args.subject.is_none_or(|only| only == subject);
+    let (mut gateway, mut hub) = (None, None);
+    if is_shown(DemoSubject::Gateway) {
+        gateway = Some(GatewayShow::prove(args.unprotected).await?);
+    }
+    if is_shown(DemoSubject::Hub) {
+        if gateway.is_some() {
+            terminal::print_line("")?;
+        }
+        hub = Some(HubShow::prove(args.unprotected).await?);
+    }
     proved.set(true);
     if args.once {
         return Ok(());
     }
-    stay(&mut backends, gateway.as_ref(), args).await
-}
-
-/// The proof failed, or what it proved and how to have the same.
-fn conclude(args: &DemoArgs, verdict: &Verdict) -> Result<(), Failure> {
-    if args.unprotected {
-        if verdict.is_clean() {
-            return Err(Failure::failed(
-                "nothing was lost without Everwire: the faults did not meet the clients; run it \
-                 again on a less busy machine",
-            ));
+    terminal::print_line("\nStill running; Ctrl-C ends it.")?;
+    let gateway = async {
+        match &mut gateway {
+            Some(gateway) => gateway.stay().await,
+            None => Ok(()),
         }
-        return terminal::print(UNPROTECTED_END);
-    }
-    if !verdict.is_clean() {
-        return Err(Failure::failed("the proof failed: see the counts above"));
-    }
-    terminal::print(PROTECTED_END)
-}
-
-fn introduce(backends: &Backends, gateway: Option<&Running>) -> Result<(), Failure> {
-    let mut text = String::new();
-    match gateway {
-        Some(gateway) => {
-            text += "Everwire demo: live clients behind the gateway while backends die.\n\n";
-            for address in gateway.node.listening() {
-                text += &format!("  gateway   ws://{address}\n");
-            }
-            text += &format!("  admin     http://{}\n", gateway.admin);
-        }
-        None => {
-            text += "Everwire demo, unprotected: the same clients and faults, without Everwire. A \
-                     client whose\nsocket drops dials the next backend.\n\n";
-        }
-    }
-    text += &backends.describe();
-    text += &format!(
-        "  clients   {CLIENTS}, {} messages a second each, numbered and hashed both ways; the \
-         service\n            works {} ms on each\n\n",
-        crowd::MESSAGES_PER_SECOND,
-        backend::WORK.as_millis(),
-    );
-    terminal::print(&text)
-}
-
-/// Keeps everything up, and brings back what a visitor kills.
-async fn stay(
-    backends: &mut Backends,
-    gateway: Option<&Running>,
-    args: &DemoArgs,
-) -> Result<(), Failure> {
-    let mut text = String::from("\nStill running; Ctrl-C ends it.");
-    if let Some(gateway) = gateway {
-        let address = gateway.node.listening().first().map(SocketAddr::to_string);
-        text += &format!(
-            " Try it by hand, in other terminals:\n  npx wscat -c ws://{}/me\n  everwire pipe ls \
-             --admin http://{}\n  kill -9 {}    (a backend; it is started again)\n",
-            address.unwrap_or_default(),
-            gateway.admin,
-            backends.process_id(0).unwrap_or_default(),
-        );
-    } else {
-        text += "\n";
-    }
-    terminal::print(&text)?;
-    debug_assert!(!args.once, "who asks for one proof is not kept waiting");
-    loop {
-        let index = backends.one_died().await;
-        backends.restart(index).await?;
-        let id = backends.process_id(index).unwrap_or_default();
-        terminal::print_line(&format!("backend {} died and is back as pid {id}", index + 1))?;
-    }
-}
-
-async fn start_gateway(backends: &Backends) -> Result<Running, Failure> {
-    let local = SocketAddr::from(([127, 0, 0, 1], 0));
-    let configured = backends.addresses().into_iter().map(|address| {
-        let url = format!("ws://{address}").parse();
-        url.map(|url| BackendConfig { url, weight: 1, sessions_max: None })
-    });
-    let configured = configured.collect::<Result<_, _>>().map_err(Failure::failed)?;
-    let pool = PoolConfig { backends: configured, ..PoolConfig::default() };
-    let promises = RouteConfig { delivery: Delivery::ExactlyOnce, ..RouteConfig::default() };
-    let route = Route { path: "/".to_owned(), host: None, pool: POOL.to_owned(), config: promises };
-    let config = Config {
-        listen: vec![local],
-        admin: Admin { listen: local, token: None },
-        pools: [(POOL.to_owned(), pool)].into(),
-        routes: vec![route],
-        limits: Limits { connections_max: CONNECTIONS_MAX, ..Config::default().limits },
-        stop: Stop { announce: Duration::ZERO, window: Duration::ZERO },
-        ..Config::default()
     };
-    Running::start(config).await.map_err(Failure::failed)
+    let hub = async {
+        match &hub {
+            Some(hub) => hub.stay().await,
+            None => Ok(()),
+        }
+    };
+    tokio::try_join!(gateway, hub).map(|_| ())
+}
+
+/// A table of what was counted.
+fn counts(rows: &[(&str, String)]) -> String {
+    rows.iter().map(|(name, value)| format!("  {name:<20} {value:>8}\n")).collect()
+}
+
+/// What a proof has come to: with Everwire nothing may be missing, without it something must be.
+fn judge(is_clean: bool, unprotected: bool, end: &str) -> Result<(), Failure> {
+    match (is_clean, unprotected) {
+        (true, true) => Err(Failure::failed(
+            "nothing was lost without Everwire: the faults did not meet the clients; run it again \
+             on a less busy machine",
+        )),
+        (false, false) => Err(Failure::failed("the proof failed: see the counts above")),
+        _ => terminal::print(end),
+    }
 }
 
 async fn asked_to_stop() {
@@ -171,44 +99,3 @@ async fn asked_to_stop() {
         _ => std::future::pending().await,
     }
 }
-
-/// The directory that the sample service remembers in, removed with the demo.
-struct Store(Arc<std::path::Path>);
-
-impl Store {
-    fn create() -> Result<Self, Failure> {
-        let name = format!("everwire-demo-{}-{:08x}", std::process::id(), rand::random::<u32>());
-        let path: PathBuf = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        Ok(Self(path.into()))
-    }
-}
-
-impl Drop for Store {
-    fn drop(&mut self) {
-        // What cannot be removed is left to the system's cleaning of its temporary files.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-const BACKENDS: usize = 3;
-const CLIENTS: usize = 100;
-const POOL: &str = "demo";
-const CONNECTIONS_MAX: usize = 1000;
-
-const PROTECTED_END: &str = "
-How: the gateway keeps each client's socket and numbers its messages; the next backend gets first
-what the last one had not confirmed. The sample service cooperates (it answers the Everwire-*
-headers and remembers what it took), which makes that exactly-once. A service that knows nothing
-of Everwire gets at-least-once: no message it had not confirmed is lost, one may come twice after
-a kill -9. The same for your service:
-
-  everwire serve --listen 127.0.0.1:8080 --backend ws://127.0.0.1:9001 --backend ws://127.0.0.1:9002
-
-What is lost without Everwire:  everwire demo --unprotected
-";
-
-const UNPROTECTED_END: &str = "
-These losses are what a client sees when nothing keeps its socket. The same clients and faults
-behind the gateway:  everwire demo
-";

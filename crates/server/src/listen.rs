@@ -6,8 +6,9 @@
 
 mod handshake;
 mod hub;
+mod judged;
 mod refuse;
-mod rewound;
+mod requests;
 mod shard;
 mod stream;
 

@@ -16,6 +16,8 @@ mod listen;
 mod logging;
 mod metrics;
 mod node;
+mod problem;
+mod rest;
 mod running;
 mod serve;
 mod terminal;

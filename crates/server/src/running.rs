@@ -29,14 +29,16 @@ pub(crate) struct Running {
 pub(crate) enum StartError {
     /// The clients' listener.
     #[error(
-        "cannot listen on {address}: {error}. Is another node running? Another address is given \
-         with --listen ADDR or the key listen."
+        "cannot listen on {address}: {error}. {} Another address is given with --listen ADDR or the \
+         key listen.",
+        reason(error)
     )]
     Listen { address: SocketAddr, error: io::Error },
     /// The admin listener.
     #[error(
-        "cannot listen on {address} for the admin API: {error}. Is another node running? Another \
-         address is given with --admin ADDR or the key admin.listen."
+        "cannot listen on {address} for the admin API: {error}. {} Another address is given with \
+         --admin ADDR or the key admin.listen.",
+        reason(error)
     )]
     Admin { address: SocketAddr, error: io::Error },
     /// A hub.
@@ -113,9 +115,10 @@ impl Running {
         hubs.stop();
         let gone = async { tokio::join!(gateway.idle(), hubs.stopped()) };
         if tokio::time::timeout(GOODBYE, gone).await.is_err() {
-            let (left, clients) = (gateway.totals().pipes, hubs.connected());
+            let (totals, clients) = (gateway.totals(), hubs.connected());
             tracing::warn!(
-                left,
+                left = totals.pipes,
+                requests = totals.requests,
                 clients,
                 "sessions were cut off: their clients did not answer the close"
             );
@@ -135,8 +138,9 @@ impl Running {
         let (gateway, hubs) = (&self.node.gateway, &self.node.hubs);
         gateway.refuse_new();
         hubs.refuse_new();
-        let pipes = usize::try_from(gateway.totals().pipes).unwrap_or(usize::MAX);
-        let sessions = pipes.max(hubs.connected());
+        let totals = gateway.totals();
+        let most = usize::try_from(totals.pipes.max(totals.requests)).unwrap_or(usize::MAX);
+        let sessions = most.max(hubs.connected());
         if sessions == 0 || window.is_zero() {
             return;
         }
@@ -150,6 +154,16 @@ impl Running {
             gateway.stop_some(batch);
             hubs.stop_some(batch);
         }
+    }
+}
+
+/// What an operator would look at first when an address cannot be listened on.
+fn reason(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "Is another node running?",
+        io::ErrorKind::AddrNotAvailable => "This machine has no such address; 0.0.0.0 means all.",
+        io::ErrorKind::PermissionDenied => "Ports below 1024 need CAP_NET_BIND_SERVICE.",
+        _ => "The system does not allow it.",
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
     wait::{eventually, until_equal, within},
 };
 
-/// What an instance is started with: one pool `main` and one route `/` to it.
+/// What an instance is started with: one pool `main` and one route `/` to it, and hubs.
 #[derive(Clone, Debug, Default)]
 pub struct Setup {
     listen: Option<IpAddr>,
@@ -31,6 +31,9 @@ pub struct Setup {
     pool: Vec<(String, String)>,
     route: Vec<(String, String)>,
     limits: Vec<(String, String)>,
+    hubs: String,
+    top: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -42,6 +45,12 @@ impl Setup {
     /// Adds a backend.
     pub fn backend(mut self, url: impl ToString) -> Self {
         self.backends.push(url.to_string());
+        self
+    }
+
+    /// Has hubs, as they stand in a file; without a backend there is then no pool and no route.
+    pub fn hubs(mut self, lines: &str) -> Self {
+        self.hubs.push_str(lines);
         self
     }
 
@@ -69,6 +78,18 @@ impl Setup {
         self
     }
 
+    /// Sets a key of the node itself to a TOML value.
+    pub fn node(mut self, key: &str, value: impl ToString) -> Self {
+        self.top.push((key.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Sets a variable of the process' environment.
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Pings every `millis` milliseconds and gives a hung peer as long again.
     pub fn ping_millis(self, millis: u64) -> Self {
         self.route("ping", format!(r#"{{ interval = "{millis}ms", timeout = "{millis}ms" }}"#))
@@ -77,7 +98,13 @@ impl Setup {
     /// The configuration file.
     pub fn to_toml(&self) -> String {
         let listen = SocketAddr::new(self.listen.unwrap_or(LOCALHOST), 0);
-        let mut text = format!("listen = \"{listen}\"\n\n[admin]\nlisten = \"127.0.0.1:0\"\n");
+        let mut text = format!("listen = \"{listen}\"\n");
+        write_keys(&mut text, &self.top);
+        text.push_str("\n[admin]\nlisten = \"127.0.0.1:0\"\n");
+        text.push_str(&self.hubs);
+        if !self.hubs.is_empty() && self.backends.is_empty() {
+            return text;
+        }
         let backends: Vec<_> = self.backends.iter().map(|url| format!("{url:?}")).collect();
         let _ = writeln!(text, "\n[pools.main]\nbackends = [{}]", backends.join(", "));
         write_keys(&mut text, &self.pool);
@@ -106,8 +133,25 @@ impl Everwire {
         let folder = Folder::new();
         let config = folder.0.join("everwire.toml");
         fs::write(&config, setup.to_toml()).expect("the test's folder can be written");
+        let config = config.display().to_string();
+        Self::serve_in(folder, &["-c", &config], &setup.environment).await
+    }
+
+    /// Starts it with these arguments of `serve`, on ports of the kernel's choice.
+    pub async fn serve(arguments: &[&str]) -> Self {
+        let anywhere = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+        Self::serve_in(Folder::new(), &[&anywhere, arguments].concat(), &[]).await
+    }
+
+    async fn serve_in(
+        folder: Folder,
+        arguments: &[&str],
+        environment: &[(String, String)],
+    ) -> Self {
         let mut command = everwire_command();
-        let mut process = Process::start("everwire", command.arg("serve").arg("-c").arg(&config));
+        command.arg("serve").args(arguments).current_dir(&folder.0);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
+        let mut process = Process::start("everwire", &mut command);
         let address = process.ready("its listener", |line| listening(line, false)).await;
         let admin = process.ready("its admin listener", |line| listening(line, true)).await;
         Self { process, address, admin, _folder: folder }
@@ -116,6 +160,11 @@ impl Everwire {
     /// Where clients connect.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The URL of one of its paths.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
     }
 
     /// Where the admin API is.
@@ -175,6 +224,12 @@ impl Everwire {
         until_equal("live pipes", count, async || self.pipes().await.len()).await;
     }
 
+    /// Waits until exactly `count` requests that open no WebSocket are being served.
+    pub async fn requests_become(&self, count: u32) {
+        let open = async || self.metric("everwire_http_requests_open").await;
+        until_equal("open requests", f64::from(count), open).await;
+    }
+
     /// Waits until nothing is unconfirmed in any pipe: every message reached a backend's stack.
     pub async fn settled(&self) {
         eventually("nothing unconfirmed", async || {
@@ -216,11 +271,7 @@ impl Everwire {
 
     /// Its anonymous memory in bytes.
     pub fn memory(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()));
-        let status = status.expect("a live process has a status");
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-        let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-        kib.expect("Linux counts anonymous memory") * 1024
+        self.process.memory()
     }
 
     /// Processor time it has used so far.

@@ -32,22 +32,41 @@ impl Answer {
 /// Sends a request with an optional JSON body and reads the answer to the end of the connection.
 pub async fn request(to: SocketAddr, method: &str, path: &str, body: Option<&Value>) -> Answer {
     let body = body.map(Value::to_string).unwrap_or_default();
-    let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
+    let kind = [("Content-Type", "application/json")];
+    let headers = if body.is_empty() { &kind[..0] } else { &kind };
+    request_with(to, method, path, headers, body.as_bytes()).await
+}
+
+/// The same with any headers and any body.
+pub async fn request_with(
+    to: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Answer {
     let length = body.len();
-    let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n{kind}\
-         Content-Length: {length}\r\n\r\n{body}"
+    let mut head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\nContent-Length: {length}\r\n"
     );
-    let raw = soon(&format!("{method} {path}"), exchange(to, head.as_bytes())).await;
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    let request = [head.as_bytes(), b"\r\n", body].concat();
+    let raw = soon(&format!("{method} {path}"), exchange(to, &request)).await;
     parse(&raw.unwrap_or_else(|error| panic!("{method} {to}{path}: {error}")))
 }
 
 async fn exchange(to: SocketAddr, request: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(to).await?;
-    stream.write_all(request).await?;
+    let (mut reader, mut writer) = stream.split();
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await?;
-    Ok(answer)
+    // An answer may come before all is said, and the rest is then not heard.
+    let (_, read) = tokio::join!(writer.write_all(request), reader.read_to_end(&mut answer));
+    match read {
+        Err(error) if answer.is_empty() => Err(error),
+        _ => Ok(answer),
+    }
 }
 
 fn parse(raw: &[u8]) -> Answer {

@@ -1,7 +1,7 @@
 //! A process of a test: started, listened to, signalled by its id, and always ended.
 
 use std::{
-    fmt,
+    fmt, fs,
     io::{ErrorKind, Read, Write},
     os::fd::{AsFd, OwnedFd},
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
@@ -58,6 +58,15 @@ impl Process {
     /// The process' id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Its anonymous memory in bytes.
+    pub fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id()));
+        let status = status.expect("a live process has a status");
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+        kib.expect("Linux counts anonymous memory") * 1024
     }
 
     /// What it has written to stdout.

@@ -30,6 +30,8 @@ enum Cable {
     Whole,
     /// Bytes stay where they are, like packets on a link that is down.
     Held,
+    /// Bytes are lost, and nobody notices.
+    Leaking,
 }
 
 impl Relay {
@@ -50,9 +52,12 @@ impl Relay {
                 cut.mark_unchanged();
                 let pair = relay(client, targets.clone(), turn, held.clone());
                 pairs.spawn(async move {
+                    // A connection that has lost bytes brings no others after them, so that a cut
+                    // comes first.
                     tokio::select! {
-                        () = pair => {}
+                        biased;
                         _ = cut.changed() => {}
+                        () = pair => {}
                     }
                 });
             }
@@ -78,6 +83,18 @@ impl Relay {
     /// From here on bytes stay where they are, in both directions.
     pub fn hold(&self) {
         self.cable.send_replace(Cable::Held);
+    }
+
+    /// From here on bytes are lost, in both directions, until every connection is cut: a stream
+    /// with a hole in it is no stream.
+    pub fn leak(&self) {
+        self.cable.send_replace(Cable::Leaking);
+    }
+
+    /// Ends every connection there is; later ones lose nothing.
+    pub fn replace(&self) {
+        self.cut();
+        self.heal();
     }
 
     /// Bytes pass again.
@@ -110,8 +127,12 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut cable: watch:
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let read = from.read(&mut buffer).await.unwrap_or(0);
-        if cable.wait_for(|cable| *cable == Cable::Whole).await.is_err() {
-            return;
+        let is_lost = match cable.wait_for(|cable| *cable != Cable::Held).await {
+            Ok(cable) => *cable == Cable::Leaking,
+            Err(_) => return,
+        };
+        if is_lost && read > 0 {
+            continue;
         }
         if read == 0 || to.write_all(&buffer[..read]).await.is_err() {
             let _ = to.shutdown().await;

@@ -7,6 +7,7 @@
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
     process::Command,
     sync::{Mutex, OnceLock},
     time::Duration,
@@ -38,11 +39,24 @@ impl Fixture {
 
     /// Starts one there.
     pub async fn start_at(listen: SocketAddr) -> Self {
-        static BINARY: OnceLock<std::path::PathBuf> = OnceLock::new();
+        Self::launch(listen, None).await
+    }
+
+    /// Starts one whose certificate and key, files in PEM, are these.
+    pub async fn start_with(certificate: &Path, key: &Path) -> Self {
+        let listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+        Self::launch(listen, Some((certificate, key))).await
+    }
+
+    async fn launch(listen: SocketAddr, identity: Option<(&Path, &Path)>) -> Self {
+        static BINARY: OnceLock<PathBuf> = OnceLock::new();
         let binary = BINARY.get_or_init(|| build("everwire-conformance", "everwire-conformance"));
         let mut command = Command::new(binary);
         let anywhere = SocketAddr::new(listen.ip(), 0).to_string();
         command.args(["--listen", &listen.to_string(), "--listen-tls", &anywhere]);
+        if let Some((certificate, key)) = identity {
+            command.arg("--certificate").arg(certificate).arg("--key").arg(key);
+        }
         let mut process = Process::start("everwire-conformance", &mut command);
         let address = process.ready("its listener", |line| listening(line, false)).await;
         let tls = process.ready("its listener with TLS", |line| listening(line, true)).await;
@@ -59,7 +73,12 @@ impl Fixture {
         format!("http://{}{path}", self.address)
     }
 
-    /// The same with TLS. Nobody vouches for the certificate.
+    /// Where it listens with TLS.
+    pub fn tls_address(&self) -> SocketAddr {
+        self.tls
+    }
+
+    /// The same with TLS. Nobody vouches for the certificate but whoever brought it.
     pub fn tls_url(&self, path: &str) -> String {
         format!("https://{}{path}", self.tls)
     }
@@ -67,6 +86,11 @@ impl Fixture {
     /// A request.
     pub async fn request(&self, method: &str, path: &str) -> Answer {
         http::request(self.address, method, path, None).await
+    }
+
+    /// The process, to be looked at.
+    pub fn process(&self) -> &Process {
+        &self.process
     }
 
     /// Told to end, it sends its clients away and does.

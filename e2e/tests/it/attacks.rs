@@ -4,6 +4,8 @@ mod control_frames;
 mod endings;
 mod frames;
 mod handshake;
+mod hub;
+mod plain;
 mod random;
 mod tunnel;
 mod upgrade_headers;

@@ -1,9 +1,13 @@
-//! SignalR clients that others wrote, and the hub: over each transport, in both encodings.
+//! SignalR clients that others wrote, and the hub: over each transport, in both encodings. The hub is
+//! that of the fixture, in `binary` that of the product.
 
+mod binary;
 mod calls;
 mod connecting;
 mod ends;
+mod gateway;
 mod pages;
+mod publishing;
 mod pythons;
 mod raw;
 mod rooms;
@@ -12,7 +16,7 @@ mod streams;
 
 use std::path::Path;
 
-use everwire_testkit::{foreign::Launch, signalr::Fixture};
+use everwire_testkit::foreign::Launch;
 
 /// How npm's client talks to a hub: over which transport, in which encoding. Events carry no bytes.
 const WAYS: [(&str, &str); 5] = [
@@ -28,11 +32,10 @@ fn npm(node: &Path, url: impl ToString) -> Launch {
     Launch::node(node, "signalr.mjs").with("url", url)
 }
 
-/// npm's client of a hub of the fixture, once for each way to talk.
-fn each_way(node: &Path, fixture: &Fixture, path: &str) -> Vec<Launch> {
-    let url = fixture.url(path);
+/// npm's client of the hub at `url`, once for each way to talk.
+fn each_way(node: &Path, url: &str) -> Vec<Launch> {
     let talking = |(transport, protocol)| {
-        npm(node, &url).with("transport", transport).with("protocol", protocol)
+        npm(node, url).with("transport", transport).with("protocol", protocol)
     };
     WAYS.map(talking).into()
 }

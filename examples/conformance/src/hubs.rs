@@ -2,12 +2,18 @@
 
 mod complex;
 
-use std::{sync::Arc, task::Poll};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    task::Poll,
+};
 
 use anyhow::Result;
 use everwire_hub::{
-    ClientRequest, Context, Hub, HubBuilder, HubConfig, HubError, Upload, config::Origins,
-    method::Opaque,
+    ClientRequest, Context, Hub, HubBuilder, HubConfig, HubError, Redirect, Upload,
+    config::Origins, method::Opaque,
 };
 use everwire_proto::signalr::negotiate::Transport;
 use futures_util::{Stream, stream};
@@ -30,6 +36,8 @@ pub(crate) struct Hubs {
     pub(crate) echo: Hub,
     /// Groups, users, ends.
     pub(crate) rooms: Hub,
+    /// Nobody connects here: clients are told to negotiate at the test hub.
+    pub(crate) elsewhere: Hub,
     pub(crate) tokens: Arc<Tokens>,
 }
 
@@ -52,6 +60,7 @@ impl Hubs {
                 .build()?,
             echo: echo::connections(config()).build()?,
             rooms: rooms::methods(identified(tokens)).build()?,
+            elsewhere: elsewhere().build()?,
             tokens: Arc::clone(tokens),
         })
     }
@@ -65,6 +74,7 @@ impl Hubs {
             &self.uncreatable,
             &self.echo,
             &self.rooms,
+            &self.elsewhere,
         ];
         all.iter().for_each(|hub| hub.stop());
         for hub in all {
@@ -84,6 +94,19 @@ fn identified(tokens: &Arc<Tokens>) -> HubBuilder {
     Hub::builder().config(config()).authenticate(move |request| {
         let identity = tokens.identify(&request);
         async move { identity }
+    })
+}
+
+/// A hub that has clients negotiate at the test hub below the `baseUrl` of their query, each time
+/// with another number.
+fn elsewhere() -> HubBuilder {
+    let redirects = Arc::new(AtomicU64::new(1));
+    Hub::builder().config(config()).redirect(move |request, _| {
+        let number = redirects.fetch_add(1, Relaxed);
+        async move {
+            let base = request.parameter("baseUrl")?;
+            Some(Redirect::to(format!("{base}/testHub?numRedirects={number}")))
+        }
     })
 }
 
@@ -178,7 +201,7 @@ struct StreamCanceled(Context);
 
 impl Drop for StreamCanceled {
     fn drop(&mut self) {
-        let told = self.0.caller().send("StreamCanceled", &[(); 0]);
+        let told = self.0.caller().send("StreamCanceled", &());
         if let Err(error) = told {
             tracing::warn!(%error, "a client was not told that its stream is canceled");
         }

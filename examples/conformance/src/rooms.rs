@@ -5,7 +5,7 @@ use everwire_hub::{ConnectionId, Context, HubBuilder, HubError, Upload, UserId};
 pub(crate) fn methods(builder: HubBuilder) -> HubBuilder {
     let builder = builder
         .method("Join", |cx: Context, room: String| async move {
-            cx.hub().groups().add(cx.connection_id(), room);
+            Ok(cx.hub().groups().add(cx.connection_id(), room)?)
         })
         .method("Leave", |cx: Context, room: String| async move {
             cx.hub().groups().remove(cx.connection_id(), room);

@@ -1,12 +1,6 @@
 //! What is where.
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-};
+use std::path::PathBuf;
 
 use axum::{
     Router,
@@ -18,7 +12,6 @@ use axum::{
 use everwire_hub::ConnectionId;
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
-use serde_json::json;
 
 use crate::{
     edge::{self, Scheme},
@@ -34,12 +27,12 @@ pub(crate) fn router(hubs: &Hubs, scheme: Scheme, webworker: Option<PathBuf>) ->
         .nest_service("/uncreatable", hubs.uncreatable.service())
         .nest_service("/echo", hubs.echo.service())
         .nest_service("/roomhub", hubs.rooms.service())
+        .nest_service("/redirect", hubs.elsewhere.service())
         .route("/generatejwttoken", get(token).with_state(hubs.clone()))
         .route("/clientresult/{connection}", get(result_of_client).with_state(hubs.clone()))
         .route("/lib/signalr-webworker/signalr.js", get(script).with_state(webworker))
         .merge(everywhere_below("/bad-negotiate", any(refuse)))
-        .merge(everywhere_below("/echoredirect", any(move |request| to_echo(scheme, request))))
-        .merge(everywhere_below("/redirect", any(elsewhere).with_state(Arc::default())));
+        .merge(everywhere_below("/echoredirect", any(move |request| to_echo(scheme, request))));
     // What is done at the edge decides where a request goes, so the routes lie behind it.
     Router::new().fallback_service(site).layer(from_fn_with_state(scheme, edge::handle))
 }
@@ -73,7 +66,7 @@ async fn result_of_client(State(hubs): State<Hubs>, Path(connection): Path<Strin
     let Ok(id) = connection.parse::<ConnectionId>() else {
         return format!("Connection '{connection}' does not exist.");
     };
-    let answer = hubs.test.connection(id).invoke::<i32>("Result", &[(); 0]).await;
+    let answer = hubs.test.connection(id).invoke::<i32>("Result", &()).await;
     answer.map_or_else(|error| error.to_string(), |result| result.to_string())
 }
 
@@ -104,20 +97,4 @@ async fn to_echo(scheme: Scheme, request: Request) -> Response {
         }
         Err(_) => StatusCode::BAD_REQUEST.into_response(),
     }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Elsewhere {
-    base_url: String,
-}
-
-/// Has a client negotiate at the test hub instead, each time with another number in its query.
-async fn elsewhere(
-    State(redirects): State<Arc<AtomicU64>>,
-    Query(Elsewhere { base_url }): Query<Elsewhere>,
-) -> Response {
-    let number = redirects.fetch_add(1, Relaxed) + 1;
-    let answer = json!({ "url": format!("{base_url}/testHub?numRedirects={number}") });
-    ([(header::CONTENT_TYPE, "application/json")], answer.to_string()).into_response()
 }

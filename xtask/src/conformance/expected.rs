@@ -1,6 +1,6 @@
 //! The committed outcome of each Autobahn case, and the comparison with a run.
 //!
-//! A file per leg, `conformance/expected/{client,backend}.json`: case → outcome. An outcome is
+//! A file per leg, `conformance/expected/{client,backend,hub}.json`: case → outcome. An outcome is
 //! Autobahn's word for the behaviour, with the closing's where that is not `OK`; alternatives, for
 //! cases that race by nature, are parted by ` | `.
 

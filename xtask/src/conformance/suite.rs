@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::conformance::expected::{self, Results};
 use crate::conformance::rolling::Rolling;
-use crate::conformance::{Job, Leg};
+use crate::conformance::{Job, Leg, built_fixture};
 use crate::install;
 use crate::process::{self, Peer};
 use crate::root;
@@ -44,6 +44,7 @@ pub(super) fn run(job: &Job) -> Result<Results> {
     match job.leg {
         Leg::Client => run.client_leg()?,
         Leg::Backend => run.backend_leg()?,
+        Leg::Hub => run.hub()?,
     }
     let index = run.folder.join("reports/index.json");
     let index = fs::read_to_string(&index).with_context(|| index.display().to_string())?;
@@ -74,11 +75,7 @@ impl Run<'_> {
             }
             _ => None,
         };
-        let spec = self.spec(&json!({
-            "servers": [{ "agent": AGENT, "url": format!("ws://{}", self.at(proxy.address)) }],
-        }))?;
-        let mut client = self.wstest(SERVER, &["-m", "fuzzingclient", "-s", &spec])?;
-        self.finish(&mut client)?;
+        self.fuzz(&format!("ws://{}", self.at(proxy.address)))?;
         rolling.map_or(Ok(()), Rolling::stop)
     }
 
@@ -91,6 +88,21 @@ impl Run<'_> {
         let proxy = self.job.through.start(&self.folder, self.job, self.at(PROXY), &[server])?;
         let url = format!("ws://{}", self.at(proxy.address));
         let mut client = self.wstest(SERVER, &["-m", "testeeclient", "-i", AGENT, "-w", &url])?;
+        self.finish(&mut client)
+    }
+
+    /// Autobahn's fuzzing client → a hub's raw connections, which echo.
+    fn hub(&self) -> Result<()> {
+        let server = self.at(SERVER);
+        let mut fixture = process::command(built_fixture(), &["--listen", &server.to_string()]);
+        let _fixture = Peer::start(&mut fixture, server, &self.folder.join("hub.log"))?;
+        self.fuzz(&format!("ws://{server}/echo"))
+    }
+
+    /// Runs Autobahn's fuzzing client against a server that echoes.
+    fn fuzz(&self, url: &str) -> Result<()> {
+        let spec = self.spec(&json!({ "servers": [{ "agent": AGENT, "url": url }] }))?;
+        let mut client = self.wstest(SERVER, &["-m", "fuzzingclient", "-s", &spec])?;
         self.finish(&mut client)
     }
 

@@ -20,7 +20,7 @@ const PURE: &[(&str, &[&str])] = &[
         &["audience", "conversation", "dispatch", "frames", "outgoing", "pulse", "registry"],
     ),
     ("crates/hub/src/connection", &["kept"]),
-    ("crates/client/src", &["session", "reconnect", "address"]),
+    ("crates/client/src", &["session", "reconnect", "address", "choice", "cookies"]),
 ];
 
 /// Words that pure code has no use for.

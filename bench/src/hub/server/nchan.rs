@@ -6,8 +6,9 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 
-use super::{CLIENTS_MAX, Invocation, WORKERS, find};
+use super::{CLIENTS_MAX, WORKERS};
 use crate::process::Workplace;
+use crate::program::{Invocation, find};
 
 /// Writes the configuration of one channel: who connects hears what is posted to `/publish`.
 pub(super) fn command(place: &Workplace, listen: SocketAddr) -> Result<Invocation> {

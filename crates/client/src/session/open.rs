@@ -15,7 +15,7 @@ use everwire_proto::{
     time::Time,
 };
 
-use super::{Blocker, CallId, SessionConfig, replay::Replay};
+use super::{Blocker, CallId, SessionConfig, Upkeep, replay::Replay};
 use crate::error::Loss;
 
 /// A session whose handshake is done.
@@ -29,6 +29,7 @@ pub(super) struct Open {
     heard: Time,
     /// When something was said last.
     spoken: Time,
+    upkeep: Upkeep,
     /// What is said again on another socket, if the server keeps the session.
     replay: Option<Replay>,
     /// Whether this socket has brought anything. One that has not is not replaced by a third.
@@ -47,19 +48,15 @@ pub(super) enum Heard {
 
 impl Open {
     /// A session that begins; `ahead` came behind the server's handshake.
-    pub(super) fn new(
-        config: &SessionConfig,
-        now: Time,
-        is_stateful: bool,
-        ahead: Vec<u8>,
-    ) -> Self {
+    pub(super) fn new(config: &SessionConfig, now: Time, upkeep: Upkeep, ahead: Vec<u8>) -> Self {
         Self {
             reader: Reader::new(config.protocol, config.message_max),
             input: ahead,
             looked_at: 0,
             heard: now,
             spoken: now,
-            replay: is_stateful.then(Replay::default),
+            upkeep,
+            replay: (upkeep == Upkeep::Kept).then(Replay::default),
             is_proved: true,
             blocked: None,
         }
@@ -154,14 +151,15 @@ impl Open {
         self.replay.as_mut()?.acknowledge(now)
     }
 
-    pub(super) fn poll_timeout(&self, config: &SessionConfig) -> Time {
-        let quiet = self.spoken + config.keep_alive;
+    pub(super) fn poll_timeout(&self, config: &SessionConfig) -> Option<Time> {
+        let is_watched = self.upkeep != Upkeep::Polled;
+        let quiet = is_watched.then(|| self.spoken + config.keep_alive);
         let waited_for = match self.blocked {
-            Some((_, since)) => since + config.server_timeout,
-            None => self.heard + config.server_timeout,
+            Some((_, since)) => Some(since + config.server_timeout),
+            None => is_watched.then(|| self.heard + config.server_timeout),
         };
         let acknowledge = self.replay.as_ref().and_then(Replay::poll_timeout);
-        quiet.min(waited_for).min(acknowledge.unwrap_or(quiet))
+        [quiet, waited_for, acknowledge].into_iter().flatten().min()
     }
 
     /// Who has held up reading for too long.
@@ -171,11 +169,11 @@ impl Open {
     }
 
     pub(super) fn is_silent(&self, now: Time, limit: Duration) -> bool {
-        self.blocked.is_none() && self.heard + limit <= now
+        self.upkeep != Upkeep::Polled && self.blocked.is_none() && self.heard + limit <= now
     }
 
     pub(super) fn is_quiet(&self, now: Time, limit: Duration) -> bool {
-        self.spoken + limit <= now
+        self.upkeep != Upkeep::Polled && self.spoken + limit <= now
     }
 
     /// Whether there is room for what the application says. While handlers hold up reading there is

@@ -46,8 +46,18 @@ pub(super) struct Link {
 pub(crate) struct Linked {
     /// The id of the connection; `None` if there was no negotiation.
     pub(crate) connection_id: Option<ConnectionId>,
-    /// Whether the server keeps the session when a socket is lost.
-    pub(crate) is_stateful: bool,
+    pub(crate) upkeep: Upkeep,
+}
+
+/// How both ends know that the other is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Upkeep {
+    /// By pings; and the server keeps the session when a socket is lost.
+    Kept,
+    /// By pings.
+    Pinged,
+    /// By the polls and their answers, which the transport watches.
+    Polled,
 }
 
 /// What to do with the socket.

@@ -2,7 +2,11 @@
 
 mod world;
 
-use everwire_proto::signalr::{Reader, payload::Arguments};
+use everwire_proto::signalr::{
+    Reader,
+    message::{Invocation, Outcome},
+    payload::Arguments,
+};
 
 use super::*;
 use crate::state::ConnectionId;
@@ -42,7 +46,8 @@ impl Rig {
 
     fn shake(&mut self, is_stateful: bool) {
         let connection_id = Some(ConnectionId::new("one"));
-        self.session.handle_dialled(self.now, Linked { connection_id, is_stateful });
+        let upkeep = if is_stateful { Upkeep::Kept } else { Upkeep::Pinged };
+        self.session.handle_dialled(self.now, Linked { connection_id, upkeep });
         let version = if is_stateful { 2 } else { 1 };
         let handshake = format!("{{\"protocol\":\"json\",\"version\":{version}}}\u{1e}");
         assert_eq!(self.said(), [handshake]);
@@ -88,7 +93,7 @@ impl Rig {
     }
 
     fn fail(&mut self) {
-        self.session.handle_dial_failed(self.now, ConnectError::NoWebSockets);
+        self.session.handle_dial_failed(self.now, ConnectError::Status(503));
     }
 
     fn ended(&self) -> CloseReason {
@@ -110,7 +115,7 @@ const CALLED: &str = "{\"type\":1,\"target\":\"m\",\"arguments\":[]}\u{1e}";
 #[test]
 fn messages_may_follow_the_handshake_in_the_same_bytes() {
     let mut rig = Rig::new(config());
-    let linked = Linked { connection_id: None, is_stateful: false };
+    let linked = Linked { connection_id: None, upkeep: Upkeep::Pinged };
     rig.session.handle_dialled(rig.now, linked);
     rig.hear("{");
     rig.hear(&format!("}}\u{1e}{CALLED}"));
@@ -122,10 +127,10 @@ fn messages_may_follow_the_handshake_in_the_same_bytes() {
 fn a_first_connection_that_fails_is_not_tried_again() {
     let mut dialling = Rig::new(config());
     dialling.fail();
-    assert!(matches!(dialling.ended(), CloseReason::NeverConnected(ConnectError::NoWebSockets)));
+    assert!(matches!(dialling.ended(), CloseReason::NeverConnected(ConnectError::Status(503))));
 
     let mut refused = Rig::new(config());
-    let linked = Linked { connection_id: None, is_stateful: false };
+    let linked = Linked { connection_id: None, upkeep: Upkeep::Pinged };
     refused.session.handle_dialled(refused.now, linked.clone());
     refused.hear("{\"error\":\"no\"}\u{1e}");
     let CloseReason::NeverConnected(ConnectError::Handshake(error)) = refused.ended() else {
@@ -158,6 +163,24 @@ fn a_quiet_client_pings_and_a_silent_server_is_given_up() {
     assert!(matches!(rig.event(), Some(Event::CallsLost)));
     let Some(Event::State(State::Reconnecting { loss })) = rig.event() else { panic!() };
     assert_eq!(loss, Loss::ServerTimeout);
+}
+
+#[test]
+fn polls_are_their_own_sign_of_life() {
+    let mut rig = Rig::new(config());
+    rig.session.handle_dialled(rig.now, Linked { connection_id: None, upkeep: Upkeep::Polled });
+    assert_eq!(rig.said(), ["{\"protocol\":\"json\",\"version\":1}\u{1e}"]);
+    rig.hear("{}\u{1e}");
+    assert!(matches!(rig.event(), Some(Event::State(State::Connected { .. }))));
+    assert_eq!(rig.session.poll_timeout(), None);
+    rig.now = rig.now + 3600 * SECOND;
+    rig.session.handle_timeout(rig.now);
+    assert!(rig.said().is_empty() && rig.event().is_none());
+    rig.hear(CALLED);
+    assert!(matches!(rig.event(), Some(Event::Invocation(..))));
+    rig.session.handle_blocked(rig.now, Blocker::Handlers);
+    assert_eq!(rig.wait(), 30 * SECOND, "handlers have no more time than elsewhere");
+    assert!(matches!(rig.ended(), CloseReason::HandlersStalled(_)));
 }
 
 #[test]

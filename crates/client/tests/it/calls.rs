@@ -46,7 +46,7 @@ async fn an_invocation_fails_in_the_servers_words_or_has_no_result() {
         }
     };
     let ask = async {
-        let failed = client.invoke::<u32>("Fail", &[(); 0]).await.unwrap_err();
+        let failed = client.invoke::<u32>("Fail", &()).await.unwrap_err();
         assert!(matches!(&failed, InvokeError::Server(error) if **error == *"no"), "{failed}");
         client.invoke::<()>("Void", &[0]).await.unwrap();
         assert_eq!(client.invoke::<Option<u32>>("Void", &[0]).await.unwrap(), None);

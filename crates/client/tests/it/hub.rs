@@ -4,14 +4,17 @@ use std::{net::SocketAddr, time::Duration};
 
 use everwire_client::{
     Client, ClientBuilder, CloseReason, Connection, InvokeError, Loss, Protocol, ReconnectPolicy,
-    State, Upload, WithUploads,
+    State, Transport, Upload, WithUploads,
 };
 use everwire_hub::{Context, Hub, Upload as Stream};
-use everwire_testkit::wait::{soon, until_equal};
+use everwire_testkit::{
+    relay::Relay,
+    wait::{soon, until_equal},
+};
 use futures_util::{StreamExt, stream};
 use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
 
-use crate::link::Link;
+use crate::peer::ways;
 
 /// A hub at `/chat`.
 struct Served {
@@ -24,13 +27,14 @@ struct Served {
 async fn serve() -> Served {
     let (hear, heard) = mpsc::channel(1000);
     let hub = Hub::builder()
+        .method("Transport", |cx: Context| async move { Ok(cx.transport()) })
         .method("Add", |_: Context, one: i32, two: i32| async move { one + two })
         .method("Hear", move |_: Context, number: u32| {
             hear.try_send(number).unwrap();
             async {}
         })
         .method("Join", |cx: Context, room: String| async move {
-            cx.hub().groups().add(cx.connection_id(), room);
+            Ok(cx.hub().groups().add(cx.connection_id(), room)?)
         })
         .method("Concat", |_: Context, first: String, mut words: Stream<String>| async move {
             let mut text = first;
@@ -66,11 +70,14 @@ async fn check(numbers: &mut mpsc::Receiver<u32>, wanted: impl IntoIterator<Item
 }
 
 #[tokio::test]
-async fn all_that_a_hub_offers_is_used_in_either_encoding() {
+async fn all_that_a_hub_offers_is_used_over_every_transport_in_either_encoding() {
     let served = serve().await;
-    for protocol in Protocol::ALL {
+    for (transport, protocol) in ways() {
         let (client, mut told) = client(served.address, protocol);
+        let client = client.transports([transport]);
         let client = soon("a connection", client.connect()).await.unwrap();
+        let carries: Transport = client.invoke("Transport", &[(); 0]).await.unwrap();
+        assert_eq!(carries, transport);
         assert_eq!(client.invoke::<i32>("add", &(2, 3)).await.unwrap(), 5);
         let failed = client.invoke::<()>("Nothing", &[0]).await.unwrap_err();
         assert!(matches!(failed, InvokeError::Server(_)), "{failed}");
@@ -88,11 +95,36 @@ async fn all_that_a_hub_offers_is_used_in_either_encoding() {
     }
 }
 
+#[tokio::test]
+async fn a_connection_over_any_transport_is_replaced_when_it_is_lost() {
+    let served = serve().await;
+    let cable = Relay::start(vec![served.address]).await;
+    for transport in Transport::ALL {
+        let (client, mut told) = client(cable.address(), Protocol::Json);
+        let at_once = ReconnectPolicy::Delays(vec![Duration::ZERO; 5]);
+        let client = client.transports([transport]).reconnect(at_once);
+        let client = soon("a connection", client.connect()).await.unwrap();
+        client.invoke::<()>("Join", &["room"]).await.unwrap();
+        let id = client.connection_id();
+        let mut state = client.state();
+        cable.cut();
+        let returned = state.wait_for(|state| matches!(state, State::Reconnected { .. }));
+        soon("a new connection", returned).await.unwrap();
+        assert_ne!(client.connection_id(), id);
+        assert_eq!(client.invoke::<i32>("Add", &(2, 3)).await.unwrap(), 5);
+        served.hub.group("room").send("count", &[1]).unwrap();
+        client.invoke::<()>("Join", &["room"]).await.unwrap();
+        served.hub.group("room").send("count", &[2]).unwrap();
+        check(&mut told, [2]).await;
+        soon("goodbye", client.stop()).await;
+    }
+}
+
 /// Loses what both say, and then the connection, again and again.
 async fn survive(protocol: Protocol) {
     let mut served = serve().await;
-    let link = Link::to(served.address).await;
-    let (client, mut told) = client(link.address, protocol);
+    let cable = Relay::start(vec![served.address]).await;
+    let (client, mut told) = client(cable.address(), protocol);
     let client = soon("a connection", client.stateful_reconnect().connect()).await.unwrap();
     let id = client.connection_id().unwrap();
     for round in 0..5 {
@@ -100,12 +132,12 @@ async fn survive(protocol: Protocol) {
         say(&client, &served.hub, arrives.clone()).await;
         check(&mut served.heard, arrives.clone()).await;
         check(&mut told, arrives).await;
-        link.silence();
+        cable.leak();
         say(&client, &served.hub, is_lost.clone()).await;
         let arguments = (round, 1);
         let lost = client.invoke::<u32>("Add", &arguments);
         let cut = async {
-            link.cut();
+            cable.replace();
             check(&mut served.heard, is_lost.clone()).await;
             check(&mut told, is_lost).await;
         };

@@ -2,13 +2,10 @@
 
 use std::net::SocketAddr;
 
-use everwire_client::{Client, ClientBuilder, Connection};
+use everwire_client::{Client, ClientBuilder, Connection, Protocol, Transport};
 use everwire_testkit::wait::soon;
 use futures_util::{SinkExt, StreamExt};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::{
     WebSocketStream, accept_hdr_async,
     tungstenite::{
@@ -40,6 +37,14 @@ pub(crate) const STATEFUL: &str = r#"{"negotiateVersion":1,"connectionId":"one",
 
 pub(crate) const PING: &str = "{\"type\":6}\u{1e}";
 
+/// Each transport with each encoding that it carries.
+pub(crate) fn ways() -> impl Iterator<Item = (Transport, Protocol)> {
+    let both = |transport| Protocol::ALL.into_iter().map(move |protocol| (transport, protocol));
+    Transport::ALL.into_iter().flat_map(both).filter(|(transport, protocol)| {
+        transport.transfer_formats().contains(&protocol.transfer_format())
+    })
+}
+
 impl Peer {
     pub(crate) async fn bind() -> Self {
         Self { listener: TcpListener::bind("127.0.0.1:0").await.unwrap() }
@@ -64,16 +69,10 @@ impl Peer {
 
     /// Answers one request with these lines and this body; gives the request's head.
     pub(crate) async fn answer(&self, status: &str, headers: &str, body: &str) -> String {
-        let mut stream = self.accept().await;
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(soon("a request", stream.read_u8()).await.unwrap());
-        }
-        let length = body.len();
-        let answer =
-            format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{headers}\r\n{body}");
-        stream.write_all(answer.as_bytes()).await.unwrap();
-        String::from_utf8(head).unwrap()
+        let asked = self.asked().await;
+        let head = asked.head.clone();
+        asked.answer_with(status, headers, body).await;
+        head
     }
 
     /// Answers a negotiation; gives the request's head.

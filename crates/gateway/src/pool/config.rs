@@ -88,7 +88,7 @@ pub enum Host {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
     /// Not `ws://`.
-    #[error("a backend's URL starts with ws://")]
+    #[error("a backend's URL starts with ws://, as ws://127.0.0.1:9001 does")]
     Scheme,
     /// `wss://`.
     #[error("TLS towards backends is not available yet: use ws://")]

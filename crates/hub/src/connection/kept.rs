@@ -1,4 +1,6 @@
-//! What a session keeps so that it outlives its socket: stateful reconnect, both directions. Pure.
+//! What a session keeps so that it outlives its socket: stateful reconnect, both directions.
+
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use everwire_proto::{
@@ -9,6 +11,9 @@ use everwire_proto::{
     },
 };
 
+use super::Connection;
+use crate::keepers::{Keepers, Ticket};
+
 /// What the client has not acknowledged, and what it has said.
 #[derive(Debug)]
 pub(crate) struct Kept {
@@ -16,6 +21,13 @@ pub(crate) struct Kept {
     received: Received,
     /// Bytes beyond which the session is given up.
     bytes_max: usize,
+    /// Whether nothing is kept any more, so that the session ends with its socket.
+    is_given_up: bool,
+    keepers: Arc<Keepers>,
+    /// What all know to be kept here.
+    charged: usize,
+    /// Its place among those who wait for their client.
+    ticket: Option<Ticket>,
 }
 
 /// Why a session cannot go on: the client's fault.
@@ -29,13 +41,63 @@ pub(crate) enum OutOfStep {
 
 impl Kept {
     /// A session on which nothing has been said.
-    pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { sent: Resend::default(), received: Received::new(), bytes_max }
+    pub(crate) fn new(bytes_max: usize, keepers: Arc<Keepers>) -> Self {
+        Self {
+            sent: Resend::default(),
+            received: Received::new(),
+            bytes_max,
+            is_given_up: false,
+            keepers,
+            charged: 0,
+            ticket: None,
+        }
     }
 
     /// Keeps a frame that counts.
     pub(crate) fn keep(&mut self, frame: Bytes) {
         self.sent.push(frame);
+        if self.is_given_up {
+            self.forget();
+        }
+        self.charge();
+    }
+
+    /// Keeps nothing any more; both ends go on counting.
+    pub(crate) fn give_up(&mut self) {
+        self.is_given_up = true;
+        self.forget();
+        self.charge();
+    }
+
+    /// Whether the session ends with its socket.
+    pub(crate) const fn is_given_up(&self) -> bool {
+        self.is_given_up
+    }
+
+    /// All sessions, if they keep more than they may.
+    pub(crate) fn crowd(&self) -> Option<Arc<Keepers>> {
+        (!self.is_given_up && self.keepers.is_over()).then(|| Arc::clone(&self.keepers))
+    }
+
+    /// The session begins to wait for its client.
+    pub(crate) fn wait(&mut self, connection: Weak<Connection>) {
+        self.leave();
+        self.ticket = Some(self.keepers.wait(connection));
+    }
+
+    fn leave(&mut self) {
+        self.ticket.take().iter().for_each(|ticket| self.keepers.leave(ticket));
+    }
+
+    fn forget(&mut self) {
+        // The last that was sent can always be acknowledged.
+        let _ = self.sent.acknowledge(self.sent.last());
+    }
+
+    fn charge(&mut self) {
+        let kept = self.sent.bytes() + self.sent.replay().len() * size_of::<Bytes>();
+        self.keepers.charge(self.charged, kept);
+        self.charged = kept;
     }
 
     /// Whether more is kept than may be.
@@ -52,6 +114,7 @@ impl Kept {
     pub(crate) fn judge(&mut self, message: &HubMessage) -> Result<bool, OutOfStep> {
         if let HubMessage::Ack(SequenceId(id)) = message {
             self.sent.acknowledge(*id)?;
+            self.charge();
         }
         Ok(self.received.judge(message)?)
     }
@@ -63,7 +126,15 @@ impl Kept {
 
     /// The session goes on with another socket: the first message on it, and the frames to follow.
     pub(crate) fn resume(&mut self) -> (HubMessage, impl Iterator<Item = &Bytes>) {
+        self.leave();
         self.received.resume();
         (HubMessage::Sequence(SequenceId(self.sent.first())), self.sent.replay())
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.leave();
+        self.keepers.charge(self.charged, 0);
     }
 }

@@ -1,8 +1,10 @@
 //! What requests bring for a connection, and who waits to carry away what it has for its client.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::Waker,
+};
 
-use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 use tokio::sync::{MutexGuard as Turn, Notify};
 
@@ -14,7 +16,6 @@ pub(crate) struct Mail {
     read: Notify,
     /// Held by the request that brings something: requests come one after the other.
     bringing: tokio::sync::Mutex<()>,
-    carrier: AtomicWaker,
     visits: Mutex<Visits>,
 }
 
@@ -28,6 +29,8 @@ struct Brought {
 #[derive(Debug, Default)]
 struct Visits {
     last: u64,
+    /// Wakes the last one, if it waits.
+    carrier: Option<Waker>,
     /// Whether the client knows that nothing comes any more.
     told_end: bool,
 }
@@ -89,8 +92,20 @@ impl Mail {
     pub(crate) fn visit(&self) -> Visit {
         let mut visits = self.visits();
         visits.last += 1;
-        self.carrier.wake();
-        Visit(visits.last)
+        let (visit, earlier) = (Visit(visits.last), visits.carrier.take());
+        drop(visits);
+        earlier.into_iter().for_each(Waker::wake);
+        visit
+    }
+
+    /// Has a visit woken when there is something, or another comes; gives whether none has come.
+    pub(crate) fn await_mail(&self, visit: Visit, waker: &Waker) -> bool {
+        let mut visits = self.visits();
+        let is_last = visits.last == visit.0;
+        if is_last {
+            visits.carrier = Some(waker.clone());
+        }
+        is_last
     }
 
     /// Whether no later request has come.
@@ -107,8 +122,10 @@ impl Mail {
         self.visits().told_end
     }
 
-    pub(crate) const fn carrier(&self) -> &AtomicWaker {
-        &self.carrier
+    /// Wakes whoever waits to carry something away.
+    pub(crate) fn wake_carrier(&self) {
+        let carrier = self.visits().carrier.take();
+        carrier.into_iter().for_each(Waker::wake);
     }
 
     fn brought(&self) -> MutexGuard<'_, Brought> {

@@ -17,7 +17,11 @@ use std::{
 
 use bytes::Bytes;
 use everwire_proto::{
-    signalr::{message::HubMessage, negotiate::Transport},
+    signalr::{
+        handshake::{HandshakeError, HandshakeResponse},
+        message::HubMessage,
+        negotiate::Transport,
+    },
     time::Time,
     ws::{
         close::{Close, CloseCode},
@@ -27,7 +31,7 @@ use everwire_proto::{
     },
 };
 use everwire_socket::bytes::poll_read;
-use tokio::runtime::Handle;
+use tokio::{io::AsyncWrite, runtime::Handle};
 
 use self::{raw::RawTalk, talk::Talk};
 use super::{
@@ -40,6 +44,7 @@ use crate::{
     frames::{encode, frame_text},
     hub::Hub,
     pulse::Watch,
+    rate::Rate,
     raw::RawMessage,
 };
 
@@ -53,6 +58,8 @@ pub(crate) struct Task {
     /// Instead of `talk`, where the hub speaks no hub protocol.
     raw: Option<Box<RawTalk>>,
     ending: Option<Box<Ending>>,
+    /// How much the client has said of late.
+    rate: Rate,
     /// What is given back when the connection ends, such as its place among those allowed.
     _guard: Option<Box<dyn Any + Send>>,
 }
@@ -78,9 +85,10 @@ impl Task {
             // Nothing is known of what is spoken: there is no handshake to wait for.
             connection.wire().pulse.watch(Watch::Nothing, clock::now());
         }
-        connection.shard.arrive(Arc::clone(&connection));
+        hub.arrive(&connection);
         let frames = PayloadReader::new(Sender::Client);
-        Self { hub, connection, input, frames, talk, raw, ending: None, _guard: guard }
+        let rate = Rate::new(clock::now(), hub.config().rate_max);
+        Self { hub, connection, input, frames, talk, raw, ending: None, rate, _guard: guard }
     }
 
     /// Takes bytes that came behind the request.
@@ -96,13 +104,16 @@ impl Task {
         loop {
             self.obey_asked(now);
             let had_room = self.has_room();
-            match &self.raw {
+            let is_held_up = match &self.raw {
                 Some(_) => self.work_raw(cx, now),
                 None => self.work(cx, now),
-            }
+            };
             let has_read = had_room && self.wants_input() && self.read(cx, now);
             self.write(cx, now);
-            let has_new_room = !had_room && self.has_room();
+            self.hang_up(cx);
+            // The shard fills what is to go, and empties it, at any time: what was held up goes on
+            // even if there was room before it and is room again behind it.
+            let has_new_room = !had_room && self.has_room() || is_held_up && self.may_answer();
             if !has_read && !has_new_room {
                 break;
             }
@@ -120,8 +131,13 @@ impl Task {
             questions.into_iter().for_each(|question| self.ask(question));
         }
         let asked = self.connection.wire().take_asked();
-        if let Some(end) = asked {
-            self.end(end, now);
+        let Some(end) = asked else { return };
+        // Only a client that polls asks for this: it deletes its connection and polls no more.
+        let is_deleted = matches!(end, End::Left(_));
+        self.end(end, now);
+        if let Some(ending) = self.ending.as_mut().filter(|_| is_deleted) {
+            ending.client_closed = true;
+            self.connection.wire().retire();
         }
     }
 
@@ -193,7 +209,7 @@ impl Task {
         let bodies = self.connection.mail.as_ref().map(|mail| mail.take()).unwrap_or_default();
         for body in &bodies {
             match &mut self.raw {
-                Some(raw) => raw.take(RawMessage::Binary(body.clone())),
+                Some(_) => self.take_raw(RawMessage::Binary(body.clone()), now),
                 None => self.listen(body, now),
             }
         }
@@ -205,6 +221,9 @@ impl Task {
 
     /// Takes what frames say.
     fn hear(&mut self, mut bytes: &mut [u8], now: Time) {
+        if self.is_refused() {
+            return;
+        }
         if self.raw.is_some() {
             return self.hear_raw(bytes, now);
         }
@@ -212,13 +231,24 @@ impl Task {
             match self.frames.next(&mut bytes) {
                 Ok(None) => return,
                 Ok(Some(Piece::Payload(payload))) => self.listen(payload, now),
-                Ok(Some(Piece::Ping(payload))) => {
-                    self.send(control(Opcode::Pong, &payload));
-                }
+                Ok(Some(Piece::Ping(payload))) => self.pong(&payload, now),
                 Ok(Some(Piece::Pong)) => {}
                 Ok(Some(Piece::Close(close))) => self.client_closes(&close, now),
                 Err(Violation { code, .. }) => return self.end(End::Violation(code), now),
             }
+        }
+    }
+
+    /// Answers a ping of the socket's, which counts as a message does.
+    fn pong(&mut self, payload: &[u8], now: Time) {
+        self.count(now);
+        self.send(control(Opcode::Pong, payload));
+    }
+
+    /// Counts what the client says; one that says too much is not heard any more.
+    fn count(&mut self, now: Time) {
+        if self.rate.spend(now, self.hub.config().rate_max).is_err() {
+            self.end(End::Flooding, now);
         }
     }
 
@@ -261,7 +291,7 @@ impl Task {
         if !wire.is_resumable() || wire.is_away() {
             return false;
         }
-        wire.suspend(now);
+        wire.suspend(now, &self.connection);
         drop(wire);
         self.input = Input::Ended;
         self.forget_unread();
@@ -277,8 +307,10 @@ impl Task {
             (Farewell::Close(close), Some(speech)) => {
                 encode(&HubMessage::Close(close), speech).ok()
             }
-            (Farewell::Handshake(answer), _) => {
-                Some(frame_text(&answer.to_bytes(), self.connection.framing()))
+            (Farewell::Handshake(answer), _) => Some(self.handshake(&answer)),
+            // Before its handshake a client understands nothing but an answer to that.
+            (Farewell::Close(_), None) if self.raw.is_none() => {
+                Some(self.handshake(&HandshakeResponse::refused(&HandshakeError::Canceled)))
             }
             _ => None,
         };
@@ -288,6 +320,10 @@ impl Task {
             wire.push_own(Own::Passing(close));
         }
         wire.close(now);
+    }
+
+    fn handshake(&self, answer: &HandshakeResponse) -> Bytes {
+        frame_text(&answer.to_bytes(), self.connection.framing())
     }
 
     /// The client's Close frame: answered with its code, or with 1000 where it has none.
@@ -303,6 +339,32 @@ impl Task {
         }
     }
 
+    /// Hangs up on a client that broke the rules, once it has been told. What it says cannot be
+    /// understood any more, an answer to the Close neither; but it has to be read to its end: a socket
+    /// that is dropped with bytes unread takes the Close back.
+    fn hang_up(&mut self, cx: &mut Context<'_>) {
+        let mut wire = self.connection.wire();
+        if !self.is_refused() || !wire.outgoing.is_empty() {
+            return;
+        }
+        match (&wire.link, &mut self.input) {
+            // The socket's other half is shut down with the link.
+            (Link::Tcp(_), _) => {}
+            (Link::Carried, Input::Carried(stream)) => {
+                if AsyncWrite::poll_shutdown(Pin::new(stream), cx).is_pending() {
+                    return;
+                }
+            }
+            _ => return,
+        }
+        wire.link = Link::HungUp;
+    }
+
+    /// Whether the connection ends because the client broke the rules of WebSocket.
+    fn is_refused(&self) -> bool {
+        self.ending.as_ref().is_some_and(|ending| matches!(ending.end, End::Violation(_)))
+    }
+
     /// Writes what waits, and sees to it that the task is woken when the socket takes more.
     fn write(&mut self, cx: &mut Context<'_>, now: Time) {
         loop {
@@ -316,7 +378,7 @@ impl Task {
             let ready = match &wire.link {
                 Link::Tcp(socket) => socket.as_ref().poll_write_ready(cx),
                 Link::Carried => return self.connection.wake_carrier(),
-                Link::Away | Link::Gone => return,
+                Link::Away | Link::HungUp | Link::Gone => return,
             };
             if ready.is_pending() {
                 return;
@@ -330,7 +392,7 @@ impl Task {
         let wire = self.connection.wire();
         match wire.link {
             Link::Away | Link::Gone => true,
-            Link::Tcp(_) | Link::Carried => {
+            Link::Tcp(_) | Link::Carried | Link::HungUp => {
                 let is_heard = match &self.connection.mail {
                     Some(mail) if self.connection.transport == Transport::LongPolling => {
                         mail.is_end_told()
@@ -356,14 +418,14 @@ impl Drop for Task {
     /// However the connection ends, this is where it has ended.
     fn drop(&mut self) {
         self.connection.wire().retire();
+        // Who asked learns now that there is no answer, however long others keep the connection.
+        drop(self.connection.take_errands());
         if let Some(mail) = &self.connection.mail {
             mail.close();
-            mail.carrier().wake();
+            mail.wake_carrier();
         }
         let end = self.ending.take().map_or(End::Vanished, |ending| ending.end);
-        if end == End::Slow {
-            self.connection.shard.count_slow();
-        }
+        self.connection.shard.count_end(&end);
         let id = self.connection.id();
         tracing::debug!(connection = %id, ?end, "disconnected");
         self.connection.shard.leave(id);

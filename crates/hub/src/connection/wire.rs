@@ -1,6 +1,9 @@
 //! The outgoing side of a connection: its socket, what waits for it, and what is due.
 
-use std::io::{self, IoSlice};
+use std::{
+    io::{self, IoSlice},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use everwire_proto::{
@@ -9,11 +12,12 @@ use everwire_proto::{
 };
 use tokio::net::tcp::OwnedWriteHalf;
 
-use super::{Delivered, batch::Batch, kept::Kept};
+use super::{Connection, Delivered, batch::Batch, kept::Kept};
 use crate::{
     config::{HubConfig, SlowPolicy},
     end::End,
     frames::{Speech, encode},
+    keepers::Keepers,
     outgoing::Outgoing,
     pulse::{Pulse, Watch},
 };
@@ -50,6 +54,8 @@ pub(crate) enum Link {
     Tcp(OwnedWriteHalf),
     /// A stream or a request that comes for what waits.
     Carried,
+    /// Nobody any more: the client has been told so, and is only waited for.
+    HungUp,
     /// Nobody, until the client comes back with another socket.
     Away,
     /// Nobody.
@@ -128,8 +134,8 @@ impl Wire {
         let mut delivered = Delivered::default();
         // What is counted must not be left out: the limit of what is kept is the limit.
         let (policy, bytes_max) = match &self.kept {
-            Some(_) => (SlowPolicy::Close, usize::MAX),
-            None => (config.slow, config.queue_max),
+            Some(kept) if !kept.is_given_up() => (SlowPolicy::Close, usize::MAX),
+            _ => (config.slow, config.queue_max),
         };
         for message in batch.messages() {
             let Some(frame) = message.bytes(speech) else { continue };
@@ -182,8 +188,27 @@ impl Wire {
     }
 
     /// The session is to outlive this socket.
-    pub(crate) fn begin_keeping(&mut self, config: &HubConfig) {
-        self.kept = Some(Box::new(Kept::new(config.stateful_max + config.queue_max)));
+    pub(crate) fn begin_keeping(&mut self, config: &HubConfig, keepers: &Arc<Keepers>) {
+        let bytes_max = config.stateful_max + config.queue_max;
+        self.kept = Some(Box::new(Kept::new(bytes_max, Arc::clone(keepers))));
+    }
+
+    /// All sessions, if this one keeps something and all together more than they may.
+    pub(crate) fn crowd(&self) -> Option<Arc<Keepers>> {
+        self.kept.as_ref()?.crowd()
+    }
+
+    /// Keeps nothing any more: the session ends with its socket, or now if it has none. Gives
+    /// whether there was one to give up.
+    pub(crate) fn give_up(&mut self) -> bool {
+        let Some(kept) = self.kept.as_mut().filter(|kept| !kept.is_given_up()) else {
+            return false;
+        };
+        kept.give_up();
+        if self.is_away() {
+            self.ask(End::Vanished);
+        }
+        true
     }
 
     pub(crate) fn kept(&mut self) -> Option<&mut Kept> {
@@ -191,8 +216,8 @@ impl Wire {
     }
 
     /// Whether the client may come back with another socket.
-    pub(crate) const fn is_resumable(&self) -> bool {
-        self.kept.is_some() && !self.closed
+    pub(crate) fn is_resumable(&self) -> bool {
+        self.kept.as_ref().is_some_and(|kept| !kept.is_given_up()) && !self.closed
     }
 
     /// Whether it is expected to.
@@ -201,7 +226,10 @@ impl Wire {
     }
 
     /// The socket is lost, and its client may come back.
-    pub(crate) fn suspend(&mut self, now: Time) {
+    pub(crate) fn suspend(&mut self, now: Time, connection: &Arc<Connection>) {
+        if let Some(kept) = &mut self.kept {
+            kept.wait(Arc::downgrade(connection));
+        }
         self.link = Link::Away;
         self.outgoing.clear();
         self.asked = None;

@@ -114,8 +114,8 @@ impl Performer {
     fn join(&self, cx: &Context, group: &GroupName) -> Result<(), HubError> {
         let joined = self.memberships().join(cx.connection_id(), group, self.limits.memberships);
         joined.map_err(|full| HubError::new(full.to_string()))?;
-        cx.hub().groups().add(cx.connection_id(), group.clone());
-        Ok(())
+        let added = cx.hub().groups().add(cx.connection_id(), group.clone());
+        added.map_err(|full| HubError::new(full.to_string()))
     }
 
     fn leave(&self, cx: &Context, group: GroupName) {

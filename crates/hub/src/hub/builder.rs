@@ -10,6 +10,7 @@ use std::{
     thread::available_parallelism,
 };
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{Hub, Inner, Running};
@@ -19,9 +20,13 @@ use crate::{
     error::{ErrorDetail, HubError},
     events::Events,
     identity::{Authenticate, Denied, Identity},
+    keepers::Keepers,
     method::{Context, Handler, MethodsBuilder, MethodsError, StreamHandler},
     raw::{RawHandler, RawSocket},
+    redirect::{Redirect, Redirects},
     request::ClientRequest,
+    shard::ShardHandle,
+    standing::Standing,
 };
 
 /// A hub on its way.
@@ -33,6 +38,7 @@ pub struct HubBuilder {
     authenticate: Option<Authenticate>,
     events: Events,
     raw: Option<RawHandler>,
+    redirects: Option<Redirects>,
 }
 
 impl HubBuilder {
@@ -114,6 +120,22 @@ impl HubBuilder {
         self
     }
 
+    /// Asks for each negotiation, once the client may come in, whether it is to negotiate elsewhere.
+    /// Clients begin here again whenever they reconnect, so this can balance load and empty a
+    /// node; a hub that [takes no more clients](Hub::refuse_new) is asked too. Who opens a
+    /// WebSocket without negotiation is not redirected.
+    #[must_use]
+    pub fn redirect<F>(
+        mut self,
+        ask: impl Fn(Arc<ClientRequest>, Identity) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Option<Redirect>> + Send + 'static,
+    {
+        self.redirects = Some(Redirects::by(ask));
+        self
+    }
+
     /// Gives connections to a handler as they are, without a hub protocol: no methods, no groups, no
     /// broadcasts. The connection ends with the handler, with an error if that has one; a handler
     /// whose client has gone hears no more and ends by itself.
@@ -155,20 +177,28 @@ impl HubBuilder {
     /// # Errors
     /// If two methods go by one name, or something is said of a method that there is not.
     pub fn build(self) -> Result<Hub, MethodsError> {
-        let Self { config, shards, methods, authenticate, events, raw } = self;
+        let Self { config, shards, methods, authenticate, events, raw, redirects } = self;
         let detail = if config.detailed_errors { ErrorDetail::Shown } else { ErrorDetail::Hidden };
         let methods = methods.error_detail(detail).build()?;
+        let asks = config.asked_max.min(Semaphore::MAX_PERMITS);
         let processors = || available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let shards = shards.unwrap_or_else(processors).get();
+        let bytes_max = config.stateful_total_max;
+        let shards: Box<[Arc<ShardHandle>]> = (0..shards).map(|_| Arc::default()).collect();
+        let standing = Arc::new(Standing::new(shards.clone(), &config));
         Ok(Hub(Arc::new(Inner {
             config: Arc::new(config),
-            shards: (0..shards).map(|_| Arc::default()).collect(),
+            shards,
             directory: Arc::default(),
+            standing,
             methods,
             authenticate,
             events,
             raw,
+            redirects,
+            keepers: Arc::new(Keepers::new(bytes_max)),
             questions: AtomicU64::new(1),
+            asks: Arc::new(Semaphore::new(asks)),
             refuses_new: AtomicBool::new(false),
             stop: CancellationToken::new(),
             running: Mutex::new(Running::NotYet),

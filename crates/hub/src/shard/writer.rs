@@ -8,24 +8,24 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Post, ShardHandle};
+use super::{Post, ShardHandle, Tidies};
 use crate::{
     audience::Audience,
     clock,
     config::HubConfig,
     connection::{Connection, Delivered, batch::Batch},
-    directory::Directory,
     end::End,
     frames::Frames,
-    member::Member,
     registry::{Registry, Seat},
+    replies::Survey,
+    treatment::Treatment,
 };
 
 /// The task's own.
 pub(super) struct Writer {
     handle: Arc<ShardHandle>,
     config: Arc<HubConfig>,
-    tidies: Option<Arc<Directory>>,
+    tidies: Option<Tidies>,
     registry: Registry<Arc<Connection>>,
     /// Memory that is used again for every batch.
     posts: Vec<Post>,
@@ -39,7 +39,7 @@ impl Writer {
     pub(super) fn new(
         handle: Arc<ShardHandle>,
         config: Arc<HubConfig>,
-        tidies: Option<Arc<Directory>>,
+        tidies: Option<Tidies>,
     ) -> Self {
         Self {
             handle,
@@ -74,9 +74,16 @@ impl Writer {
             let mut posts = std::mem::take(&mut self.posts);
             let mut rest = posts.drain(..).peekable();
             while let Some(post) = rest.next() {
-                let Post::Send(audience, frames) = post else {
-                    self.apply(post);
-                    continue;
+                let (audience, frames) = match post {
+                    Post::Send(audience, frames) => (audience, frames),
+                    Post::Survey(audience, survey) => {
+                        self.ask(&audience, survey).await;
+                        continue;
+                    }
+                    post => {
+                        self.apply(post);
+                        continue;
+                    }
                 };
                 self.messages.push(frames);
                 while self.messages.len() < BATCH_MAX
@@ -103,14 +110,15 @@ impl Writer {
             Post::Part(id, group) => self.registry.part(id, &group),
             Post::Own(connection, own) => connection.deliver_own(own, clock::now()),
             Post::Ask(connection, question) => connection.put_question(question),
-            Post::Call(answer) => {
-                let members = self.registry.entries();
-                let called = members.map(|(there, groups)| Member::of(there, groups)).collect();
+            Post::Handle(audience, treatment) => self.handle(&audience, &treatment),
+            Post::Call(roll, answer) => {
+                self.registry.resolve(&roll.audience, &mut self.seats);
+                let there = self.seats.iter().filter_map(|seat| self.registry.entry(*seat));
                 // Nobody hears it who does not wait any more.
-                let _ = answer.send(called);
+                let _ = answer.send(roll.called(there));
             }
             Post::End(connection, end) => connection.ask(end),
-            Post::Send(..) => {}
+            Post::Send(..) | Post::Survey(..) => {}
         }
     }
 
@@ -124,14 +132,46 @@ impl Writer {
             for connection in seats.iter().filter_map(|seat| self.registry.member(*seat)) {
                 all += connection.deliver(&mut batch, now, &self.config);
             }
-            self.writes += seats.len();
-            if self.writes >= TURN {
-                self.writes = 0;
-                yield_now().await;
-            }
+            Self::rest(&mut self.writes, seats.len()).await;
         }
         self.handle.count(all);
         self.messages.clear();
+    }
+
+    /// Has each of the audience asked that has shaken hands.
+    async fn ask(&mut self, audience: &Audience, survey: Survey) {
+        if !survey.is_wanted() {
+            return;
+        }
+        self.registry.resolve(audience, &mut self.seats);
+        let mut awaited = Vec::new();
+        for seats in self.seats.chunks(TURN) {
+            let members = seats.iter().filter_map(|seat| self.registry.member(*seat));
+            let listening = members.filter(|member| member.protocol().is_some());
+            awaited.extend(listening.map(|connection| survey.ask(connection)));
+            Self::rest(&mut self.writes, seats.len()).await;
+        }
+        survey.tell(awaited);
+    }
+
+    /// Lets the other tasks of the thread have a turn after so many more writes, if it is time.
+    async fn rest(writes: &mut usize, more: usize) {
+        *writes += more;
+        if *writes >= TURN {
+            *writes = 0;
+            yield_now().await;
+        }
+    }
+
+    /// Does something with each of an audience.
+    fn handle(&mut self, audience: &Audience, treatment: &Treatment) {
+        self.registry.resolve(audience, &mut self.seats);
+        for connection in self.seats.iter().filter_map(|seat| self.registry.member(*seat)) {
+            match treatment {
+                Treatment::Part(group) => connection.part(group.clone()),
+                Treatment::End(end) => connection.ask(end.clone()),
+            }
+        }
     }
 
     fn tick(&self) {
@@ -139,8 +179,9 @@ impl Writer {
         for connection in self.registry.members() {
             connection.tick(now, &self.config);
         }
-        if let Some(directory) = &self.tidies {
+        if let Some(Tidies { directory, standing }) = &self.tidies {
             directory.sweep(now, self.config.disconnect_timeout);
+            standing.sweep(now);
         }
     }
 

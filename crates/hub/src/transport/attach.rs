@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
-use everwire_proto::signalr::negotiate::{StatefulReconnect, Transport};
+use everwire_proto::{
+    signalr::negotiate::{StatefulReconnect, Transport},
+    time::Time,
+};
 use http::{Response, StatusCode};
 
 use super::{body::HubBody, reply};
 use crate::{
     clock,
+    config::Expiry,
     connection::{Begun, Connection, Link, Wire, stream::Input, task::Task},
     directory::{Found, Pending},
     hub::Hub,
@@ -53,6 +57,8 @@ pub(crate) enum Detached {
     Active,
     /// The hub takes no more clients.
     Stopping,
+    /// The rest of the request does not come.
+    Late,
 }
 
 impl Visitor {
@@ -115,7 +121,8 @@ impl Visitor {
 
     /// Begins a connection that is made of requests.
     pub(crate) fn begin(self, begun: Begun) -> Arc<Connection> {
-        let wire = Wire::new(Link::Carried, Outgoing::default(), clock::now());
+        let mut wire = Wire::new(Link::Carried, Outgoing::default(), clock::now());
+        wire.pulse.expire(self.expires());
         let Self { hub, shard, request, identity } = self;
         let connection = Connection::new(begun, identity, request, shard, wire);
         let connection = Arc::new(connection);
@@ -125,8 +132,18 @@ impl Visitor {
         connection
     }
 
+    /// When a connection of this client's is to end because of who it is.
+    pub(crate) fn expires(&self) -> Option<Time> {
+        let expires = self.identity.expires.filter(|_| self.hub.config().expiry == Expiry::Closes);
+        expires.map(|moment| clock::now() + clock::until(moment))
+    }
+
     fn admitted(&self, there: Arc<Connection>) -> Result<Arc<Connection>, Detached> {
-        if there.identity.user == self.identity.user { Ok(there) } else { Err(Detached::OtherUser) }
+        if there.identity.user != self.identity.user {
+            return Err(Detached::OtherUser);
+        }
+        there.wire().pulse.expire(self.expires());
+        Ok(there)
     }
 }
 
@@ -141,6 +158,7 @@ impl Detached {
             }
             Self::OtherUser => (StatusCode::FORBIDDEN, ""),
             Self::Active => (StatusCode::CONFLICT, ""),
+            Self::Late => (StatusCode::REQUEST_TIMEOUT, "The rest of the request did not come."),
             Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "The hub stops."),
         };
         reply::text(status, why)

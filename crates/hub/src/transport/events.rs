@@ -14,12 +14,17 @@ use super::{
     body::HubBody,
     reply,
 };
-use crate::{clock, connection::Connection, end::End};
+use crate::{
+    clock,
+    connection::{Connection, mail::Visit},
+    end::End,
+};
 
 /// The body of the endless answer. The connection ends with it.
 #[derive(Debug)]
 pub(super) struct Events {
     connection: Arc<Connection>,
+    visit: Option<Visit>,
     has_begun: bool,
 }
 
@@ -32,7 +37,7 @@ pub(super) fn answer(visitor: Visitor) -> Response<HubBody> {
         Err(detached) => return detached.answer(),
     };
     let connection = visitor.begin(begun);
-    let body = HubBody::events(Events { connection, has_begun: false });
+    let body = HubBody::events(Events { connection, visit: None, has_begun: false });
     let mut response = reply::uncached(reply::of(StatusCode::OK, "text/event-stream", body));
     let identity = HeaderValue::from_static("identity");
     response.headers_mut().insert(header::CONTENT_ENCODING, identity);
@@ -48,7 +53,8 @@ impl Events {
             return Poll::Ready(Some(Bytes::from_static(b":\r\n")));
         }
         if let Some(mail) = &self.connection.mail {
-            mail.carrier().register(cx.waker());
+            let visit = *self.visit.get_or_insert_with(|| mail.visit());
+            mail.await_mail(visit, cx.waker());
         }
         if let Some(events) = self.connection.carry(clock::now()) {
             return Poll::Ready(Some(events));

@@ -1,38 +1,58 @@
 //! Negotiation: a new connection is named, and opened by a later request.
 
+use std::sync::Arc;
+
 use everwire_proto::signalr::negotiate::{
     NegotiateRequest, NegotiateResponse, NegotiateVersion, Negotiated, Secret, StatefulReconnect,
 };
 use http::{Method, Response, StatusCode};
 
-use super::{attach::Detached, body::HubBody, reply};
+use super::{
+    attach::{Detached, Visitor},
+    body::HubBody,
+    reply,
+};
 use crate::{
     clock,
     directory::Pending,
     hub::Hub,
     id::{ConnectionId, Token},
-    request::ClientRequest,
+    redirect::Redirect,
 };
 
 /// Answers a negotiation.
-pub(super) fn answer(hub: &Hub, method: &Method, client: &ClientRequest) -> Response<HubBody> {
+pub(super) async fn answer(visitor: Visitor, method: &Method) -> Response<HubBody> {
     if method != Method::POST {
         return reply::empty(StatusCode::METHOD_NOT_ALLOWED);
     }
-    if hub.refuses_new_clients() {
+    let query = visitor.request.query().unwrap_or_default();
+    let asked = match NegotiateRequest::parse(query, NegotiateVersion::Zero) {
+        Ok(asked) => asked,
+        Err(error) => return told(&NegotiateResponse::Error(error.to_string().into())),
+    };
+    // A hub that takes no more clients may know of one that does.
+    if let Some(redirect) = redirected(&visitor).await {
+        return told(&redirect.into());
+    }
+    if visitor.hub.refuses_new_clients() {
         return Detached::Stopping.answer();
     }
-    let query = client.query().unwrap_or_default();
-    let answer = match NegotiateRequest::parse(query, NegotiateVersion::Zero) {
-        Err(error) => NegotiateResponse::Error(error.to_string().into()),
-        Ok(asked) => match expect(hub, &asked) {
-            Some(negotiated) => NegotiateResponse::Connect(negotiated),
-            None => {
-                let why = "Too many connections are being opened.";
-                return reply::text(StatusCode::SERVICE_UNAVAILABLE, why);
-            }
-        },
-    };
+    match expect(&visitor.hub, &asked) {
+        Some(negotiated) => told(&NegotiateResponse::Connect(negotiated)),
+        None => {
+            let why = "Too many connections are being opened.";
+            reply::text(StatusCode::SERVICE_UNAVAILABLE, why)
+        }
+    }
+}
+
+/// Where the application wants the client to negotiate instead.
+async fn redirected(visitor: &Visitor) -> Option<Redirect> {
+    let redirects = visitor.hub.redirects()?;
+    redirects.ask(Arc::new(visitor.request.clone()), visitor.identity.clone()).await
+}
+
+fn told(answer: &NegotiateResponse) -> Response<HubBody> {
     reply::whole(StatusCode::OK, "application/json", answer.to_json().into())
 }
 

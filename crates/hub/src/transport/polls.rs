@@ -78,8 +78,7 @@ impl<'a> Polling<'a> {
     /// What there is to carry away; `None` if nothing comes any more, or to this poll.
     async fn wait(&self) -> Option<Bytes> {
         poll_fn(|cx| {
-            self.mail.carrier().register(cx.waker());
-            if !self.mail.is_last(self.visit) {
+            if !self.mail.await_mail(self.visit, cx.waker()) {
                 return Poll::Ready(None);
             }
             if let Some(bytes) = self.connection.carry(clock::now()) {

@@ -115,7 +115,8 @@ impl Opening {
         if !head.is_empty() {
             outgoing.push_own(head);
         }
-        let wire = Wire::new(link, outgoing, clock::now());
+        let mut wire = Wire::new(link, outgoing, clock::now());
+        wire.pulse.expire(self.visitor.expires());
         let Visitor { hub, shard, request, identity } = self.visitor;
         let connection = Connection::new(begun, identity, request, shard, wire);
         let connection = Arc::new(connection);

@@ -15,7 +15,7 @@ fn builder() -> (HubBuilder, mpsc::Receiver<ConnectionId>) {
                 if cx.request().parameter("bad").is_some() {
                     return Err(HubError::new("Go away."));
                 }
-                cx.hub().groups().add(cx.connection_id(), "come");
+                cx.hub().groups().add(cx.connection_id(), "come")?;
                 tx.send(cx.connection_id()).await?;
                 Ok(())
             }
@@ -29,13 +29,13 @@ fn builder() -> (HubBuilder, mpsc::Receiver<ConnectionId>) {
 }
 
 /// The id of the question that the client is asked next.
-async fn question(peer: &mut Peer) -> String {
+pub(crate) async fn question(peer: &mut Peer) -> String {
     let asked: serde_json::Value = serde_json::from_str(&peer.next().await.unwrap()).unwrap();
     assert_eq!(asked["type"], 1);
     asked["invocationId"].as_str().unwrap().to_owned()
 }
 
-fn answer(id: &str, rest: &str) -> String {
+pub(crate) fn answer(id: &str, rest: &str) -> String {
     format!(r#"{{"type":3,"invocationId":"{id}",{rest}}}"#)
 }
 

@@ -16,7 +16,7 @@ fn builder() -> HubBuilder {
         })
         .method("Id", |cx: Context| async move { cx.connection_id().to_string() })
         .method("Join", |cx: Context, group: String| async move {
-            cx.hub().groups().add(cx.connection_id(), group);
+            Ok(cx.hub().groups().add(cx.connection_id(), group)?)
         })
         .method("Say", |cx: Context, all: Untouched| async move {
             cx.hub().all().send_encoded("said", all.0)?;
@@ -110,8 +110,8 @@ async fn what_is_published_at_once_arrives_in_order() {
 #[tokio::test]
 async fn nobody_is_nobodys_fault() {
     let served = serve(builder().build().unwrap()).await;
-    served.hub.all().send("m", &()).unwrap_err();
-    served.hub.all().send("m", &(1,)).unwrap();
+    served.hub.all().send("m", &1).unwrap_err();
+    served.hub.all().send("m", &()).unwrap();
     served.hub.group("empty").send("m", &(1,)).unwrap();
     let mut peer = served.peer().await;
     assert_eq!(

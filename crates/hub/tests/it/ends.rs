@@ -1,7 +1,14 @@
 //! How connections end, and that each ends once.
 
-use everwire_hub::{End, Hub};
-use tokio::sync::mpsc;
+use std::time::Duration;
+
+use everwire_hub::{End, Hub, HubConfig};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::mpsc,
+    time::timeout,
+};
 
 use crate::peer::{Served, serve};
 
@@ -77,4 +84,30 @@ async fn a_stopping_hub_lets_its_clients_reconnect() {
     assert_eq!(peer.next().await.as_deref(), Some(r#"{"type":7,"allowReconnect":true}"#));
     assert_eq!(peer.code().await, Some(1001));
     assert_eq!(ends.recv().await, Some(End::Stopping));
+}
+
+/// Whoever has sent a Close sends no other, however wrong it was, and waits for the socket's end.
+#[tokio::test]
+async fn a_close_that_breaks_the_rules_is_a_last_word() {
+    let config = || HubConfig { close_timeout: Duration::from_secs(3600), ..HubConfig::default() };
+    let hubs = [
+        Hub::builder().config(config()),
+        Hub::builder().config(config()).raw(|mut socket| async move {
+            while socket.receive().await.is_some() {}
+            Ok(())
+        }),
+    ];
+    for hub in hubs {
+        let served = serve(hub.build().unwrap()).await;
+        let mut socket = TcpStream::connect(served.address).await.unwrap();
+        // Masked with nothing, a Close with code 0.
+        let request = b"GET /hub HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                        \r\n\x88\x82\0\0\0\0\0\0";
+        socket.write_all(request).await.unwrap();
+        let mut answer = Vec::new();
+        let read = socket.read_to_end(&mut answer);
+        timeout(Duration::from_secs(20), read).await.expect("the socket ends").unwrap();
+        assert!(answer.ends_with(b"\x88\x02\x03\xea"), "{answer:?}");
+    }
 }

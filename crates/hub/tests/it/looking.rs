@@ -14,7 +14,7 @@ fn builder() -> HubBuilder {
             Ok(Identity { user, ..Identity::default() })
         })
         .method("Join", |cx: Context, group: String| async move {
-            cx.hub().groups().add(cx.connection_id(), group);
+            Ok(cx.hub().groups().add(cx.connection_id(), group)?)
         })
 }
 

@@ -41,7 +41,7 @@ struct Told(Context);
 
 impl Drop for Told {
     fn drop(&mut self) {
-        self.0.caller().send("Stopped", &[(); 0]).unwrap();
+        self.0.caller().send("Stopped", &()).unwrap();
     }
 }
 

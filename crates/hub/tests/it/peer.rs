@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use everwire_hub::Hub;
 use futures_util::{SinkExt, StreamExt};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
     tungstenite::{
-        Message,
+        Error, Message,
         protocol::{CloseFrame, frame::coding::CloseCode},
     },
 };
@@ -51,6 +51,32 @@ impl Served {
         peer
     }
 
+    /// The token of a session that is to outlive its sockets, for a request with this in its query.
+    pub(crate) async fn negotiate(&self, query: &str) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let request = format!(
+            "POST /hub/negotiate?negotiateVersion=1&useStatefulReconnect=true{query} HTTP/1.1\r\n\
+             Host: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(body["useStatefulReconnect"], true);
+        body["connectionToken"].as_str().unwrap().to_owned()
+    }
+
+    /// The status that a client is refused with.
+    pub(crate) async fn refused(&self, query: &str) -> u16 {
+        let opened = connect_async(format!("ws://{}/hub{query}", self.address)).await;
+        let answer = match opened.map(drop).unwrap_err() {
+            Error::Http(response) => Some(response.status().as_u16()),
+            _ => None,
+        };
+        answer.expect("an answer")
+    }
+
     /// A client that has said nothing.
     pub(crate) async fn stranger(&self, query: &str) -> Peer {
         let url = format!("ws://{}/hub{query}", self.address);
@@ -67,6 +93,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     /// Says something, as one frame that ends where the message does.
     pub(crate) async fn send(&mut self, text: &str) {
         self.socket.send(Message::text(format!("{text}\x1e"))).await.unwrap();
+    }
+
+    /// Sends frames as they are, until the other side takes no more.
+    pub(crate) async fn pour(&mut self, frames: impl IntoIterator<Item = Message>) {
+        for frame in frames {
+            if self.socket.feed(frame).await.is_err() {
+                return;
+            }
+        }
+        // The other side may have ended the connection, which the test sees elsewhere.
+        let _ = self.socket.flush().await;
     }
 
     /// Calls a method and gives the whole completion.

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use everwire_hub::{
-    Context, Denied, Hub, HubBody, HubConfig, Identity, config::Origins, method::Opaque,
+    Context, Denied, Hub, HubBody, HubConfig, Identity, Redirect, config::Origins, method::Opaque,
 };
 use everwire_proto::signalr::negotiate::Transport;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
+use serde_json::json;
 
 /// A hub whose requests are handed to it directly.
 struct Site {
@@ -101,6 +102,31 @@ async fn both_versions_of_negotiation_are_answered() {
 }
 
 #[tokio::test]
+async fn a_client_may_be_sent_to_negotiate_elsewhere() {
+    let hub = Hub::builder()
+        .authenticate(|request| async move {
+            let user = request.token().ok_or(Denied::Unauthorized)?;
+            Ok(Identity { user: Some(user.into()), ..Identity::default() })
+        })
+        .redirect(|request, client| async move {
+            let to = Redirect::to(format!("https://{}.test/hub?a=b", request.parameter("to")?));
+            let token = format!("for {}", client.user?.as_str());
+            Some(if request.parameter("bare").is_some() { to } else { to.with_token(token) })
+        });
+    let site = Site { hub: hub.build().unwrap() };
+    assert_eq!(site.told(Method::POST, "/negotiate?to=eu", "").await.0, 401);
+    let redirected = site.negotiated("?to=eu&access_token=Ann").await;
+    let expected = json!({ "url": "https://eu.test/hub?a=b", "accessToken": "for Ann" });
+    assert_eq!(redirected, expected);
+    let bare = site.negotiated("?to=us&access_token=Ann&bare=").await;
+    assert_eq!(bare, json!({ "url": "https://us.test/hub?a=b" }));
+    assert!(site.negotiated("?access_token=Ann").await["connectionId"].is_string());
+    site.hub.refuse_new();
+    assert_eq!(site.negotiated("?to=eu&access_token=Ann").await, expected);
+    assert_eq!(site.told(Method::POST, "/negotiate?access_token=Ann", "").await.0, 503);
+}
+
+#[tokio::test]
 async fn negotiations_without_end_are_refused() {
     let site = Site::new(HubConfig { pending_max: 1, ..HubConfig::default() });
     site.negotiated("").await;
@@ -120,8 +146,24 @@ async fn a_client_polls_and_ends() {
     assert_eq!(polled, ok(ECHOED));
     let (polled, ended) = tokio::join!(site.poll(target), site.told(Method::DELETE, target, ""));
     assert_eq!(ended.0, 202);
-    assert_eq!(polled, ok("{\"type\":7}\u{1e}"));
-    assert_eq!(site.poll(target).await.0, 204);
+    assert_eq!(polled.0, 204);
+    assert_eq!(site.poll(target).await.0, 404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_polling_client_that_says_goodbye_and_deletes_is_gone_at_once() {
+    let site = Site::new(HubConfig::default());
+    let target = &site.target().await;
+    site.poll(target).await;
+    site.post(target, HELLO).await;
+    site.poll(target).await;
+    site.post(target, "{\"type\":7}\u{1e}").await;
+    assert_eq!(site.told(Method::DELETE, target, "").await.0, 202);
+    // The clock stands as long as somebody has something to do.
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(site.hub.connected(), 0);
 }
 
 #[tokio::test]
@@ -171,9 +213,8 @@ async fn events_carry_what_a_hub_says() {
     assert_eq!(next().await, "data: {}\u{1e}\r\n\r\n");
     assert_eq!(site.post(target, ECHO).await, ok(""));
     assert_eq!(next().await, format!("data: {ECHOED}\r\n\r\n"));
-    site.hub.all().send("m", &()).unwrap_err();
-    site.hub.all().send("m", &(1,)).unwrap();
-    let message = "{\"type\":1,\"target\":\"m\",\"arguments\":[1]}\u{1e}";
+    site.hub.all().send("m", &()).unwrap();
+    let message = "{\"type\":1,\"target\":\"m\",\"arguments\":[]}\u{1e}";
     assert_eq!(next().await, format!("data: {message}\r\n\r\n"));
     let again = site.ask(Method::GET, target, &accept, "").await;
     assert_eq!(again.status(), StatusCode::CONFLICT);
@@ -182,6 +223,20 @@ async fn events_carry_what_a_hub_says() {
         tokio::task::yield_now().await;
     }
     assert_eq!(site.post(target, ECHO).await.0, 404);
+}
+
+#[tokio::test]
+async fn a_client_that_has_not_shaken_hands_is_told_when_the_hub_stops() {
+    let site = Site::new(HubConfig::default());
+    let (events, polls) = (&site.target().await, &site.target().await);
+    let events = site.ask(Method::GET, events, &[("accept", "text/event-stream")], "").await;
+    site.poll(polls).await;
+    let polled = site.poll(polls);
+    site.hub.stop();
+    let error = "{\"error\":\"Handshake was canceled.\"}\u{1e}";
+    let all = events.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(all, format!(":\r\ndata: {error}\r\n\r\n"));
+    assert_eq!(polled.await, ok(error));
 }
 
 #[tokio::test]

@@ -1,11 +1,7 @@
 //! Stateful reconnect: a session outlives its sockets.
 
 use everwire_hub::{Context, End, Hub, HubConfig, method::Opaque};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    sync::mpsc,
-};
+use tokio::sync::mpsc;
 
 use crate::peer::{Peer, Served, serve};
 
@@ -28,24 +24,11 @@ async fn session(config: HubConfig) -> (Session, Peer) {
         .build()
         .unwrap();
     let served = serve(hub).await;
-    let token = negotiate(&served).await;
+    let token = served.negotiate("").await;
     let mut peer = served.stranger(&format!("?id={token}")).await;
     peer.send(r#"{"protocol":"json","version":2}"#).await;
     assert_eq!(peer.next().await.as_deref(), Some("{}"));
     (Session { served, ends, token }, peer)
-}
-
-async fn negotiate(served: &Served) -> String {
-    let mut stream = TcpStream::connect(served.address).await.unwrap();
-    let request = "POST /hub/negotiate?negotiateVersion=1&useStatefulReconnect=true HTTP/1.1\r\n\
-                   Host: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-    let body: serde_json::Value = serde_json::from_str(body).unwrap();
-    assert_eq!(body["useStatefulReconnect"], true);
-    body["connectionToken"].as_str().unwrap().to_owned()
 }
 
 impl Session {

@@ -20,7 +20,7 @@ use tokio_tungstenite::client_async;
 use crate::peer::Peer;
 
 /// A client over a stream that is no socket, so that time need not pass.
-async fn peer(service: HubService, tasks: &mut JoinSet<()>) -> Peer<DuplexStream> {
+pub(crate) async fn peer(service: HubService, tasks: &mut JoinSet<()>) -> Peer<DuplexStream> {
     let (ours, theirs) = duplex(4096);
     tasks.spawn(async move {
         let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
@@ -52,7 +52,9 @@ fn now() -> Instant {
     Instant::now()
 }
 
-async fn hello<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(peer: &mut Peer<S>) {
+pub(crate) async fn hello<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
+    peer: &mut Peer<S>,
+) {
     peer.send(r#"{"protocol":"json","version":1}"#).await;
     assert_eq!(peer.next().await.as_deref(), Some("{}"));
 }

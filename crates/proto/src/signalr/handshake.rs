@@ -135,6 +135,11 @@ impl HandshakeResponse {
         Self { error: None }
     }
 
+    /// The server refuses, for this reason.
+    pub fn refused(error: &HandshakeError) -> Self {
+        Self { error: Some(error.to_string().into()) }
+    }
+
     /// The answer and its separator.
     pub fn to_bytes(&self) -> Vec<u8> {
         separated(self)

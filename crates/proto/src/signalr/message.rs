@@ -137,6 +137,12 @@ impl HubMessage {
         Self::Invocation(Invocation { headers: Headers::default(), id: None, call })
     }
 
+    /// A call whose answer comes under this id.
+    pub fn ask(id: InvocationId, target: impl Into<Box<str>>, arguments: Arguments) -> Self {
+        let call = Call { target: target.into(), arguments, streams: Vec::new() };
+        Self::Invocation(Invocation { headers: Headers::default(), id: Some(id), call })
+    }
+
     /// The end of an invocation.
     pub fn completion(id: InvocationId, outcome: Outcome) -> Self {
         Self::Completion(Completion { headers: Headers::default(), id, outcome })

@@ -19,7 +19,10 @@ use super::{
     reader::id,
 };
 pub(super) use scan::{Scan, Token};
-pub(super) use write::{write, write_array, write_map, write_number, write_text};
+pub(super) use write::{
+    write, write_array, write_binary, write_extension, write_map, write_number, write_signed,
+    write_text,
+};
 
 /// Most bytes of a length prefix: 31 bits, 7 in each byte.
 const PREFIX_MAX: usize = 5;

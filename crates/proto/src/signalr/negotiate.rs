@@ -13,7 +13,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::TransferFormat;
-pub use query::parameters;
+pub use query::{parameters, segment};
 
 /// Most redirects that a client follows, as in the official ones.
 pub const REDIRECTS_MAX: usize = 100;

@@ -4,16 +4,32 @@
 //! type decodes it with serde; whoever does not passes it on, and only a receiver with the other
 //! encoding makes it be translated. A value of the application's own is encoded for one receiver,
 //! or once in both encodings for many.
+//!
+//! What serde calls bytes (`bytes::Bytes`, `serde_bytes`) is binary in MessagePack and base64 in
+//! JSON, as other SignalR clients and servers have them. A `Vec<u8>` is a list of numbers to serde
+//! and so in both encodings; it takes binary too. For moments there is [`Timestamp`].
 
+mod pack;
+mod source;
+mod timestamp;
 pub(super) mod translate;
 
+use std::io;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{DEPTH_MAX, Protocol, ReadError, json, msgpack};
+use self::{pack::Packer, source::Source};
+pub use self::{
+    pack::Unpackable,
+    source::Mismatch,
+    timestamp::{NotATime, Timestamp},
+};
+use super::{Protocol, ReadError, json, msgpack};
 
 /// One value in at least one encoding. What is read or parsed is well formed and nested at most
-/// [`DEPTH_MAX`] deep.
+/// [`DEPTH_MAX`](super::DEPTH_MAX) deep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload(Encodings);
 
@@ -35,8 +51,8 @@ pub enum EncodeError {
     Json(#[source] serde_json::Error),
     /// The value's own serialisation failed for MessagePack.
     #[error("the value cannot be MessagePack")]
-    MessagePack(#[source] rmp_serde::encode::Error),
-    /// Arguments must serialise as an array: a tuple, a list, a slice.
+    MessagePack(#[source] Unpackable),
+    /// Arguments must serialise as an array: a tuple, a list, a slice; or as nothing at all.
     #[error("arguments must be an array")]
     NotAnArray,
     /// The value exists in one encoding only and has no counterpart in the other.
@@ -54,12 +70,7 @@ pub enum EncodeError {
     "Error binding arguments. Make sure that the types of the provided values match the types of \
      the hub method being invoked."
 )]
-pub enum DecodeError {
-    /// A JSON payload.
-    Json(#[source] serde_json::Error),
-    /// A MessagePack payload.
-    MessagePack(#[source] rmp_serde::decode::Error),
-}
+pub struct DecodeError(#[from] Mismatch);
 
 impl Payload {
     /// The value that is none.
@@ -142,16 +153,27 @@ impl Payload {
     /// # Errors
     /// If it is of another.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, DecodeError> {
-        match &self.0 {
+        let mut source = match &self.0 {
             Encodings::One(Protocol::Json, bytes) | Encodings::Both { json: bytes, .. } => {
-                serde_json::from_slice(bytes).map_err(DecodeError::Json)
+                // JSON is known to be text.
+                Source::Json(json::Scan::new(str::from_utf8(bytes).unwrap_or_default(), 0))
             }
             Encodings::One(Protocol::MessagePack, bytes) => {
-                let mut source =
-                    rmp_serde::Deserializer::from_read_ref(&bytes[..]).with_human_readable();
-                source.set_max_depth(DEPTH_MAX);
-                T::deserialize(&mut source).map_err(DecodeError::MessagePack)
+                Source::MessagePack(msgpack::Scan::new(bytes, 0))
             }
+        };
+        let value = T::deserialize(&mut source)?;
+        source.expect_end()?;
+        Ok(value)
+    }
+
+    /// Whether this is the value that is none.
+    pub fn is_null(&self) -> bool {
+        match &self.0 {
+            Encodings::One(Protocol::Json, bytes) | Encodings::Both { json: bytes, .. } => {
+                bytes.trim_ascii() == b"null"
+            }
+            Encodings::One(Protocol::MessagePack, bytes) => bytes[..] == [0xc0],
         }
     }
 
@@ -172,7 +194,7 @@ impl Arguments {
         Self(Payload(Encodings::Both { json, msgpack }))
     }
 
-    /// Encodes a tuple, list or slice for a receiver of this protocol.
+    /// Encodes a tuple, list or slice for a receiver of this protocol; `()` is no arguments.
     ///
     /// # Errors
     /// If its serialisation fails or is not an array.
@@ -180,15 +202,15 @@ impl Arguments {
         protocol: Protocol,
         values: &(impl Serialize + ?Sized),
     ) -> Result<Self, EncodeError> {
-        Self::of(Payload::encode(protocol, values)?).ok_or(EncodeError::NotAnArray)
+        Self::encoded(Payload::encode(protocol, values)?)
     }
 
-    /// Encodes a tuple, list or slice for receivers of any protocol.
+    /// Encodes a tuple, list or slice for receivers of any protocol; `()` is no arguments.
     ///
     /// # Errors
     /// If its serialisation fails or is not an array.
     pub fn encode_all(values: &(impl Serialize + ?Sized)) -> Result<Self, EncodeError> {
-        Self::of(Payload::encode_all(values)?).ok_or(EncodeError::NotAnArray)
+        Self::encoded(Payload::encode_all(values)?)
     }
 
     /// Takes bytes that claim to be exactly one array, such as a published body.
@@ -253,9 +275,31 @@ impl Arguments {
         })
     }
 
+    /// Joins the same arguments in the other encoding, so that neither has to be translated. If both
+    /// are in one encoding, these stay as they are.
+    #[must_use]
+    pub fn in_both(self, other: &Self) -> Self {
+        let bytes = |protocol| self.0.bytes(protocol).or_else(|| other.0.bytes(protocol));
+        match (bytes(Protocol::Json), bytes(Protocol::MessagePack)) {
+            (Some(json), Some(msgpack)) => {
+                let (json, msgpack) = (json.clone(), msgpack.clone());
+                Self(Payload(Encodings::Both { json, msgpack }))
+            }
+            _ => self,
+        }
+    }
+
     /// The array.
     pub const fn payload(&self) -> &Payload {
         &self.0
+    }
+
+    /// What an application's value has become: the empty tuple is the one that serde makes no array.
+    fn encoded(values: Payload) -> Result<Self, EncodeError> {
+        if values.is_null() {
+            return Ok(Self::none());
+        }
+        Self::of(values).ok_or(EncodeError::NotAnArray)
     }
 
     /// The payload as arguments, if it is an array.
@@ -273,16 +317,29 @@ impl Arguments {
 }
 
 fn encode(protocol: Protocol, value: &(impl Serialize + ?Sized)) -> Result<Bytes, EncodeError> {
+    let mut bytes = Vec::new();
     match protocol {
-        Protocol::Json => serde_json::to_vec(value).map(Bytes::from).map_err(EncodeError::Json),
-        Protocol::MessagePack => {
-            let mut bytes = Vec::new();
-            // Objects with names and readable ids and dates, as the other clients have them.
-            let mut target =
-                rmp_serde::Serializer::new(&mut bytes).with_struct_map().with_human_readable();
-            value.serialize(&mut target).map_err(EncodeError::MessagePack)?;
-            Ok(bytes.into())
+        Protocol::Json => {
+            let mut target = serde_json::Serializer::with_formatter(&mut bytes, Base64);
+            value.serialize(&mut target).map_err(EncodeError::Json)?;
         }
+        Protocol::MessagePack => {
+            value.serialize(Packer(&mut bytes)).map_err(EncodeError::MessagePack)?;
+        }
+    }
+    Ok(bytes.into())
+}
+
+/// JSON without blanks, whose bytes are base64.
+struct Base64;
+
+impl serde_json::ser::Formatter for Base64 {
+    fn write_byte_array<W: io::Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        write!(writer, "\"{}\"", STANDARD.encode(bytes))
     }
 }
 

@@ -5,9 +5,9 @@
 //! business of whoever reads on.
 
 use super::{
-    close::Close,
+    close::{Close, CloseCode},
     frame::{CONTROL_MAX, HEADER_MAX, Header, Mask, Opcode, Violation, apply_mask},
-    intake::Sender,
+    intake::{EMPTY_FRAGMENTS_MAX, Sender},
 };
 
 /// Reads one peer's frames.
@@ -17,6 +17,8 @@ pub struct PayloadReader {
     at: At,
     /// Whether a message has begun and its last fragment has not.
     in_message: bool,
+    /// Frames without payload since the last one with some.
+    empty_frames: u32,
 }
 
 /// What a peer says.
@@ -56,14 +58,22 @@ struct Control {
 impl PayloadReader {
     /// Reads what `sender` sends.
     pub const fn new(sender: Sender) -> Self {
-        Self { sender, at: At::START, in_message: false }
+        Self { sender, at: At::START, in_message: false, empty_frames: 0 }
     }
 
     /// Reads on from `input`, which is advanced and unmasked; `None` once all of it is used.
     ///
     /// # Errors
-    /// The peer's [`Violation`]; nothing must be read from it after that.
+    /// The peer's [`Violation`]; whatever it says after that means nothing.
     pub fn next<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Piece<'a>>, Violation> {
+        let next = self.read(input);
+        if next.is_err() {
+            self.at = At::End;
+        }
+        next
+    }
+
+    fn read<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Piece<'a>>, Violation> {
         while !input.is_empty() {
             match &mut self.at {
                 At::Header { bytes, count } => {
@@ -116,6 +126,11 @@ impl PayloadReader {
             return Ok(());
         }
         self.in_message = !header.fin;
+        self.empty_frames = if header.length == 0 { self.empty_frames + 1 } else { 0 };
+        if self.empty_frames > EMPTY_FRAGMENTS_MAX {
+            let reason = "too many frames without payload";
+            return Err(Violation { code: CloseCode::POLICY, reason });
+        }
         self.at = match header.length {
             0 => At::START,
             left => At::Payload { left, offset: 0, mask },
@@ -180,7 +195,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::ws::{close::CloseCode, frame::write_frame};
+    use crate::ws::frame::write_frame;
 
     const MASK: Mask = [5, 6, 7, 8];
 
@@ -227,6 +242,31 @@ mod tests {
         #[test]
         fn any_bytes_give_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = read(&bytes, 7);
+        }
+    }
+
+    #[test]
+    fn attack_f8_frames_without_payload_are_limited() {
+        let mut bytes = Vec::new();
+        fragment(&mut bytes, Opcode::Text, false, b"");
+        (1..EMPTY_FRAGMENTS_MAX)
+            .for_each(|_| fragment(&mut bytes, Opcode::Continuation, false, b""));
+        let mut with_payload = bytes.clone();
+        fragment(&mut with_payload, Opcode::Continuation, false, b"x");
+        fragment(&mut with_payload, Opcode::Continuation, true, b"");
+        assert_eq!(read(&with_payload, 100).expect("as many as may be").0, b"x");
+        fragment(&mut bytes, Opcode::Continuation, false, b"");
+        assert_eq!(read(&bytes, 100).expect_err("refused").code, CloseCode::POLICY);
+    }
+
+    #[test]
+    fn attack_f1_what_follows_a_violation_means_nothing() {
+        let mut reader = PayloadReader::new(Sender::Client);
+        let mut unmasked = [0x81, 0x05];
+        reader.next(&mut &mut unmasked[..]).expect_err("a violation");
+        for byte in 0..=255 {
+            let mut rest = [byte; 100];
+            assert_eq!(reader.next(&mut &mut rest[..]), Ok(None));
         }
     }
 

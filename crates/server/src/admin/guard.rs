@@ -14,8 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::problem::Problem;
-use crate::node::Node;
+use crate::{node::Node, problem::Problem, rest::access::bearer};
 
 /// Lets a request through or answers it.
 pub(super) async fn check(State(node): State<Arc<Node>>, request: Request, next: Next) -> Response {
@@ -36,7 +35,9 @@ fn judge(node: &Node, path: &str, headers: &HeaderMap) -> Result<(), Problem> {
     }
     check_origin(headers, host)?;
     match token {
-        Some(token) if !is_probe && !carries(headers, token) => Err(Problem::unauthorized()),
+        Some(token) if !is_probe && !carries(headers, token) => {
+            Err(Problem::unauthorized(NEEDS_TOKEN))
+        }
         _ => Ok(()),
     }
 }
@@ -57,10 +58,7 @@ fn check_origin(headers: &HeaderMap, host: Option<&str>) -> Result<(), Problem> 
 }
 
 fn carries(headers: &HeaderMap, token: &str) -> bool {
-    let given = text(headers, header::AUTHORIZATION).and_then(|value| value.split_once(' '));
-    given.is_some_and(|(scheme, given)| {
-        scheme.eq_ignore_ascii_case("bearer") && is_same(given.trim().as_bytes(), token.as_bytes())
-    })
+    bearer(headers).is_some_and(|given| is_same(given.as_bytes(), token.as_bytes()))
 }
 
 /// Compares without stopping at the first difference: the time tells how long the given text is,
@@ -86,6 +84,9 @@ fn is_address_or_localhost(host: &str) -> bool {
 fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
+
+const NEEDS_TOKEN: &str = "the admin token is missing or wrong; pass --token or EVERWIRE_TOKEN \
+                           (HTTP: Authorization: Bearer …)";
 
 const PROBES: [&str; 2] = ["/livez", "/readyz"];
 

@@ -1,31 +1,19 @@
-//! `/api/v1/hubs`: the hubs, who is connected, and in which groups; and publishing, at the paths
-//! and with the bodies of the Azure SignalR data plane.
+//! `/api/v1/hubs`: the hubs, who is connected, and in which groups.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json,
-    extract::{Path, State, rejection::JsonRejection},
+    extract::{Path, State},
     http::StatusCode,
 };
-use everwire_hub::{ConnectionId, GroupName, Member, Recipients, SendError};
-use serde::Deserialize;
+use everwire_hub::{ConnectionId, GroupName, Member};
 use serde_json::{Value, json};
 
-use super::problem::Problem;
-use crate::node::{Node, NodeHub};
-
-/// A call of a clients' method.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Message {
-    target: String,
-    #[serde(default)]
-    arguments: Vec<Value>,
-}
-
-type Body = Result<Json<Message>, JsonRejection>;
-type Sent = Result<StatusCode, Problem>;
+use crate::{
+    node::{Node, NodeHub},
+    problem::Problem,
+};
 
 pub(super) async fn list(State(node): State<Arc<Node>>) -> Json<Value> {
     let items: Vec<_> = node.hubs.iter().map(|hub| summary(hub)).collect();
@@ -61,7 +49,9 @@ pub(super) async fn close(
 ) -> Result<StatusCode, Problem> {
     let hub = find(&node, &name)?;
     let unknown = || {
-        Problem::not_found(format!("the hub {name} has no connection {id:?}; it may have ended"))
+        Problem::not_found(format!(
+            "the hub {name} has no connection {id:?}; it may have ended: see everwire hub ls {name}"
+        ))
     };
     let connection = parse(&id).ok_or_else(unknown)?;
     if !hub.hub.abort(connection) {
@@ -69,42 +59,6 @@ pub(super) async fn close(
     }
     tracing::info!(hub = %name, %connection, "connection closed by the operator");
     Ok(StatusCode::NO_CONTENT)
-}
-
-pub(super) async fn send_to_all(
-    State(node): State<Arc<Node>>,
-    Path(name): Path<String>,
-    body: Body,
-) -> Sent {
-    send(&find(&node, &name)?.hub.all(), body)
-}
-
-pub(super) async fn send_to_group(
-    State(node): State<Arc<Node>>,
-    Path((name, group)): Path<(String, String)>,
-    body: Body,
-) -> Sent {
-    send(&find(&node, &name)?.hub.group(group), body)
-}
-
-pub(super) async fn send_to_user(
-    State(node): State<Arc<Node>>,
-    Path((name, user)): Path<(String, String)>,
-    body: Body,
-) -> Sent {
-    send(&find(&node, &name)?.hub.user(user), body)
-}
-
-pub(super) async fn send_to_connection(
-    State(node): State<Arc<Node>>,
-    Path((name, id)): Path<(String, String)>,
-    body: Body,
-) -> Sent {
-    let hub = find(&node, &name)?;
-    // What is sent to who has gone reaches nobody, and an id that is none never was anybody.
-    let connection = parse(&id)
-        .ok_or_else(|| Problem::bad_request(format!("{id:?} is not the id of a connection")))?;
-    send(&hub.hub.connections([connection]), body)
 }
 
 /// The hub as `status` shows it.
@@ -137,27 +91,8 @@ fn connection(member: &Member) -> Value {
     })
 }
 
-fn send(to: &Recipients, body: Body) -> Sent {
-    let Json(Message { target, arguments }) = body?;
-    if target.is_empty() {
-        return Err(Problem::bad_request("target: is empty; name a method of the clients"));
-    }
-    match to.send(&target, &arguments) {
-        Ok(()) => Ok(StatusCode::ACCEPTED),
-        Err(SendError::Overloaded) => {
-            let what = "what was published before has not been delivered; try again later";
-            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, what))
-        }
-        Err(SendError::Encode(error)) => Err(Problem::bad_request(error.to_string())),
-    }
-}
-
 fn find<'n>(node: &'n Node, name: &str) -> Result<&'n NodeHub, Problem> {
-    node.hubs.find(name).map(|hub| &**hub).ok_or_else(|| {
-        let names: Vec<_> = node.hubs.iter().map(|hub| hub.name.as_str()).collect();
-        let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        Problem::not_found(format!("there is no hub {name:?}; there is {there}"))
-    })
+    node.hubs.find(name).map(|hub| &**hub).ok_or_else(|| node.hubs.unknown(name))
 }
 
 fn parse(id: &str) -> Option<ConnectionId> {

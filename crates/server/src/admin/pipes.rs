@@ -10,8 +10,7 @@ use axum::{
 use everwire_gateway::{PipeId, PipeStatus};
 use serde_json::{Value, json};
 
-use super::problem::Problem;
-use crate::node::Node;
+use crate::{node::Node, problem::Problem};
 
 pub(super) async fn list(State(node): State<Arc<Node>>) -> Json<Value> {
     Json(json!({ "items": node.gateway.pipes() }))
@@ -42,5 +41,7 @@ fn parse(id: &str) -> Option<PipeId> {
 }
 
 fn unknown(id: &str) -> Problem {
-    Problem::not_found(format!("there is no session {id:?}; it may have ended"))
+    Problem::not_found(format!(
+        "there is no session {id:?}; it may have ended: see everwire pipe ls"
+    ))
 }

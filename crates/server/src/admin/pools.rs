@@ -18,8 +18,7 @@ use everwire_gateway::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::problem::Problem;
-use crate::node::Node;
+use crate::{node::Node, problem::Problem};
 
 /// What POST takes.
 #[derive(Deserialize)]
@@ -130,7 +129,7 @@ fn backend(new: &NewBackend) -> Result<BackendConfig, Problem> {
 fn find_pool(node: &Node, name: &str) -> Result<Pool, Problem> {
     node.pool(name).ok_or_else(|| {
         let names: Vec<_> = node.pools().into_iter().map(|(name, _)| name).collect();
-        Problem::not_found(format!("there is no pool {name:?}; there is {}", names.join(", ")))
+        Problem::unknown("pool", name, &names)
     })
 }
 

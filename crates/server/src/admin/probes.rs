@@ -8,8 +8,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::problem::Problem;
-use crate::node::{Node, Phase};
+use crate::{
+    node::{Node, Phase},
+    problem::Problem,
+};
 
 /// What there is.
 pub(super) async fn index() -> &'static str {
@@ -62,6 +64,7 @@ POST   /api/hubs/{hub}/:send                      {\"target\": \"Receive\", \"ar
 POST   /api/hubs/{hub}/groups/{group}/:send
 POST   /api/hubs/{hub}/users/{user}/:send
 POST   /api/hubs/{hub}/connections/{id}/:send
+       /api/hubs/{hub}/…                          groups, users, closing, tokens: docs/publishing.md
 GET    /api/v1/pipes
 GET    /api/v1/pipes/{id}
 DELETE /api/v1/pipes/{id}

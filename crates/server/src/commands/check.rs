@@ -8,7 +8,17 @@ use crate::{
 };
 
 pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
-    let sources = super::sources(&args.source, Flags::default())?;
+    let sources = match super::sources(&args.source, Flags::default()) {
+        Ok(sources) => sources,
+        Err(unreadable) => {
+            if args.json {
+                let mistake = unreadable.to_string();
+                let item = serde_json::json!({ "file": args.source.config, "mistake": mistake });
+                terminal::print_json(&serde_json::json!({ "items": [item] }))?;
+            }
+            return Err(unreadable);
+        }
+    };
     let name = sources.file.as_ref().map_or("the environment", |(name, _)| name).to_owned();
     match config::load(&sources) {
         Ok(_) if args.json => terminal::print_json(&serde_json::json!({ "items": [] })),

@@ -106,7 +106,8 @@ fn sort_key(name: &str) -> Vec<(usize, String)> {
 }
 
 const PREFIX: &str = "EVERWIRE_";
-const NOT_CONFIGURATION: [&str; 3] = ["EVERWIRE_ADMIN", "EVERWIRE_TOKEN", "EVERWIRE_CONFIG"];
+const NOT_CONFIGURATION: [&str; 4] =
+    ["EVERWIRE_ADMIN", "EVERWIRE_TOKEN", "EVERWIRE_CONFIG", "EVERWIRE_ACCESS_KEY"];
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! `[hubs.NAME]`: reads one hub.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use everwire_hub::{
     HubConfig,
@@ -17,8 +17,10 @@ use super::{
     tree::Node,
 };
 
+mod access;
 mod declaration;
 
+pub(crate) use self::access::Access;
 pub(super) use self::declaration::print as print_declaration;
 
 /// The names of what happens to slow clients.
@@ -75,9 +77,10 @@ fn read(path: String, node: Node, mistakes: &mut Mistakes) -> Option<Written> {
     let path = given
         .and_then(|node| hub_path(&node).map_err(|what| reader.refuse("path", &node, &what)).ok());
     let config = read_config(&mut reader);
+    let access = access::read(&mut reader);
     let declaration = declaration::read(&mut reader);
     reader.finish();
-    Some(Written { hub: Hub { path: path?, config, declaration }, origin })
+    Some(Written { hub: Hub { path: path?, access, config, declaration }, origin })
 }
 
 fn read_config(reader: &mut Reader<'_>) -> HubConfig {
@@ -93,8 +96,10 @@ fn read_config(reader: &mut Reader<'_>) -> HubConfig {
     reader.set("message_max", &mut config.message_max, bytes);
     reader.set("queue_max", &mut config.queue_max, bytes);
     reader.set("stateful_max", &mut config.stateful_max, bytes);
+    reader.set("stateful_total_max", &mut config.stateful_total_max, bytes);
     reader.set("inbox_max", &mut config.inbox_max, bytes);
     reader.set("pending_max", &mut config.pending_max, reader::number(1, PENDING_MAX));
+    reader.set("rate_max", &mut config.rate_max, rate);
     reader.set("slow_consumer", &mut config.slow, reader::one_of(&SLOW));
     reader.set("stateful_reconnect", &mut config.stateful_reconnect, stateful);
     reader.set("detailed_errors", &mut config.detailed_errors, reader::flag);
@@ -140,6 +145,11 @@ fn bytes(node: &Node) -> Result<usize, String> {
     usize::try_from(bytes).map_err(|_| "is more than this machine can address".to_owned())
 }
 
+/// Messages a second, or 0 for any number.
+fn rate(node: &Node) -> Result<Option<NonZeroU32>, String> {
+    reader::number(0, RATE_MAX)(node).map(NonZeroU32::new)
+}
+
 fn stateful(node: &Node) -> Result<StatefulReconnect, String> {
     Ok(if reader::flag(node)? { StatefulReconnect::On } else { StatefulReconnect::Off })
 }
@@ -154,11 +164,18 @@ fn web_origin(node: &Node) -> Result<String, String> {
 /// A shard looks after its connections once a second: what is shorter could not be kept.
 const DURATION_MIN: Duration = Duration::from_secs(1);
 
+/// By how much the clocks of two machines differ that are set by NTP, and some: a token that has just
+/// been minted elsewhere must not come too early.
+const LEEWAY: Duration = Duration::from_secs(30);
+
 /// Every client's handshake fits.
 const BYTES_MIN: u64 = 1 << 10;
 
 /// A message's length is written in 31 bits.
 const BYTES_MAX: u64 = (1 << 31) - 1;
+
+/// More messages a second than one client can be heard.
+const RATE_MAX: u32 = 10_000_000;
 
 /// What one process can have in clients.
 const PENDING_MAX: usize = 4_000_000;

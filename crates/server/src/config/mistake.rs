@@ -26,6 +26,14 @@ pub(crate) struct Mistake {
     pub(crate) what: String,
 }
 
+impl Mistake {
+    /// The line, if the mistake is that it is not TOML.
+    fn broken_line(&self) -> Option<Origin> {
+        let is_line = matches!(self.origin, Origin::File { .. });
+        (is_line && self.key.is_empty()).then(|| self.origin.clone())
+    }
+}
+
 /// All mistakes of one configuration, with the file's name for the lines.
 #[derive(Debug)]
 pub(crate) struct Mistakes {
@@ -50,10 +58,13 @@ impl Mistakes {
         self.list.len()
     }
 
-    /// The mistakes in the order in which a reader of the file meets them.
+    /// The mistakes in the order in which a reader of the file meets them. What else seems to be
+    /// wrong with a line that is not TOML is a guess, and left out.
     pub(super) fn sorted(mut self) -> Self {
         self.list.sort();
         self.list.dedup();
+        let broken: Vec<Origin> = self.list.iter().filter_map(Mistake::broken_line).collect();
+        self.list.retain(|mistake| mistake.key.is_empty() || !broken.contains(&mistake.origin));
         self
     }
 

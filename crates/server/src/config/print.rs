@@ -1,8 +1,8 @@
 //! Writes a configuration as TOML, every key with its effective value.
 
-use std::fmt::Write;
+use std::{fmt::Write, num::NonZeroU32};
 
-use everwire_gateway::config::{BackendConfig, PoolConfig, Restore, RouteConfig};
+use everwire_gateway::config::{BackendConfig, HttpConfig, PoolConfig, Restore, RouteConfig};
 use everwire_hub::{HubConfig, config::Origins};
 use everwire_proto::signalr::negotiate::StatefulReconnect;
 
@@ -11,7 +11,7 @@ use super::{
     units::{format_duration, format_size},
 };
 
-/// The whole configuration. The admin token is a secret and stays out.
+/// The whole configuration. The admin token and the hubs' access keys are secrets and stay out.
 pub(super) fn config(config: &Config) -> String {
     let mut out = Toml::default();
     out.key("listen", &list(config.listen.iter().map(|address| quoted(address.to_string()))));
@@ -89,11 +89,16 @@ impl Toml {
         self.key("confirm_linger", &duration(config.confirm_linger));
         self.key("restart_codes", &list(config.restart_codes.iter().map(u16::to_string)));
         self.key("origins", &list(config.origins.iter().map(quoted)));
+        self.key("http", &config.http.map_or_else(|| quoted("off"), http));
     }
 
     fn hub(&mut self, name: &str, hub: &Hub) {
         self.heading(&format!("[hubs.{name}]"));
         self.key("path", &quoted(&hub.path));
+        if let Some(access) = &hub.access {
+            self.line("# access_key is set; it is not shown");
+            self.key("audiences", &list(access.audiences.iter().map(quoted)));
+        }
         self.allowances(&hub.config);
         self.key("memberships_max", &hub.declaration.memberships_max);
         for line in hub::print_declaration(name, &hub.declaration) {
@@ -117,12 +122,14 @@ impl Toml {
         let is_stateful = config.stateful_reconnect == StatefulReconnect::On;
         self.key("stateful_reconnect", &is_stateful);
         self.key("stateful_max", &size(config.stateful_max));
+        self.key("stateful_total_max", &size(config.stateful_total_max));
         let transports = config.transports.iter();
         let transport = |transport: &_| quoted(name_of(&hub::TRANSPORTS, *transport));
         self.key("transports", &list(transports.map(transport)));
         self.key("origins", &origins(&config.origins));
         self.key("pending_max", &config.pending_max);
         self.key("inbox_max", &size(config.inbox_max));
+        self.key("rate_max", &config.rate_max.map_or(0, NonZeroU32::get));
         self.key("detailed_errors", &config.detailed_errors);
     }
 
@@ -155,6 +162,14 @@ fn restore(restore: Restore) -> String {
         return quoted("none");
     }
     format!("{{ first = {}, answers = {} }}", restore.first, restore.answers)
+}
+
+fn http(config: HttpConfig) -> String {
+    let HttpConfig { requests_max, response_timeout, idle_timeout } = config;
+    let (response, idle) = (format_duration(response_timeout), format_duration(idle_timeout));
+    format!(
+        "{{ requests_max = {requests_max}, response_timeout = \"{response}\", idle_timeout = \"{idle}\" }}"
+    )
 }
 
 fn origins(origins: &Origins) -> String {

@@ -1,5 +1,6 @@
 //! The configuration as its users meet it: what is read, and how mistakes are told.
 
+use everwire_gateway::config::HttpConfig;
 use everwire_hub::declared::Presence;
 
 use super::*;
@@ -50,12 +51,18 @@ fn what_is_printed_is_read_back() {
         backends = [\"ws://127.0.0.1:9001\", { url = \"ws://b:9/x\", weight = 3, sessions_max = 7 }]\n\
         health = { path = \"/healthz\", interval = \"2s\" }\n[[routes]]\npath = \"/a\"\n\
         host = \"App.example.com\"\npool = \"chat\"\nrestore = \"signalr\"\nbuffer_max = 70000\n\
-        origins = [\"https://app.example.com\"]\non_full = \"pause\"\n";
+        origins = [\"https://app.example.com\"]\non_full = \"pause\"\n\
+        http = { requests_max = 7, idle_timeout = \"1h\" }\n[[routes]]\npath = \"/b\"\n\
+        pool = \"chat\"\nhttp = \"off\"\n";
     let config = load(&sources(file)).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let again = load(&sources(&print(&config))).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     assert_eq!(config, again);
     assert_eq!(again.routes[0].host.as_deref(), Some("app.example.com"));
     assert_eq!(again.routes[0].config.restore.first, 1);
+    let http = again.routes[0].config.http.expect("it is on");
+    assert_eq!((http.requests_max, http.idle_timeout.as_secs()), (7, 3600));
+    assert_eq!(http.response_timeout, HttpConfig::default().response_timeout);
+    assert_eq!(again.routes[1].config.http, None);
 }
 
 #[test]
@@ -80,6 +87,8 @@ fn mistakes_in_a_hub_are_told_with_line_and_key() {
         ("keep_alive = \"0s\"", ":3: hubs.a.keep_alive: \"0s\" is too short; at least 1s"),
         ("keepalive = \"9s\"", ":3: hubs.a.keepalive: unknown key; did you mean keep_alive?"),
         ("keep_alive = \"30s\"", ":3: hubs.a.keep_alive: keep_alive is not shorter than"),
+        ("rate_max = -1", ":3: hubs.a.rate_max: "),
+        ("stateful_total_max = \"1KB\"", ":3: hubs.a.stateful_total_max: \"1KB\" is too small"),
         ("message_max = \"8GiB\"", ":3: hubs.a.message_max: \"8GiB\" is too large"),
         ("slow_consumer = \"wait\"", ":3: hubs.a.slow_consumer: \"wait\" is not one of close, "),
         ("stateful_reconnect = \"yes\"", ":3: hubs.a.stateful_reconnect: \"yes\" is neither true"),
@@ -212,6 +221,14 @@ fn values_that_make_no_sense_in_a_route_are_refused_with_line_and_key() {
         let (told, wanted) = (told_of(line), format!("everwire.toml:5: routes[0].{wanted}"));
         assert!(told.starts_with(&wanted), "{told}\nis not\n{wanted}");
     }
+}
+
+#[test]
+fn a_line_that_is_not_toml_is_one_mistake_and_the_others_are_told_too() {
+    let told = mistakes(&sources(&format!("listen =\nlissen = 1\n{SMALL}")));
+    assert!(told.starts_with("everwire.toml:1: "), "{told}");
+    assert!(told.contains("everwire.toml:2: lissen: unknown key"), "{told}");
+    assert!(told.ends_with("2 mistakes"), "{told}");
 }
 
 #[test]

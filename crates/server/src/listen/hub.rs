@@ -1,51 +1,36 @@
 //! From an accepted socket to a hub.
 //!
 //! A good request for a WebSocket begins the connection at once. Whatever else is asked of a hub,
-//! hyper answers, as many requests as the client likes: negotiation, events, polls, and what is
-//! wrong with a request that is not good.
-
-use std::{convert::Infallible, time::Duration};
+//! negotiation, events, polls, what is published to a hub with an access key, and what is wrong
+//! with a request that is not good, is for [`super::requests`].
 
 use everwire_hub::{HubBody, HubService};
 use everwire_proto::ws::upgrade::{HeaderLines, Refusal, UpgradeRequest};
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::Response;
 use http_body_util::BodyExt;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
 use super::{
     refuse,
-    rewound::Rewound,
+    requests::{self, Visit},
     shard::{Shard, Slot},
-    stream::ClientStream,
 };
-use crate::node::{Desk, NodeHub};
+use crate::{node::NodeHub, rest};
 
-/// A connection whose first request is for a hub.
-pub(super) struct Visit {
-    /// The head of the request.
-    pub(super) head: Vec<u8>,
-    /// What came behind it.
-    pub(super) held: Vec<u8>,
+/// Whether a request with this head is for a hub, by a client of it or by who publishes to it.
+pub(super) fn is_for(shard: &Shard, head: &[u8]) -> bool {
+    let Shard { node, desk, .. } = shard;
+    let is_hubs = |target: &str| desk.find(target).is_some() || rest::is_for(&node.hubs, target);
+    !desk.is_empty() && target_of(head).is_some_and(is_hubs)
 }
 
-/// Whether a request with this head is for a hub.
-pub(super) fn is_for(desk: &Desk, head: &[u8]) -> bool {
-    !desk.is_empty() && target_of(head).is_some_and(|target| desk.find(target).is_some())
-}
-
-/// Serves the connection: as a WebSocket of the hub, or in a task of its own.
+/// Serves the connection: as a WebSocket of the hub, or request by request.
 pub(super) async fn serve(stream: TcpStream, visit: Visit, slot: Slot, shard: &Shard) {
     let hub = target_of(&visit.head).and_then(|target| shard.desk.find(target));
     if let (Some((hub, service)), Ok(request)) = (hub, UpgradeRequest::parse(&visit.head)) {
         return open(stream, &request, &visit.held, slot, hub, service).await;
     }
-    let Visit { mut head, held } = visit;
-    head.extend_from_slice(&held);
-    let stream = Rewound::new(head.into(), ClientStream::new(stream, slot));
-    let serving = answer_all(stream, shard.clone());
-    shard.tasks.spawn(shard.node.hubs.requests.track_future(serving));
+    requests::serve(stream, visit, shard.desk.send_timeout(), slot, shard);
 }
 
 async fn open(
@@ -63,47 +48,6 @@ async fn open(
             refuse::answer(stream, &refusal_of(response).await).await;
         }
     }
-}
-
-/// Answers one request after the other until the client has no more, or the node stops.
-async fn answer_all(stream: Rewound, shard: Shard) {
-    let stop = shard.node.hubs.stop.clone();
-    let desk = shard.desk;
-    let service = service_fn(move |request| answer(desk.clone(), request));
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(IDLE_MAX).max_buf_size(BUFFER_MAX);
-    let mut connection =
-        std::pin::pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "requests of a hub's client ended");
-    }
-}
-
-async fn answer(desk: Desk, request: Request<Incoming>) -> Result<Response<HubBody>, Infallible> {
-    let Some((hub, service)) = desk.find(request.uri().path()) else {
-        return Ok(elsewhere());
-    };
-    let response = service.handle(request).await;
-    if response.status().is_client_error() || response.status().is_server_error() {
-        hub.refused.inc();
-    }
-    Ok(response)
-}
-
-/// A request for something that is no hub, on a connection that has come to hubs: another
-/// connection would get there.
-fn elsewhere() -> Response<HubBody> {
-    let mut response = Response::new(HubBody::default());
-    *response.status_mut() = StatusCode::MISDIRECTED_REQUEST;
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response
 }
 
 /// The same answer for who has the socket at hand.
@@ -124,13 +68,6 @@ fn target_of(head: &[u8]) -> Option<&str> {
     let target = line.split(|byte| *byte == b' ').nth(1)?;
     str::from_utf8(target).ok().filter(|target| target.starts_with('/'))
 }
-
-/// How long a client may take between two requests, and for the head of one. Clients that poll ask
-/// again at once.
-const IDLE_MAX: Duration = Duration::from_secs(30);
-
-/// What hyper may read ahead: a message of the default size and a head fit.
-const BUFFER_MAX: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -22,7 +22,9 @@ impl Collector for HubCounts {
         if self.0.is_empty() {
             return Ok(());
         }
-        self.encode_all(&mut encoder, MetricType::Gauge, CONNECTIONS)?;
+        GAUGES
+            .into_iter()
+            .try_for_each(|series| self.encode_all(&mut encoder, MetricType::Gauge, series))?;
         COUNTERS
             .into_iter()
             .try_for_each(|series| self.encode_all(&mut encoder, MetricType::Counter, series))
@@ -49,10 +51,16 @@ impl HubCounts {
     }
 }
 
-const CONNECTIONS: Series =
-    ("hub_connections", "Clients of the hub", |hub| hub.hub.connected() as u64);
+const GAUGES: [Series; 2] = [
+    ("hub_connections", "Clients of the hub", |hub| hub.hub.connected() as u64),
+    (
+        "hub_kept_bytes",
+        "What is kept for sessions that their clients may resume, each message counted for each",
+        |hub| hub.hub.totals().kept as u64,
+    ),
+];
 
-const COUNTERS: [Series; 6] = [
+const COUNTERS: [Series; 8] = [
     ("hub_messages_in", "Messages of clients", |hub| hub.hub.totals().received),
     (
         "hub_messages_out",
@@ -70,5 +78,13 @@ const COUNTERS: [Series; 6] = [
         "Connections ended because their clients took less than they were sent",
         |hub| hub.hub.totals().slow,
     ),
+    (
+        "hub_sessions_given_up",
+        "Sessions that can no longer be resumed, because the hub kept as much as it may",
+        |hub| hub.hub.totals().given_up,
+    ),
+    ("hub_floods", "Connections ended because their clients said more than they may", |hub| {
+        hub.hub.totals().floods
+    }),
     ("hub_refused", "Requests answered with an error", |hub| hub.refused.get()),
 ];

@@ -3,13 +3,17 @@
 //! A hub has as many shards as the node has threads, each run by one of them: a connection that a
 //! thread accepts is served there for life.
 
-use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
+use std::{collections::BTreeMap, future::ready, num::NonZeroUsize, sync::Arc, time::Duration};
 
-use everwire_hub::{Hub, HubService, Shard};
+use everwire_hub::{Denied, Hub, HubBuilder, HubService, Shard};
 use prometheus_client::metrics::counter::Counter;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::config::{self, is_at_or_below};
+use crate::{
+    config::{self, is_at_or_below},
+    problem::Problem,
+    rest::access::Tokens,
+};
 
 /// All hubs of a node.
 pub(crate) struct Hubs {
@@ -26,6 +30,10 @@ pub(crate) struct NodeHub {
     pub(crate) name: String,
     pub(crate) path: String,
     pub(crate) hub: Hub,
+    /// How long a client may take nothing of what it is sent.
+    send_timeout: Duration,
+    /// What lets publishers and clients in by a token, if the hub asks for one.
+    pub(crate) tokens: Option<Tokens>,
     /// Requests that were answered with an error.
     pub(crate) refused: Counter,
 }
@@ -56,6 +64,12 @@ impl Hubs {
     /// One hub by its name.
     pub(crate) fn find(&self, name: &str) -> Option<&Arc<NodeHub>> {
         self.list.iter().find(|hub| hub.name == name)
+    }
+
+    /// What to say of a hub that is not there.
+    pub(crate) fn unknown(&self, name: &str) -> Problem {
+        let names: Vec<_> = self.iter().map(|hub| hub.name.as_str()).collect();
+        Problem::unknown("hub", name, &names)
     }
 
     /// All hubs in the order of their names.
@@ -110,22 +124,45 @@ impl Hubs {
 
 impl NodeHub {
     fn new(name: &str, hub: &config::Hub, shards: NonZeroUsize) -> Result<Self, Undeclarable> {
-        let builder = Hub::builder().config(hub.config.clone()).shards(shards);
+        // Groups are memberships, which are counted together with names.
+        let groups_max = hub.declaration.memberships_max;
+        let config = everwire_hub::HubConfig { groups_max, ..hub.config.clone() };
+        let builder = Hub::builder().config(config).shards(shards);
+        let builder = match &hub.access {
+            Some(access) => guarded(builder, access),
+            None => builder,
+        };
         let made = hub.declaration.clone().declare(builder).build();
         let undeclarable = |error| Undeclarable { name: name.to_owned(), error };
         Ok(Self {
             name: name.to_owned(),
             path: hub.path.clone(),
+            send_timeout: hub.config.send_timeout,
             hub: made.map_err(undeclarable)?,
+            tokens: hub.access.as_ref().map(Tokens::new),
             refused: Counter::default(),
         })
     }
+}
+
+/// Lets only those in who bring a good token.
+fn guarded(builder: HubBuilder, access: &config::Access) -> HubBuilder {
+    let keys = Arc::new(access.keys());
+    builder.authenticate(move |request| {
+        let identity = keys.identify(&request);
+        ready(identity.and_then(|identity| identity.ok_or(Denied::Unauthorized)))
+    })
 }
 
 impl Desk {
     /// Whether the node has no hubs.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// How long clients may take nothing of what they are sent; the hub where they may longest.
+    pub(crate) fn send_timeout(&self) -> Duration {
+        self.0.iter().map(|(hub, _)| hub.send_timeout).max().unwrap_or_default()
     }
 
     /// The hub that a request for `path` is for.

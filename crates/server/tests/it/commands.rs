@@ -29,6 +29,21 @@ fn wrong_usage_is_exit_code_2() {
 }
 
 #[test]
+fn who_asks_where_no_admin_api_is_learns_where_it_might_be() {
+    let node = Node::with_backends(&["ws://127.0.0.1:9"]);
+    let ended = run(&["status", "--admin", &format!("http://{}", node.gateway)]);
+    assert_eq!(ended.code, 1);
+    assert!(ended.err.contains("it is not where clients connect"), "{}", ended.err);
+}
+
+#[test]
+fn an_address_of_another_machine_fails_with_1_and_says_so() {
+    let ended = run(&["serve", "--listen", "192.0.2.1:0", "--backend", "ws://127.0.0.1:9"]);
+    assert_eq!(ended.code, 1);
+    assert!(ended.err.contains("This machine has no such address"), "{}", ended.err);
+}
+
+#[test]
 fn a_taken_port_fails_with_1_and_names_it() {
     let node = Node::with_backends(&["ws://127.0.0.1:9"]);
     let gateway = node.gateway.to_string();
@@ -69,6 +84,9 @@ fn backends_are_changed_by_url() {
         let ended = node.command(&["pool", verb, "default", "ws://127.0.0.1:10"]);
         assert_eq!(ended.code, 0, "{verb}: {}", ended.err);
     }
+    let mistyped = node.command(&["pool", "add", "default", "127.0.0.1:10"]);
+    assert_eq!(mistyped.code, 2);
+    assert!(mistyped.err.contains("ws://127.0.0.1:9001"), "an example: {}", mistyped.err);
     let missing = node.command(&["pool", "rm", "default", "ws://127.0.0.1:10"]);
     assert_eq!(missing.code, 1);
     assert!(missing.err.contains("it has ws://127.0.0.1:9"), "{}", missing.err);

@@ -62,6 +62,11 @@ fn a_missing_file_is_named() {
     let ended = run(&["check", "-c", "/nowhere/everwire.toml"]);
     assert_eq!(ended.code, 2);
     assert!(ended.err.contains("/nowhere/everwire.toml"), "{}", ended.err);
+    assert!(ended.err.contains("`everwire config example`"), "{}", ended.err);
+    let ended = run(&["check", "--json", "-c", "/nowhere/everwire.toml"]);
+    assert_eq!(ended.code, 2);
+    let answer: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(answer["items"][0]["file"], "/nowhere/everwire.toml");
 }
 
 #[test]

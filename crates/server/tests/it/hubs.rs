@@ -1,10 +1,13 @@
 //! Hubs of the binary, as stock SignalR clients meet them: an independent WebSocket client that
 //! speaks the JSON protocol by hand, and plain HTTP.
 
+mod access;
 mod client;
 mod declared;
 mod operator;
+mod publishers;
 mod requests;
+mod rest;
 
 use std::path::PathBuf;
 

@@ -14,7 +14,7 @@ use super::{WAYS, each_way};
 async fn a_method_gives_its_result_whatever_the_case_of_its_name() {
     let node = need!(tools::node());
     let fixture = Fixture::start().await;
-    for launch in each_way(&node, &fixture, "/testhub") {
+    for launch in each_way(&node, &fixture.url("/testhub")) {
         let mut peer = Peer::start(&launch).await;
         assert_eq!(peer.call("Echo", json!(["你好，世界！"])).await, "你好，世界！");
         assert_eq!(peer.call("eCHO", json!(["a\nb\u{1e}c"])).await, "a\nb\u{1e}c");
@@ -65,7 +65,7 @@ async fn what_fails_reads_as_with_the_official_server() {
             ),
         ),
     ];
-    for launch in each_way(&node, &fixture, "/testhub") {
+    for launch in each_way(&node, &fixture.url("/testhub")) {
         let mut peer = Peer::start(&launch).await;
         for (method, arguments, error) in &expected {
             assert_eq!(&peer.fail(method, arguments.clone()).await, error);
@@ -78,7 +78,7 @@ async fn what_fails_reads_as_with_the_official_server() {
 async fn a_call_that_wants_no_answer_is_carried_out() {
     let node = need!(tools::node());
     let fixture = Fixture::start().await;
-    for launch in each_way(&node, &fixture, "/testhub") {
+    for launch in each_way(&node, &fixture.url("/testhub")) {
         let mut peer = Peer::start(&launch).await;
         peer.on("mEssage");
         peer.send("InvokeWithString", json!(["one"])).await;
@@ -93,7 +93,7 @@ async fn a_call_that_wants_no_answer_is_carried_out() {
 async fn values_of_every_kind_survive_both_ways() {
     let node = need!(tools::node());
     let fixture = Fixture::start().await;
-    for (launch, (_, protocol)) in each_way(&node, &fixture, "/testhub").iter().zip(WAYS) {
+    for (launch, (_, protocol)) in each_way(&node, &fixture.url("/testhub")).iter().zip(WAYS) {
         let (bytes, date) = match protocol {
             "json" => (json!("AQID"), json!("2000-01-01T00:00:00Z")),
             _ => (json!({ "bytes": [1, 2, 3] }), json!({ "date": "2000-01-01T00:00:00.000Z" })),
@@ -119,7 +119,7 @@ async fn values_of_every_kind_survive_both_ways() {
 async fn a_hundred_calls_at_once_are_all_answered() {
     let node = need!(tools::node());
     let fixture = Fixture::start().await;
-    for launch in each_way(&node, &fixture, "/testhub") {
+    for launch in each_way(&node, &fixture.url("/testhub")) {
         let mut peer = Peer::start(&launch).await;
         let text = |number| format!("{number} {}", "x".repeat(number * 10));
         let calls: Vec<u64> =
@@ -134,7 +134,7 @@ async fn a_hundred_calls_at_once_are_all_answered() {
 async fn a_client_answers_what_the_server_asks() {
     let node = need!(tools::node());
     let fixture = Fixture::start().await;
-    for launch in each_way(&node, &fixture, "/testhub") {
+    for launch in each_way(&node, &fixture.url("/testhub")) {
         let mut peer = Peer::start(&launch).await;
         let path = format!("/clientresult/{}", peer.connection().expect("it has negotiated"));
         let ask = async || fixture.request("GET", &path).await.body;

@@ -14,7 +14,8 @@ async fn a_connection_knows_how_it_came() {
     let node = need!(tools::node());
     let fixture = Fixture::start().await;
     let headers = json!({ "User-Agent": "Custom Agent", "X-HEADER": "VALUE" });
-    for (launch, (transport, _)) in each_way(&node, &fixture, "/testhub").into_iter().zip(WAYS) {
+    for (launch, (transport, _)) in each_way(&node, &fixture.url("/testhub")).into_iter().zip(WAYS)
+    {
         let mut peer = Peer::start(&launch.with("headers", &headers)).await;
         assert_eq!(peer.call("GetActiveTransportName", json!([])).await, transport);
         let id = peer.call("GetCallerConnectionId", json!([])).await;
@@ -92,7 +93,7 @@ async fn only_who_has_a_token_comes_in() {
     let node = need!(tools::node());
     let fixture = Fixture::start().await;
     let token = fixture.url("/generateJwtToken");
-    for launch in each_way(&node, &fixture, "/authorizedhub") {
+    for launch in each_way(&node, &fixture.url("/authorizedhub")) {
         let mut peer = Peer::start(&launch.clone().with("token", &token)).await;
         assert_eq!(peer.call("Echo", json!(["in"])).await, "in");
         assert_eq!(peer.stop().await, None);

@@ -14,7 +14,7 @@ use super::each_way;
 async fn a_client_that_is_sent_away_for_good_does_not_come_back() {
     let node = need!(tools::node());
     let fixture = Fixture::start().await;
-    for launch in each_way(&node, &fixture, "/roomhub") {
+    for launch in each_way(&node, &fixture.url("/roomhub")) {
         let mut peer = Peer::start(&launch.flag("reconnect")).await;
         peer.send("Abort", json!([])).await;
         assert_eq!(peer.closed().await, None);
@@ -28,7 +28,7 @@ async fn clients_come_back_to_a_server_that_was_restarted() {
     let fixture = Fixture::start_at((unique_address(), 0).into()).await;
     let address = fixture.address();
     let mut crowd = Vec::new();
-    for launch in each_way(&node, &fixture, "/testhub") {
+    for launch in each_way(&node, &fixture.url("/testhub")) {
         crowd.push(Peer::start(&launch.flag("reconnect")).await);
     }
     let before: Vec<_> = crowd.iter().map(Peer::connection).collect();
@@ -56,7 +56,7 @@ async fn a_message_that_is_too_long_ends_its_connection_alone() {
     let error = "Server returned an error on close: Connection closed with an error. \
                  InvalidDataException: The maximum message size of 32768B was exceeded. The \
                  message size can be configured in AddHubOptions.";
-    for launch in each_way(&node, &fixture, "/testhub") {
+    for launch in each_way(&node, &fixture.url("/testhub")) {
         let mut other = Peer::start(&launch).await;
         let mut peer = Peer::start(&launch).await;
         let fits = "x".repeat(32_000);
@@ -71,7 +71,7 @@ async fn a_message_that_is_too_long_ends_its_connection_alone() {
 async fn a_client_that_stopped_may_start_again() {
     let node = need!(tools::node());
     let fixture = Fixture::start().await;
-    for launch in each_way(&node, &fixture, "/testhub") {
+    for launch in each_way(&node, &fixture.url("/testhub")) {
         let mut peer = Peer::start(&launch).await;
         peer.on("Message");
         assert_eq!(peer.stop().await, None);
@@ -87,7 +87,7 @@ async fn a_client_whose_greeting_fails_is_told_why() {
     let fixture = Fixture::start().await;
     let error = "Server returned an error on close: Connection closed with an error. \
                  InvalidOperationException: This hub cannot be had.";
-    for launch in each_way(&node, &fixture, "/uncreatable") {
+    for launch in each_way(&node, &fixture.url("/uncreatable")) {
         let mut peer = Peer::unconnected(&launch);
         // Whether its start fails or it is closed afterwards is a matter of who is quicker.
         let said = peer.try_connect().await;

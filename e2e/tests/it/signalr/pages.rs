@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::WAYS;
 
 /// A page for each way to talk.
-fn pages(node: &Path, browser: &Path, url: &str) -> Vec<Launch> {
+pub(super) fn pages(node: &Path, browser: &Path, url: &str) -> Vec<Launch> {
     let talking = |(transport, protocol)| {
         Launch::node(node, "signalr_browser.mjs")
             .with("browser", browser.display())

@@ -19,7 +19,7 @@ const THREADS: &str = "signalr_threads.py";
 const ASYNCIO: &str = "signalr_asyncio.py";
 
 /// Each Python client in each way that it can talk and hear several messages at a time.
-fn pythons(python: &Path, fixture: &Fixture, path: &str) -> Vec<Launch> {
+pub(super) fn pythons(python: &Path, url: &str) -> Vec<Launch> {
     let ways = [
         (THREADS, "WebSockets", "json"),
         (THREADS, "WebSockets", "messagepack"),
@@ -28,14 +28,12 @@ fn pythons(python: &Path, fixture: &Fixture, path: &str) -> Vec<Launch> {
         (ASYNCIO, "WebSockets", "messagepack"),
     ];
     let launch = |(script, transport, protocol)| {
-        of(python, script, fixture.url(path))
-            .with("transport", transport)
-            .with("protocol", protocol)
+        of(python, script, url).with("transport", transport).with("protocol", protocol)
     };
     ways.map(launch).into()
 }
 
-fn of(python: &Path, script: &str, url: String) -> Launch {
+fn of(python: &Path, script: &str, url: impl ToString) -> Launch {
     Launch::python(python, script).with("url", url)
 }
 
@@ -43,7 +41,7 @@ fn of(python: &Path, script: &str, url: String) -> Launch {
 async fn python_clients_call_and_are_called() {
     let python = need!(tools::python());
     let fixture = Fixture::start().await;
-    for launch in pythons(&python, &fixture, "/testhub") {
+    for launch in pythons(&python, &fixture.url("/testhub")) {
         let mut peer = Peer::unconnected(&launch);
         peer.on("Message");
         assert_eq!(peer.try_connect().await["event"], "started");
@@ -93,7 +91,7 @@ async fn a_python_client_takes_streams() {
 async fn python_clients_upload_streams() {
     let python = need!(tools::python());
     let fixture = Fixture::start().await;
-    let mut launches = pythons(&python, &fixture, "/roomhub");
+    let mut launches = pythons(&python, &fixture.url("/roomhub"));
     launches.remove(1);
     for launch in launches {
         let mut peer = Peer::unconnected(&launch);
@@ -122,7 +120,7 @@ async fn a_python_client_has_a_token() {
 async fn clients_of_all_makes_meet_in_one_room() {
     let (node, python) = (need!(tools::node()), need!(tools::python()));
     let fixture = Fixture::start().await;
-    let mut launches = pythons(&python, &fixture, "/roomhub");
+    let mut launches = pythons(&python, &fixture.url("/roomhub"));
     launches.push(npm(&node, fixture.url("/roomhub")));
     let mut crowd = Vec::new();
     for launch in &launches {

@@ -12,7 +12,7 @@ use super::{each_way, npm};
 /// One client for each way to talk, all listening.
 async fn crowd(node: &std::path::Path, fixture: &Fixture) -> Vec<Peer> {
     let mut crowd = Vec::new();
-    for launch in each_way(node, fixture, "/roomhub") {
+    for launch in each_way(node, &fixture.url("/roomhub")) {
         let mut peer = Peer::start(&launch).await;
         peer.on("Said");
         // A round trip, so that the client listens.
@@ -80,7 +80,7 @@ async fn a_user_is_reached_on_every_connection_of_theirs() {
     let node = need!(tools::node());
     let fixture = Fixture::start().await;
     let mut crowd = Vec::new();
-    for (launch, user) in each_way(&node, &fixture, "/roomhub")
+    for (launch, user) in each_way(&node, &fixture.url("/roomhub"))
         .into_iter()
         .zip(["anna", "anna", "bob", "Anna", "anna"])
     {

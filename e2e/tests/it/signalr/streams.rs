@@ -13,7 +13,7 @@ use super::each_way;
 async fn a_stream_gives_its_items_and_ends() {
     let node = need!(tools::node());
     let fixture = Fixture::start().await;
-    for launch in each_way(&node, &fixture, "/testhub") {
+    for launch in each_way(&node, &fixture.url("/testhub")) {
         let mut peer = Peer::start(&launch).await;
         let (items, end) = peer.stream("Stream", json!([])).await;
         assert_eq!((items, end), (vec![json!("a"), json!("b"), json!("c")], Ok(Value::Null)));
@@ -29,7 +29,7 @@ async fn a_stream_that_fails_says_why() {
                   InvalidOperationException: Broken.";
     let wrong = "The client attempted to invoke the non-streaming 'Echo' method with a streaming \
                  invocation.";
-    for launch in each_way(&node, &fixture, "/testhub") {
+    for launch in each_way(&node, &fixture.url("/testhub")) {
         let mut peer = Peer::start(&launch).await;
         let refused = |error: &str| (Vec::new(), Err(Refused(error.to_owned())));
         let said = peer.stream("StreamThrowException", json!(["Broken."])).await;
@@ -42,7 +42,7 @@ async fn a_stream_that_fails_says_why() {
 async fn a_stream_that_nobody_wants_any_more_is_canceled() {
     let node = need!(tools::node());
     let fixture = Fixture::start().await;
-    for launch in each_way(&node, &fixture, "/testhub") {
+    for launch in each_way(&node, &fixture.url("/testhub")) {
         let mut peer = Peer::start(&launch).await;
         peer.on("StreamCanceled");
         let call = peer.begin("stream", "InfiniteStream", json!([]));
@@ -57,7 +57,7 @@ async fn a_stream_that_nobody_wants_any_more_is_canceled() {
 async fn an_upload_reaches_its_method_in_order() {
     let node = need!(tools::node());
     let fixture = Fixture::start().await;
-    for launch in each_way(&node, &fixture, "/testhub") {
+    for launch in each_way(&node, &fixture.url("/testhub")) {
         let mut peer = Peer::start(&launch).await;
         let hello = peer.upload("StreamingConcat", json!(["Hello ", "world", "!"]), None).await;
         assert_eq!(hello, Ok(json!("Hello world!")));
@@ -72,7 +72,7 @@ async fn an_upload_reaches_its_method_in_order() {
 async fn an_upload_that_fails_fails_its_method() {
     let node = need!(tools::node());
     let fixture = Fixture::start().await;
-    for launch in each_way(&node, &fixture, "/testhub") {
+    for launch in each_way(&node, &fixture.url("/testhub")) {
         let mut peer = Peer::start(&launch).await;
         let failed = peer.upload("StreamingConcat", json!(["a"]), Some("Something bad")).await;
         let error = "An unexpected error occurred invoking 'StreamingConcat' on the server. \

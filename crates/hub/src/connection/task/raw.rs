@@ -16,7 +16,7 @@ use everwire_proto::{
 };
 use tokio::sync::mpsc;
 
-use super::{Task, control};
+use super::{OWN_MAX, Task};
 use crate::{
     connection::{Connection, Own},
     end::{CLOSED_WITH_AN_ERROR, End},
@@ -116,18 +116,22 @@ impl RawTalk {
 }
 
 impl Task {
-    /// Lets the handler go on as long as the client takes what it says.
-    pub(super) fn work_raw(&mut self, cx: &mut Context<'_>, now: Time) {
-        while self.has_room()
-            && self.ending.is_none()
+    /// Lets the handler go on as long as the client takes what it says; gives whether it is held up
+    /// until that takes more.
+    pub(super) fn work_raw(&mut self, cx: &mut Context<'_>, now: Time) -> bool {
+        while self.ending.is_none()
             && let Some(raw) = &mut self.raw
-            && let Poll::Ready(step) = raw.poll(cx)
         {
-            match step {
-                Step::Say(message) => self.say_raw(&message),
-                Step::End(end) => self.end(end, now),
+            if self.connection.wire().outgoing.bytes() >= OWN_MAX {
+                return true;
+            }
+            match raw.poll(cx) {
+                Poll::Pending => return false,
+                Poll::Ready(Step::Say(message)) => self.say_raw(&message),
+                Poll::Ready(Step::End(end)) => self.end(end, now),
             }
         }
+        false
     }
 
     /// Takes what frames say.
@@ -137,16 +141,26 @@ impl Task {
             let Some(raw) = &mut self.raw else { return };
             match raw.reader.next(&mut bytes) {
                 Ok(None) => return,
-                Ok(Some(Message::Text(text))) => raw.take(RawMessage::Text(text)),
-                Ok(Some(Message::Binary(bytes))) => raw.take(RawMessage::Binary(bytes.into())),
-                Ok(Some(Message::Ping(payload))) => {
-                    // A Pong belongs behind what was answered to earlier messages.
-                    self.send(control(Opcode::Pong, &payload));
+                Ok(Some(Message::Text(text))) => self.take_raw(RawMessage::Text(text), now),
+                Ok(Some(Message::Binary(bytes))) => {
+                    self.take_raw(RawMessage::Binary(bytes.into()), now);
                 }
+                // A Pong belongs behind what was answered to earlier messages.
+                Ok(Some(Message::Ping(payload))) => self.pong(&payload, now),
                 Ok(Some(Message::Pong(_))) => {}
                 Ok(Some(Message::Close(close))) => self.client_closes(&close, now),
                 Err(Violation { code, .. }) => return self.end(End::Violation(code), now),
             }
+        }
+    }
+
+    /// Takes a message, unless the client says too many.
+    pub(super) fn take_raw(&mut self, message: RawMessage, now: Time) {
+        self.count(now);
+        if self.ending.is_none()
+            && let Some(raw) = &mut self.raw
+        {
+            raw.take(message);
         }
     }
 

@@ -61,26 +61,30 @@ impl Talk {
 impl Task {
     /// Whether calls may go on: the client takes what it is answered, or its acknowledgement may
     /// be behind what is still unread.
-    fn may_answer(&self) -> bool {
+    pub(super) fn may_answer(&self) -> bool {
         let wire = self.connection.wire();
         let is_acknowledged = wire.is_acknowledged(self.hub.config());
         wire.outgoing.bytes() < OWN_MAX && (is_acknowledged || !self.talk.unread.is_empty())
     }
 
-    /// Lets the calls go on, and listens to what was left unread meanwhile.
-    pub(super) fn work(&mut self, cx: &mut Context<'_>, now: Time) {
+    /// Lets the calls go on, and listens to what was left unread meanwhile; gives whether they are
+    /// held up until the client takes more.
+    pub(super) fn work(&mut self, cx: &mut Context<'_>, now: Time) -> bool {
         if self.greet(cx, now).is_pending() {
-            return;
+            return false;
         }
         loop {
-            while self.may_answer()
-                && let Poll::Ready(Some(message)) =
-                    self.talk.calls.poll(cx, &self.hub, &self.connection)
-            {
-                self.say(&message);
-            }
+            let is_held_up = loop {
+                if !self.may_answer() {
+                    break true;
+                }
+                match self.talk.calls.poll(cx, &self.hub, &self.connection) {
+                    Poll::Ready(Some(message)) => self.say(&message),
+                    Poll::Ready(None) | Poll::Pending => break false,
+                }
+            };
             if self.talk.unread.is_empty() || self.talk.is_deaf() || self.ending.is_some() {
-                return;
+                return is_held_up;
             }
             let unread = std::mem::take(&mut self.talk.unread);
             self.listen(&unread, now);
@@ -126,7 +130,8 @@ impl Task {
                 Ok(Some(Said::Hello(spoken))) => self.begin(spoken, now),
                 Ok(Some(Said::Message(message))) => {
                     self.connection.shard.count_received();
-                    if self.is_new(&message, now) {
+                    self.count(now);
+                    if self.ending.is_none() && self.is_new(&message, now) {
                         self.obey(message, now);
                     }
                 }
@@ -145,7 +150,7 @@ impl Task {
         if spoken.allows_stateful_reconnect
             && self.connection.stateful_reconnect == StatefulReconnect::On
         {
-            wire.begin_keeping(self.hub.config());
+            wire.begin_keeping(self.hub.config(), self.hub.keepers());
         }
         drop(wire);
         self.talk.greeting = self.hub.events().connected(|| self.context());

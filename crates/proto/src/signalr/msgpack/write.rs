@@ -147,17 +147,9 @@ fn write_count(count: usize, short: u8, long: u8, to: &mut Vec<u8>) {
 
 /// Appends text. What is longer than 4 GiB is never written: its message is too long.
 pub(in crate::signalr) fn write_text(text: &str, to: &mut Vec<u8>) {
-    match (u8::try_from(text.len()), u16::try_from(text.len())) {
-        (Ok(length @ 0..32), _) => to.push(0xa0 | length),
-        (Ok(length), _) => to.extend_from_slice(&[0xd9, length]),
-        (_, Ok(length)) => {
-            to.push(0xda);
-            to.extend_from_slice(&length.to_be_bytes());
-        }
-        _ => {
-            to.push(0xdb);
-            to.extend_from_slice(&(text.len() as u32).to_be_bytes());
-        }
+    match u8::try_from(text.len()) {
+        Ok(length @ 0..32) => to.push(0xa0 | length),
+        _ => write_length(text.len(), 0xd9, to),
     }
     to.extend_from_slice(text.as_bytes());
 }
@@ -174,6 +166,58 @@ pub(in crate::signalr) fn write_number(number: u64, to: &mut Vec<u8>) {
     };
     to.push(marker);
     to.extend_from_slice(&bytes[8 - width..]);
+}
+
+/// Appends a number that may be negative.
+pub(in crate::signalr) fn write_signed(number: i64, to: &mut Vec<u8>) {
+    if let Ok(number) = u64::try_from(number) {
+        return write_number(number, to);
+    }
+    let bytes = number.to_be_bytes();
+    let (marker, width) = match number {
+        -0x20.. => return to.push(bytes[7]),
+        -0x80.. => (0xd0, 1),
+        -0x8000.. => (0xd1, 2),
+        -0x8000_0000.. => (0xd2, 4),
+        _ => (0xd3, 8),
+    };
+    to.push(marker);
+    to.extend_from_slice(&bytes[8 - width..]);
+}
+
+/// Appends bytes. What is longer than 4 GiB is never written: its message is too long.
+pub(in crate::signalr) fn write_binary(bytes: &[u8], to: &mut Vec<u8>) {
+    write_length(bytes.len(), 0xc4, to);
+    to.extend_from_slice(bytes);
+}
+
+/// Appends an extension, in the form without a length if there is one.
+pub(in crate::signalr) fn write_extension(kind: i8, data: &[u8], to: &mut Vec<u8>) {
+    match data.len() {
+        1 => to.push(0xd4),
+        2 => to.push(0xd5),
+        4 => to.push(0xd6),
+        8 => to.push(0xd7),
+        16 => to.push(0xd8),
+        length => write_length(length, 0xc7, to),
+    }
+    to.extend_from_slice(&kind.to_be_bytes());
+    to.extend_from_slice(data);
+}
+
+/// Appends a length of 1, 2 or 4 bytes behind the marker of its width.
+fn write_length(length: usize, first: u8, to: &mut Vec<u8>) {
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(length), _) => to.extend_from_slice(&[first, length]),
+        (_, Ok(length)) => {
+            to.push(first + 1);
+            to.extend_from_slice(&length.to_be_bytes());
+        }
+        _ => {
+            to.push(first + 2);
+            to.extend_from_slice(&(length as u32).to_be_bytes());
+        }
+    }
 }
 
 const NIL: u8 = 0xc0;

@@ -8,13 +8,23 @@ pub fn parameters(query: &str) -> impl Iterator<Item = (String, String)> {
     })
 }
 
+/// A segment of a path with its escapes resolved; `None` if that is no text.
+pub fn segment(text: &str) -> Option<String> {
+    String::from_utf8(bytes_of(text, b'+')).ok()
+}
+
 fn resolve(text: &str) -> String {
+    String::from_utf8_lossy(&bytes_of(text, b' ')).into_owned()
+}
+
+/// The bytes of a text with escapes, where a plus stands for `plus`.
+fn bytes_of(text: &str, plus: u8) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {
         rest = after;
         match (first, escaped(after)) {
-            (b'+', _) => bytes.push(b' '),
+            (b'+', _) => bytes.push(plus),
             (b'%', Some(byte)) => {
                 bytes.push(byte);
                 rest = &after[2..];
@@ -22,7 +32,7 @@ fn resolve(text: &str) -> String {
             _ => bytes.push(*first),
         }
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    bytes
 }
 
 /// The byte of the two digits after a percent sign.

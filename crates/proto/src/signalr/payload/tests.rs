@@ -1,5 +1,7 @@
 //! What an application says arrives as it was said, whoever encodes and whoever decodes.
 
+mod typed;
+
 use serde::Deserialize;
 
 use super::*;
@@ -96,6 +98,16 @@ fn arguments_are_an_array() {
     assert_eq!(parse("{}"), Err(ReadError::Expected { property: "arguments", kind: "Array" }));
     assert!(parse("[1").is_err());
     assert!(parse("[1] 2").is_err());
+}
+
+#[test]
+fn the_empty_tuple_is_no_arguments() {
+    for protocol in Protocol::ALL {
+        let none = Arguments::none().payload().to_bytes(protocol).unwrap();
+        for arguments in [Arguments::encode(protocol, &()), Arguments::encode_all(&())] {
+            assert_eq!(arguments.unwrap().payload().to_bytes(protocol).unwrap(), none);
+        }
+    }
 }
 
 #[test]

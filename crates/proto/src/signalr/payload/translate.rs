@@ -2,11 +2,12 @@
 //!
 //! Recursion is as deep as the value, which is at most [`DEPTH_MAX`]: deeper ones are refused.
 
-mod timestamp;
-
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::EncodeError;
+use super::{
+    EncodeError,
+    timestamp::{self, Timestamp},
+};
 use crate::signalr::{DEPTH_MAX, json, msgpack};
 
 /// JSON as MessagePack.
@@ -76,9 +77,8 @@ fn pack_word(word: &str, to: &mut Vec<u8>) -> Result<(), EncodeError> {
         number => {
             if let Ok(number) = number.parse() {
                 msgpack::write_number(number, to);
-            } else if let Ok(number) = number.parse::<i64>() {
-                to.push(0xd3);
-                to.extend_from_slice(&number.to_be_bytes());
+            } else if let Ok(number) = number.parse() {
+                msgpack::write_signed(number, to);
             } else {
                 let number = number.parse::<f64>();
                 let number = number.map_err(|_| EncodeError::Untranslatable("a number"))?;
@@ -101,7 +101,7 @@ fn spell(scan: &mut msgpack::Scan<'_>, depth: usize, to: &mut Vec<u8>) -> Result
         msgpack::Token::Text(text) => write(utf8(text)?, to)?,
         msgpack::Token::Binary(bytes) => write(&STANDARD.encode(bytes), to)?,
         msgpack::Token::Extension(timestamp::EXTENSION, data) => {
-            let known = timestamp::to_text(data);
+            let known = Timestamp::from_data(data);
             write(&known.ok_or(EncodeError::Untranslatable("a date"))?, to)?;
         }
         msgpack::Token::Extension(..) => {

@@ -105,15 +105,32 @@ async fn the_operator_sends_to_all_to_a_group_and_to_one() {
     assert_eq!(node.command(&["hub", "close", "status", &ann_id]).code, 1);
 }
 
+#[test]
+fn who_names_what_is_not_there_is_told_what_is() {
+    let node = Node::with_file(&with_hub("unknown.toml", METHODS));
+    for (args, code, told) in [
+        (&["hub", "ls", "statsu"][..], 1, "there is no hub \"statsu\"; there is status"),
+        (&["pool", "ls", "chat"], 1, "there is no pool \"chat\"; this node has none"),
+        (&["hub", "close", "status", "nobody"], 1, "see everwire hub ls status"),
+        (&["hub", "send", "status", "Told", "--connection", "-"], 2, "see everwire hub ls status"),
+        (&["hub", "send", "status", ""], 2, "name a method of the clients"),
+    ] {
+        let ended = node.command(args);
+        assert_eq!(ended.code, code, "{args:?}: {}", ended.err);
+        assert!(ended.err.contains(told), "{args:?}: {}", ended.err);
+    }
+}
+
 /// Every 64th connection's id begins with a hyphen.
 #[test]
 fn ids_and_numbers_that_begin_with_a_hyphen_are_no_flags() {
     let node = Node::with_file(&with_hub("hyphens.toml", METHODS));
-    let id = "-roWArG2GjvPF4ID61pqiA";
-    let sent = node.command(&["hub", "send", "status", "x", "-5", "--connection", id]);
-    assert_eq!((sent.code, &*sent.out), (0, "sent x\n"), "{}", sent.err);
-    let closed = node.command(&["hub", "close", "status", id, "--json"]);
-    assert!(closed.code == 1 && closed.err.contains(id), "{}", closed.err);
+    for id in ["-roWArG2GjvPF4ID61pqiA", "-hoWArG2GjvPF4ID61pqiA", "--help-2GjvPF4ID61pqiA"] {
+        let sent = node.command(&["hub", "send", "status", "x", "-5", "--connection", id]);
+        assert_eq!((sent.code, &*sent.out), (0, "sent x\n"), "{}", sent.err);
+        let closed = node.command(&["hub", "close", "status", id, "--json"]);
+        assert!(closed.code == 1 && closed.err.contains(id), "{}", closed.err);
+    }
 }
 
 #[tokio::test]
@@ -128,7 +145,7 @@ async fn errors_are_problems_and_exit_codes() {
         ("POST /api/hubs/status/connections/nope/:send", r#"{"target":"x"}"#, 400),
         ("POST /api/v1/hubs", "", 405),
         (send, r#"{"target":""}"#, 400),
-        (send, r#"{"target":"x","argument":[]}"#, 422),
+        (send, r#"{"target":"x","argument":[]}"#, 400),
         (send, "{", 400),
         (send, &format!(r#"{{"target":"x","arguments":["{}"]}}"#, "x".repeat(1 << 20)), 413),
     ] {

@@ -8,7 +8,10 @@ use std::{
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Message, protocol::Role},
+};
 
 use super::{client::Client, with_hub};
 use crate::{
@@ -53,6 +56,14 @@ impl Connection {
             head,
             String::from_utf8(body).expect("text"),
         )
+    }
+
+    /// The connection as a WebSocket, once its 101 has come.
+    async fn into_session(self) -> WebSocketStream<tokio::net::TcpStream> {
+        let stream = self.0.into_inner();
+        stream.set_nonblocking(true).expect("a socket can be");
+        let stream = tokio::net::TcpStream::from_std(stream).expect("within a runtime");
+        WebSocketStream::from_raw_socket(stream, Role::Client, None).await
     }
 
     fn head(&mut self) -> String {
@@ -100,8 +111,7 @@ async fn a_client_that_polls_and_one_with_a_websocket_hear_each_other() {
     socket.is_called("Broadcast", json!(["by poll"])).await;
     assert!(polling.ask(&get, "", "").2.contains("[\"by poll\"]"));
     assert_eq!(polling.ask(&format!("DELETE {path}"), "", "").0, 202);
-    assert_eq!(polling.ask(&get, "", "").2, "{\"type\":7}\x1e");
-    assert_eq!(polling.ask(&get, "", "").0, 204);
+    assert_eq!(polling.ask(&get, "", "").0, 404);
 }
 
 #[tokio::test]
@@ -160,10 +170,36 @@ async fn a_hub_and_a_route_share_a_port() {
     session.next().await.expect("the service answers").expect("the session stays");
     let pipes = body_of(&http(node.admin, "GET /api/v1/pipes", &[], ""));
     assert_eq!(pipes["items"][0]["path"], "/statusHubber", "{pipes}");
+}
+
+/// A load balancer sends over one connection what comes from many.
+#[tokio::test]
+async fn a_connection_that_began_at_a_hub_leads_to_every_route() {
+    let service = Service::start("behind-a-hub");
+    let text = format!(
+        "{BROADCAST}[pools.chat]\nbackends = [\"{}\"]\n[[routes]]\npath = \"/chat\"\n\
+         pool = \"chat\"\n",
+        service.url()
+    );
+    let node = Node::with_file(&with_hub("behind.toml", &text));
     let mut connection = Connection::open(node.gateway);
-    connection.ask("POST /statusHub/negotiate", "", "");
-    let (code, head, _) = connection.ask("GET /elsewhere", "", "");
-    assert!(code == 421 && head.contains("connection: close"), "{head}");
+    let negotiation = "POST /statusHub/negotiate";
+    assert_eq!(connection.ask(negotiation, "", "").0, 200);
+    assert_eq!(connection.ask("GET /elsewhere", "", "").0, 404);
+    assert_eq!(connection.ask(negotiation, "", "").0, 200);
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let (code, head, _) = connection.ask("GET /chat", upgrade, "");
+    assert!(code == 101 && head.contains("s3pplmbitxaq9kygzzhzrbk+xoo="), "{head}");
+    let mut session = connection.into_session().await;
+    session.send(Message::text("hello")).await.expect("the session takes it");
+    let answer = session.next().await.expect("the service answers").expect("the session stays");
+    assert!(answer.into_text().expect("text").ends_with("hello"));
+    let pipes = body_of(&http(node.admin, "GET /api/v1/pipes", &[], ""));
+    assert_eq!(pipes["items"][0]["path"], "/chat", "{pipes}");
+    let mut connection = Connection::open(node.gateway);
+    connection.ask(negotiation, "", "");
+    assert_eq!(connection.ask("GET /chat", "", "").0, 426, "no WebSocket is asked for");
 }
 
 #[tokio::test]

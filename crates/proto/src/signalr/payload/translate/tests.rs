@@ -15,7 +15,8 @@ fn json_becomes_the_shortest_messagepack_of_the_same() {
         ("127", b"\x7f"),
         ("65536", b"\xce\0\x01\0\0"),
         ("18446744073709551615", b"\xcf\xff\xff\xff\xff\xff\xff\xff\xff"),
-        ("-1", b"\xd3\xff\xff\xff\xff\xff\xff\xff\xff"),
+        ("-1", b"\xff"),
+        ("-9223372036854775808", b"\xd3\x80\0\0\0\0\0\0\0"),
         ("1.0", b"\xcb\x3f\xf0\0\0\0\0\0\0"),
         ("1e400", b"\xcb\x7f\xf0\0\0\0\0\0\0"),
     ] {

@@ -1,0 +1,63 @@
+//! Which groups a connection has been added to, as far as their number goes. Pure.
+//!
+//! The shard knows the members of a group; this is what tells whoever adds one at once that there is
+//! no room.
+
+use std::collections::BTreeSet;
+
+use crate::{id::GroupName, recipients::GroupError};
+
+/// The groups of one connection: a tree, since that takes no memory for who is in none.
+#[derive(Debug, Default)]
+pub(crate) struct Joined(BTreeSet<GroupName>);
+
+impl Joined {
+    /// Adds a group; gives whether that is new.
+    pub(crate) fn add(&mut self, group: &GroupName, most: usize) -> Result<bool, GroupError> {
+        if group.as_str().len() > NAME_MAX {
+            return Err(GroupError::TooLong);
+        }
+        if self.0.contains(group) {
+            return Ok(false);
+        }
+        if self.0.len() >= most {
+            return Err(GroupError::TooMany);
+        }
+        Ok(self.0.insert(group.clone()))
+    }
+
+    /// Removes a group; gives whether it was there.
+    pub(crate) fn remove(&mut self, group: &GroupName) -> bool {
+        self.0.remove(group)
+    }
+
+    /// Removes all groups.
+    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = GroupName> + use<> {
+        std::mem::take(&mut self.0).into_iter()
+    }
+}
+
+/// Bytes of a group's name: what is longer is no name, and is kept as often as there are members.
+pub(crate) const NAME_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attack_f13_the_groups_of_a_connection_are_limited() {
+        let mut joined = Joined::default();
+        let names: Vec<GroupName> = (0..4).map(|name| name.to_string().into()).collect();
+        for name in &names[..3] {
+            assert_eq!(joined.add(name, 3), Ok(true));
+            assert_eq!(joined.add(name, 3), Ok(false), "again changes nothing");
+        }
+        assert_eq!(joined.add(&names[3], 3), Err(GroupError::TooMany));
+        assert!(joined.remove(&names[0]) && !joined.remove(&names[0]));
+        assert_eq!(joined.add(&names[3], 3), Ok(true));
+        assert_eq!(joined.take_all().count(), 3);
+        assert_eq!(joined.add(&names[3], 1), Ok(true), "there is room again");
+        assert_eq!(joined.add(&"x".repeat(NAME_MAX + 1).into(), 9), Err(GroupError::TooLong));
+        assert_eq!(joined.add(&"x".repeat(NAME_MAX).into(), 9), Ok(true));
+    }
+}
