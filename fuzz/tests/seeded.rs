@@ -32,6 +32,11 @@ fn payload_is_what_lies_in_the_frames() {
 }
 
 #[test]
+fn requests_end_where_they_end_in_any_segmentation() {
+    check("requests", everwire_fuzz::requests);
+}
+
+#[test]
 fn a_session_keeps_exactly_what_is_unconfirmed() {
     check("session", everwire_fuzz::session);
 }

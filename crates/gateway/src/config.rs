@@ -41,6 +41,8 @@ pub struct RouteConfig {
     pub restart_codes: Vec<u16>,
     /// Origins that browsers may connect from; empty lets all in.
     pub origins: Vec<String>,
+    /// Requests that open no WebSocket; `None` refuses them. Default: they are passed on.
+    pub http: Option<HttpConfig>,
 }
 
 impl Default for RouteConfig {
@@ -59,6 +61,7 @@ impl Default for RouteConfig {
             confirm_linger: Duration::ZERO,
             restart_codes: vec![1001, 1006, 1011, 1012, 1013, 1014],
             origins: Vec::new(),
+            http: Some(HttpConfig::default()),
         }
     }
 }
@@ -99,6 +102,30 @@ pub struct Ping {
     /// How long the peer may then stay silent. Default: 10 s, time enough for a slow reader to get
     /// through what kernels have buffered before the Ping.
     pub timeout: Duration,
+}
+
+/// How a route treats requests that open no WebSocket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpConfig {
+    /// Requests being served at once; more are answered 503. Default: 10,000, above half of what
+    /// the process takes by default.
+    pub requests_max: u32,
+    /// How long a backend may take to begin its answer, and a client to send the next piece of its
+    /// body. Default: 120 s, because polls are answered after up to 100.
+    pub response_timeout: Duration,
+    /// How long nothing may move once the answer has begun. Default: 10 minutes, since events may
+    /// be rare.
+    pub idle_timeout: Duration,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            requests_max: 10_000,
+            response_timeout: Duration::from_secs(120),
+            idle_timeout: Duration::from_secs(600),
+        }
+    }
 }
 
 /// What happens when a pipe's buffer is full and it has no leg.

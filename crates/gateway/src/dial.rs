@@ -157,6 +157,12 @@ async fn attempt(
     }
 }
 
+/// How long connecting alone may take, for what has no handshake behind it.
+pub(crate) fn connect_patience(guard: &DialGuard, deadline: Instant) -> Duration {
+    let patience = patience(guard, Some(deadline));
+    patience.connect.min(patience.opening)
+}
+
 /// How long this dial may take. A silent backend must not use up the time in which another one
 /// could be reached, and one that is known to fail gets next to nothing of it.
 fn patience(guard: &DialGuard, deadline: Option<Instant>) -> Patience {

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use everwire_proto::ws::upgrade::{Agreed, Forwarded};
+use everwire_proto::ws::upgrade::{Agreed, Forwarded, Refusal};
 use serde::Serialize;
 use tokio::sync::Notify;
 
@@ -18,6 +18,7 @@ use crate::{
     bell::Ask,
     clock,
     handle::{PipeHandle, PipeId, PipeState},
+    http::Exchanges,
     metrics::Metrics,
     pool::{BackendId, Pool, PoolError},
     relay::Tally,
@@ -28,7 +29,7 @@ use crate::{
 /// Limits of the process as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GatewayConfig {
-    /// Pipes open at once; further clients are answered 503. Default: 18,000, what a process with
+    /// Pipes open and other requests being served at once; further clients are answered 503. Default: 18,000, what a process with
     /// the usual limit of 40,000 descriptors can hold with a socket to either side.
     pub connections_max: usize,
     /// Memory for messages of all pipes together, in bytes. Beyond it pipes with a backend stop
@@ -59,12 +60,14 @@ struct Shared {
     shed_at: AtomicU64,
     emptied: Notify,
     metrics: Metrics,
+    exchanges: Exchanges,
 }
 
 #[derive(Debug, Default)]
 struct Pipes {
     open: HashMap<PipeId, (Arc<PipeHandle>, Arc<Route>)>,
-    /// Pipes that are being opened: their clients have no 101 yet.
+    /// Places of pipes that are being opened, whose clients have no 101 yet, and of requests that
+    /// open none.
     opening: usize,
     /// What went through pipes that are closed.
     closed: Tally,
@@ -116,6 +119,8 @@ pub struct Totals {
     pub pipes: u64,
     /// Those of them without a backend.
     pub waiting: u64,
+    /// Requests being served that open no WebSocket.
+    pub requests: u64,
     /// Memory held for messages, in bytes.
     pub buffered: u64,
     /// Client messages that no backend has confirmed.
@@ -144,6 +149,7 @@ impl Gateway {
             shed_at: AtomicU64::new(0),
             emptied: Notify::new(),
             metrics: Metrics::default(),
+            exchanges: Exchanges::default(),
         }))
     }
 
@@ -171,7 +177,8 @@ impl Gateway {
         self.lock().stopping = true;
     }
 
-    /// Asks at most `count` pipes to end with 1001, oldest first; gives how many were asked.
+    /// Asks at most `count` pipes to end with 1001, oldest first; gives how many were asked. As many
+    /// requests that open no WebSocket are given two seconds more.
     pub fn stop_some(&self, count: usize) -> usize {
         let mut pipes: Vec<_> =
             self.lock().open.values().map(|(handle, _)| handle.clone()).collect();
@@ -179,6 +186,7 @@ impl Gateway {
         pipes.sort_unstable_by_key(|handle| handle.id);
         pipes.truncate(count);
         pipes.iter().for_each(|handle| handle.bell.ring(Ask::Stop));
+        self.0.exchanges.end_some(count, STOP_GRACE);
         pipes.len()
     }
 
@@ -186,19 +194,36 @@ impl Gateway {
     pub fn stop(&self) {
         self.refuse_new();
         self.stop_some(usize::MAX);
+        self.0.exchanges.end_all(STOP_GRACE);
     }
 
-    /// Resolves once no pipe is open.
+    /// Resolves once no pipe is open and no request is being served.
     pub async fn idle(&self) {
         loop {
             let emptied = self.0.emptied.notified();
             let mut emptied = std::pin::pin!(emptied);
             emptied.as_mut().enable();
-            if self.totals().pipes == 0 {
+            if self.is_idle() {
                 return;
             }
             emptied.await;
         }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.lock().open.is_empty() && self.0.exchanges.count() == 0
+    }
+
+    /// A pipe or a request has gone.
+    pub(crate) fn tell_if_idle(&self) {
+        if self.is_idle() {
+            self.0.emptied.notify_waiters();
+        }
+    }
+
+    /// The requests being served that open no WebSocket.
+    pub(crate) fn exchanges(&self) -> &Exchanges {
+        &self.0.exchanges
     }
 
     /// Sums over all pipes.
@@ -211,6 +236,7 @@ impl Gateway {
             totals.unconfirmed += u64::from(handle.unconfirmed());
             totals.tally = sum(totals.tally, handle.tally());
         }
+        totals.requests = self.0.exchanges.count() as u64;
         totals.buffered = self.0.buffered.sum();
         totals
     }
@@ -237,7 +263,8 @@ impl Gateway {
         Ok(Admission(self.clone()))
     }
 
-    /// Gives a backend no more sessions and moves those it has to others, if there are others.
+    /// Gives a backend no more sessions and moves those it has to others, if there are others. What
+    /// is no session, a request being served, has its route's `drain_max` to end.
     ///
     /// # Errors
     /// There is no such backend.
@@ -264,6 +291,7 @@ impl Gateway {
                 handle.bell.ring(Ask::Move);
             }
         }
+        self.0.exchanges.leave(pool, backend);
     }
 
     /// A pipe holds `now` bytes, and held `before`.
@@ -296,13 +324,13 @@ impl Gateway {
 
     /// A pipe is gone.
     pub(crate) fn forget(&self, handle: &PipeHandle, tally: Tally) {
-        let mut pipes = self.lock();
-        if pipes.open.remove(&handle.id).is_some() {
-            pipes.closed = sum(pipes.closed, tally);
+        {
+            let mut pipes = self.lock();
+            if pipes.open.remove(&handle.id).is_some() {
+                pipes.closed = sum(pipes.closed, tally);
+            }
         }
-        if pipes.open.is_empty() {
-            self.0.emptied.notify_waiters();
-        }
+        self.tell_if_idle();
     }
 
     fn lock(&self) -> MutexGuard<'_, Pipes> {
@@ -311,7 +339,7 @@ impl Gateway {
     }
 }
 
-/// A place among `connections_max`, held while a pipe is being opened.
+/// A place among `connections_max`, held while a pipe is being opened or a request is served.
 #[derive(Debug)]
 pub(crate) struct Admission(Gateway);
 
@@ -331,6 +359,15 @@ impl Admission {
         self.0.lock().open.insert(id, (handle.clone(), route));
         self.0.metrics().opened();
         handle
+    }
+}
+
+impl From<Turned> for Refusal {
+    fn from(turned: Turned) -> Self {
+        Self::unavailable(match turned {
+            Turned::Full => "too many connections",
+            Turned::Stopping => "gateway stopping",
+        })
     }
 }
 
@@ -378,6 +415,9 @@ const fn sum(a: Tally, b: Tally) -> Tally {
         replayed: a.replayed + b.replayed,
     }
 }
+
+/// The time of a request that is being served when the gateway stops.
+const STOP_GRACE: Duration = Duration::from_secs(2);
 
 /// Closing one pipe frees memory only a moment later; the next is not closed before that shows.
 const SHED_EVERY: Duration = Duration::from_millis(10);

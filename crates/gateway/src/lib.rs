@@ -9,6 +9,7 @@ mod dial;
 mod gateway;
 mod handle;
 pub mod health;
+mod http;
 mod manager;
 mod metrics;
 mod pipe;
@@ -23,6 +24,7 @@ pub use everwire_proto::ws::upgrade::{Refusal, Scheme, UpgradeRequest};
 pub use self::{
     gateway::{Gateway, GatewayConfig, PipeStatus, Totals},
     handle::{PipeId, PipeState},
+    http::{CutOff, HttpBody},
     manager::{BackendError, ClientInfo, Opened, PipeManager},
     metrics::Metrics,
     pipe::{PersistentPipe, PipeEnd, Running},

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::{
     config::{BackendConfig, PoolConfig, RouteConfig},
     dial::Leg,
-    gateway::{Admission, Gateway, GatewayConfig, Turned},
+    gateway::{Admission, Gateway, GatewayConfig},
     pipe::PersistentPipe,
     pool::{BackendId, Pool, PoolError},
     route::Route,
@@ -21,7 +21,7 @@ use crate::{
 /// yours receives, and run the pipes it opens. [`crate::InterruptibleProxy`] is the second.
 #[derive(Debug, Clone)]
 pub struct PipeManager {
-    route: Arc<Route>,
+    pub(crate) route: Arc<Route>,
 }
 
 /// Where a handshake came from.
@@ -77,7 +77,7 @@ impl PipeManager {
     /// A manager for one of several routes that share a gateway, and perhaps a pool.
     pub fn with(gateway: Gateway, pool: Pool, name: &str, config: RouteConfig) -> Self {
         let config = Arc::new(config);
-        Self { route: Arc::new(Route { name: name.into(), config, pool, gateway }) }
+        Self { route: Arc::new(Route::new(name, config, pool, gateway)) }
     }
 
     /// The gateway that the pipes belong to.
@@ -134,11 +134,8 @@ impl PipeManager {
         request: UpgradeRequest,
         client: ClientInfo,
     ) -> Result<Opened, Refusal> {
-        self.check_origin(&request)?;
-        let admission = self.route.gateway.admit().map_err(|turned| match turned {
-            Turned::Full => Refusal::unavailable("too many connections"),
-            Turned::Stopping => Refusal::unavailable("gateway stopping"),
-        })?;
+        self.check_origin(request.origin())?;
+        let admission = self.route.gateway.admit()?;
         let forwarded = Forwarded::new(&request, client.scheme);
         let session = rand::random();
         let leg = self.route.dial_first(&request, &forwarded, client.address.ip(), session).await?;
@@ -147,9 +144,9 @@ impl PipeManager {
     }
 
     /// Browsers name the page that connects; other clients name none and are let in.
-    fn check_origin(&self, request: &UpgradeRequest) -> Result<(), Refusal> {
+    pub(crate) fn check_origin(&self, origin: Option<&str>) -> Result<(), Refusal> {
         let allowed = &self.route.config.origins;
-        match request.origin() {
+        match origin {
             Some(origin) if !allowed.is_empty() => {
                 let known = allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin));
                 if known { Ok(()) } else { Err(Refusal::new(403, "origin not allowed")) }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use http::StatusCode;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
@@ -15,6 +16,7 @@ use prometheus_client::{
 
 use crate::{
     gateway::{Gateway, WeakGateway},
+    http::CutOff,
     pipe::PipeEnd,
     relay::{Note, Tally},
 };
@@ -28,6 +30,19 @@ pub struct Metrics {
     legs_lost: Family<LegLost, Counter>,
     protocol_errors: Counter,
     unconfirmable: Counter,
+    requests: Family<Answered, Counter>,
+    cut_off: Family<Cut, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    by: &'static str,
+    status: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Cut {
+    why: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -54,6 +69,26 @@ impl Metrics {
 
     pub(crate) fn refused(&self, status: u16) {
         self.refused.get_or_create(&Refused { status }).inc();
+    }
+
+    /// Counts a request that opens no WebSocket and got a backend's answer.
+    pub(crate) fn answered_by_backend(&self, status: StatusCode) {
+        self.answered("backend", status);
+    }
+
+    /// Counts one that got an answer of ours.
+    pub(crate) fn answered_by_gateway(&self, status: StatusCode) {
+        self.answered("gateway", status);
+    }
+
+    fn answered(&self, by: &'static str, status: StatusCode) {
+        let status = class_of(status);
+        self.requests.get_or_create(&Answered { by, status }).inc();
+    }
+
+    /// Counts an answer that does not reach its end.
+    pub(crate) fn cut_off(&self, cut: CutOff) {
+        self.cut_off.get_or_create(&Cut { why: cut.as_str() }).inc();
     }
 
     /// Counts the end of a pipe.
@@ -113,6 +148,16 @@ impl Gateway {
             "Backend connections whose stack answers no Ping",
             metrics.unconfirmable.clone(),
         );
+        registry.register(
+            "http_requests",
+            "Requests that open no WebSocket, by who answered and the class of the status",
+            metrics.requests.clone(),
+        );
+        registry.register(
+            "http_cut_off",
+            "Answers that had begun and did not reach their end, by why",
+            metrics.cut_off.clone(),
+        );
         registry.register_collector(Box::new(Flow(self.downgrade())));
     }
 }
@@ -127,6 +172,12 @@ impl Collector for Flow {
         let totals = gateway.totals();
         gauge(&mut encoder, "pipes", "Pipes open", totals.pipes)?;
         gauge(&mut encoder, "pipes_waiting", "Pipes without a backend", totals.waiting)?;
+        gauge(
+            &mut encoder,
+            "http_requests_open",
+            "Requests being served that open no WebSocket",
+            totals.requests,
+        )?;
         gauge(&mut encoder, "buffered_bytes", "Memory held for messages", totals.buffered)?;
         gauge(
             &mut encoder,
@@ -161,6 +212,16 @@ fn counter(
 ) -> std::fmt::Result {
     let counter = ConstCounter::new(value);
     counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)
+}
+
+fn class_of(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        ..200 => "1xx",
+        200..300 => "2xx",
+        300..400 => "3xx",
+        400..500 => "4xx",
+        _ => "5xx",
+    }
 }
 
 /// A close code as a label: applications have two thousand codes of their own, which would be as

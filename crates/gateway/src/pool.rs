@@ -311,6 +311,11 @@ impl DialGuard {
         self.ticket.probe && self.ticket.alternatives
     }
 
+    /// Whether this dial finds out whether the backend still fails.
+    pub(crate) fn is_probe(&self) -> bool {
+        self.ticket.probe
+    }
+
     /// Whether another backend would do as well.
     pub(crate) fn has_alternatives(&self) -> bool {
         self.ticket.alternatives

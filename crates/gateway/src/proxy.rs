@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    error::Error,
     net::{Ipv4Addr, SocketAddr},
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
@@ -9,19 +10,21 @@ use std::{
 };
 
 use bytes::Bytes;
-use everwire_proto::ws::upgrade::{Refusal, Scheme, UpgradeRequest};
+use everwire_proto::ws::upgrade::{Refusal, Scheme, UpgradeRequest, speaks_of_websocket};
 use http::{HeaderValue, Request, Response, StatusCode, header, request::Parts};
-use http_body_util::Full;
+use hyper::body::Body;
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
 use tower_service::Service;
 
 use crate::{
+    http::{HttpBody, append, refused},
     manager::{ClientInfo, Opened, PipeManager},
     pipe::PipeEnd,
 };
 
-/// A tower service that answers WebSocket handshakes with uninterrupted pipes.
+/// A tower service that answers WebSocket handshakes with uninterrupted pipes, and passes other
+/// requests to the same backends.
 ///
 /// Mount it in any axum or hyper application. Its pipes run as long as the service, or a clone of
 /// it, lives.
@@ -52,8 +55,12 @@ impl InterruptibleProxy {
         &self.manager
     }
 
-    /// Answers one request: 101 and a running pipe, or the reason why not.
-    pub async fn handle<B>(&self, request: Request<B>) -> Response<Full<Bytes>> {
+    /// Answers one request: 101 and a running pipe, a backend's answer, or the reason why not.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<HttpBody>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
         let (parts, body) = request.into_parts();
         let address = (self.client)(&parts);
         let request = Request::from_parts(parts, body);
@@ -77,12 +84,35 @@ pub type Upgrading = Pin<Box<dyn Future<Output = Option<PipeEnd>> + Send>>;
 
 impl PipeManager {
     /// Answers a request that a hyper server has received. The response goes to the client; the
-    /// pipe, where there is one, is to be run in a task of its own.
+    /// pipe, where there is one, is to be run in a task of its own. A request that opens no
+    /// WebSocket is passed to a backend, unless the route's `http` is `None`; its response streams,
+    /// and dropping it ends it.
+    ///
+    /// The server must have judged how long the request is: of two lengths in one head hyper
+    /// drops one.
     pub async fn answer<B>(
+        &self,
+        request: Request<B>,
+        client: ClientInfo,
+    ) -> (Response<HttpBody>, Option<Upgrading>)
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        match self.route.config.http {
+            Some(http) if !speaks_of_websocket(fields(&request)) => {
+                (self.pass(request, client, &http).await, None)
+            }
+            _ => self.switch(request, client).await,
+        }
+    }
+
+    /// Answers a handshake, or says that it is none.
+    async fn switch<B>(
         &self,
         mut request: Request<B>,
         client: ClientInfo,
-    ) -> (Response<Full<Bytes>>, Option<Upgrading>) {
+    ) -> (Response<HttpBody>, Option<Upgrading>) {
         let upgrade = hyper::upgrade::on(&mut request);
         let opened = match judged(&request) {
             Ok(request) => self.open(request, client).await,
@@ -100,7 +130,13 @@ impl PipeManager {
                 });
                 (response, Some(pipe))
             }
-            Err(refusal) => (refused(refusal), None),
+            Err(refusal) => {
+                let mut response = refused(refusal);
+                // What follows may be meant for the WebSocket that there is not.
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+                (response, None)
+            }
         }
     }
 }
@@ -109,12 +145,19 @@ impl PipeManager {
 fn judged<B>(request: &Request<B>) -> Result<UpgradeRequest, Refusal> {
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     let version = format!("{:?}", request.version());
-    let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    UpgradeRequest::from_parts(request.method().as_str(), target, &version, headers)
+    UpgradeRequest::from_parts(request.method().as_str(), target, &version, fields(request))
 }
 
-impl<B: Send + 'static> Service<Request<B>> for InterruptibleProxy {
-    type Response = Response<Full<Bytes>>;
+fn fields<B>(request: &Request<B>) -> impl Iterator<Item = (&str, &[u8])> {
+    request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()))
+}
+
+impl<B> Service<Request<B>> for InterruptibleProxy
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Response = Response<HttpBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
@@ -128,8 +171,8 @@ impl<B: Send + 'static> Service<Request<B>> for InterruptibleProxy {
     }
 }
 
-fn switching(opened: &Opened) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
+fn switching(opened: &Opened) -> Response<HttpBody> {
+    let mut response = Response::new(HttpBody::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
@@ -154,21 +197,4 @@ fn switching(opened: &Opened) -> Response<Full<Bytes>> {
     }
     append(headers, welcome.headers.iter());
     response
-}
-
-fn refused(refusal: Refusal) -> Response<Full<Bytes>> {
-    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_GATEWAY);
-    let mut response = Response::new(Full::from(refusal.body));
-    *response.status_mut() = status;
-    append(response.headers_mut(), refusal.headers.iter());
-    response
-}
-
-fn append<'a>(headers: &mut http::HeaderMap, fields: impl Iterator<Item = (&'a str, &'a [u8])>) {
-    for (name, value) in fields {
-        let name = header::HeaderName::try_from(name);
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
-            headers.append(name, value);
-        }
-    }
 }

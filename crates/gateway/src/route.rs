@@ -1,6 +1,12 @@
 //! A route: its rules, its pool, and the gateway it belongs to.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+};
 
 use everwire_proto::ws::upgrade::{Forwarded, Progress, Refusal, UpgradeRequest};
 
@@ -19,7 +25,13 @@ pub(crate) struct Route {
     pub(crate) config: Arc<RouteConfig>,
     pub(crate) pool: Pool,
     pub(crate) gateway: Gateway,
+    /// Requests being served that open no WebSocket.
+    requests: AtomicU32,
 }
+
+/// A place among a route's `requests_max`, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct RequestPlace(Arc<Route>);
 
 /// Where a pipe stands when it asks for a further leg.
 #[derive(Debug)]
@@ -30,7 +42,28 @@ pub(crate) struct LegPlan {
     pub(crate) server_count: u64,
 }
 
+impl RequestPlace {
+    /// A place, if there are not as many requests as there may be.
+    pub(crate) fn take(route: &Arc<Route>, requests_max: u32) -> Option<Self> {
+        let before = route.requests.fetch_add(1, Relaxed);
+        // The place exists from here on, so that it is given back on every path.
+        let place = Self(Arc::clone(route));
+        (before < requests_max).then_some(place)
+    }
+}
+
+impl Drop for RequestPlace {
+    fn drop(&mut self) {
+        self.0.requests.fetch_sub(1, Relaxed);
+    }
+}
+
 impl Route {
+    /// A route through which nothing has come.
+    pub(crate) fn new(name: &str, config: Arc<RouteConfig>, pool: Pool, gateway: Gateway) -> Self {
+        Self { name: name.into(), config, pool, gateway, requests: AtomicU32::new(0) }
+    }
+
     /// Dials the first leg of a session.
     pub(crate) async fn dial_first(
         &self,

@@ -6,8 +6,10 @@
 
 mod handshake;
 mod hub;
+mod judged;
 mod nodes;
 mod refuse;
+mod requests;
 mod shard;
 mod stream;
 

@@ -128,9 +128,10 @@ impl Running {
         hubs.stop();
         let gone = async { tokio::join!(gateway.idle(), hubs.stopped()) };
         if tokio::time::timeout(GOODBYE, gone).await.is_err() {
-            let (left, clients) = (gateway.totals().pipes, hubs.connected());
+            let (totals, clients) = (gateway.totals(), hubs.connected());
             tracing::warn!(
-                left,
+                left = totals.pipes,
+                requests = totals.requests,
                 clients,
                 "sessions were cut off: their clients did not answer the close"
             );
@@ -150,8 +151,9 @@ impl Running {
         let (gateway, hubs) = (&self.node.gateway, &self.node.hubs);
         gateway.refuse_new();
         hubs.refuse_new();
-        let pipes = usize::try_from(gateway.totals().pipes).unwrap_or(usize::MAX);
-        let sessions = pipes.max(hubs.connected());
+        let totals = gateway.totals();
+        let most = usize::try_from(totals.pipes.max(totals.requests)).unwrap_or(usize::MAX);
+        let sessions = most.max(hubs.connected());
         if sessions == 0 || window.is_zero() {
             return;
         }

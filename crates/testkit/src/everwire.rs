@@ -234,6 +234,12 @@ impl Everwire {
         until_equal("live pipes", count, async || self.pipes().await.len()).await;
     }
 
+    /// Waits until exactly `count` requests that open no WebSocket are being served.
+    pub async fn requests_become(&self, count: u32) {
+        let open = async || self.metric("everwire_http_requests_open").await;
+        until_equal("open requests", f64::from(count), open).await;
+    }
+
     /// Waits until nothing is unconfirmed in any pipe: every message reached a backend's stack.
     pub async fn settled(&self) {
         eventually("nothing unconfirmed", async || {

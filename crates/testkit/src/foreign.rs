@@ -102,6 +102,10 @@ pub enum Event {
     Close(Closed),
     /// The durable backend has committed a message.
     Stored(Stored),
+    /// The head of a plain request has come.
+    Request(Requested),
+    /// The client of a plain request went before it had its answer.
+    Gone(Requested),
     /// The durable backend did not store for a superseded leg; a client was refused its upgrade.
     Refused(BTreeMap<String, Value>),
 }
@@ -134,6 +138,17 @@ impl Opened {
     pub fn stream(&self) -> String {
         format!("leg.{}", self.leg.as_str().unwrap_or_default())
     }
+}
+
+/// A plain request.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Requested {
+    /// Its target.
+    pub url: String,
+    /// The number of the connection that it came over.
+    pub connection: Option<u64>,
+    /// How much of the answer had been written, where the page counts that.
+    pub bytes: Option<u64>,
 }
 
 /// A message that arrived at a foreign peer.
@@ -316,6 +331,26 @@ impl Backend {
     /// The messages that arrived.
     pub fn messages(&self) -> Vec<Received> {
         self.pick(|event| if let Event::Message(seen) = event { Some(seen.clone()) } else { None })
+    }
+
+    /// The plain requests it was sent.
+    pub fn requests(&self) -> Vec<Requested> {
+        self.pick(|event| if let Event::Request(seen) = event { Some(seen.clone()) } else { None })
+    }
+
+    /// Waits until it has been sent `count` plain requests in all its lives.
+    pub async fn requests_reach(&self, count: usize) {
+        let what = "requests at a backend";
+        until_equal(what, count, async || self.requests().len().min(count)).await;
+    }
+
+    /// Waits until the client of a request for `url` has gone before it had its answer.
+    pub async fn gone(&self, url: &str) -> Requested {
+        let gone = |event: &Event| match event {
+            Event::Gone(seen) if seen.url == url => Some(seen.clone()),
+            _ => None,
+        };
+        eventually("a client gone", async || self.pick(gone).pop()).await
     }
 
     /// How its legs ended.

@@ -80,11 +80,17 @@ impl Wire {
 
     /// Reads an HTTP head through its empty line; an empty text if the connection ends before.
     pub async fn read_head(&mut self) -> String {
-        soon("an HTTP head", async {
+        self.read_through("\r\n\r\n").await
+    }
+
+    /// Reads through `end`; gives an empty text if the connection ends before.
+    pub async fn read_through(&mut self, end: &str) -> String {
+        soon(&format!("{end:?}"), async {
             loop {
-                if let Some(end) = self.ahead.windows(4).position(|four| four == b"\r\n\r\n") {
-                    let head: Vec<u8> = self.ahead.drain(..end + 4).collect();
-                    return String::from_utf8_lossy(&head).into_owned();
+                let mut windows = self.ahead.windows(end.len());
+                if let Some(at) = windows.position(|window| window == end.as_bytes()) {
+                    let text: Vec<u8> = self.ahead.drain(..at + end.len()).collect();
+                    return String::from_utf8_lossy(&text).into_owned();
                 }
                 if !self.read_more().await {
                     return String::new();
@@ -92,6 +98,20 @@ impl Wire {
             }
         })
         .await
+    }
+
+    /// Reads so many bytes; fewer if the connection ends before.
+    pub async fn read_exactly(&mut self, count: usize) -> Vec<u8> {
+        soon("the bytes of a body", async {
+            while self.ahead.len() < count && self.read_more().await {}
+            self.ahead.drain(..count.min(self.ahead.len())).collect()
+        })
+        .await
+    }
+
+    /// What was read beyond what was asked for.
+    pub fn take_ahead(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.ahead)
     }
 
     /// The header `name` of the head that was read, whatever its case.

@@ -5,6 +5,7 @@ mod endings;
 mod frames;
 mod handshake;
 mod hub;
+mod plain;
 mod random;
 mod tunnel;
 mod upgrade_headers;

@@ -5,6 +5,8 @@ mod choice;
 mod confirmation;
 mod durable;
 mod foreign_stacks;
+mod http;
+mod http_ends;
 mod memory;
 mod moving;
 mod operator;

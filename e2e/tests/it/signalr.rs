@@ -5,6 +5,7 @@ mod binary;
 mod calls;
 mod connecting;
 mod ends;
+mod gateway;
 mod nodes;
 mod pages;
 mod publishing;

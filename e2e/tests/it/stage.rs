@@ -28,6 +28,11 @@ pub(crate) fn silent(node: &Path) -> Launch {
     echoing(node).with("answer", "none")
 }
 
+/// A Node backend that speaks plain HTTP.
+pub(crate) fn pages(node: &Path) -> Launch {
+    Launch::node(node, "pages.mjs")
+}
+
 /// Everwire in front of `backends`, everything else at its defaults.
 pub(crate) async fn in_front_of(backends: &[&Backend]) -> Everwire {
     Everwire::start(&before(backends)).await

@@ -11,6 +11,7 @@ use tokio::{
 
 use crate::{
     clock,
+    http::Kept,
     pool::config::{BackendUrl, Host},
 };
 
@@ -18,6 +19,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     url: BackendUrl,
+    /// HTTP connections to it that wait for their next request.
+    kept: Kept,
     /// The last answer of the resolver. Held while asking, so that a thousand dials ask once.
     resolved: Mutex<Resolved>,
 }
@@ -30,11 +33,15 @@ struct Resolved {
 
 impl Endpoint {
     pub(crate) fn new(url: BackendUrl) -> Self {
-        Self { url, resolved: Mutex::default() }
+        Self { url, kept: Kept::default(), resolved: Mutex::default() }
     }
 
     pub(crate) fn url(&self) -> &BackendUrl {
         &self.url
+    }
+
+    pub(crate) fn kept(&self) -> &Kept {
+        &self.kept
     }
 
     /// Connects, to one address of several if need be.

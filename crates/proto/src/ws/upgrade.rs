@@ -9,6 +9,9 @@
 //! right, the subprotocol and the compression must be what was offered. Only then is the client's
 //! own 101 written, by [`client_response`].
 //!
+//! A connection may also carry requests that open no WebSocket: [`RequestScan`] judges those as
+//! strictly, one head after the other, and follows their bodies to where the next one begins.
+//!
 //! Owned here: HTTP syntax, header lists, which headers cross which hop. Not here: sockets,
 //! deadlines, which backend, and whether an `Origin` is welcome on a route.
 
@@ -27,12 +30,15 @@ pub use answer::client_response;
 pub use body::{Body, BodyFraming};
 pub use forwarded::{Forwarded, Scheme};
 pub use head::{HeadError, HeadScan};
-pub use headers::HeaderLines;
+pub use headers::{HeaderLines, removable};
 pub(super) use headers::{is_token, list, trim};
 pub use key::LegKey;
 pub use leg::{Agreed, LegOffer, LegRequest, Progress};
 pub use refusal::Refusal;
-pub use request::{UpgradeRequest, wants_websocket};
+pub use request::{
+    RequestScan, UpgradeRequest, passes_to_backend, passes_to_client, speaks_of_websocket,
+    wants_websocket,
+};
 pub use welcome::{LegRefusal, LegWelcome};
 
 /// Longest request head that is read, in bytes: what nginx allows (4 buffers of 8 KiB), twice what

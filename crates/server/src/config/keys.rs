@@ -11,7 +11,7 @@ mod route;
 pub(super) use hub::{HUB, METHOD, PRESENCE};
 pub(super) use node::{ADMIN, BACKPLANE, CLUSTER, LIMITS, STOP, TOP};
 pub(super) use pool::{BACKEND, HEALTH, POOL};
-pub(super) use route::{PING, RESTORE, ROUTE};
+pub(super) use route::{HTTP, PING, RESTORE, ROUTE};
 
 /// One table of the configuration.
 pub(super) struct Section {
@@ -57,7 +57,7 @@ const fn later(name: &'static str) -> Key {
 }
 
 /// All sections in the order in which the reference lists them.
-pub(super) const SECTIONS: [&Section; 12] = [
-    &TOP, &ADMIN, &POOL, &BACKEND, &HEALTH, &ROUTE, &HUB, &PRESENCE, &METHOD, &CLUSTER, &LIMITS,
-    &STOP,
+pub(super) const SECTIONS: [&Section; 13] = [
+    &TOP, &ADMIN, &POOL, &BACKEND, &HEALTH, &ROUTE, &HTTP, &HUB, &PRESENCE, &METHOD, &CLUSTER,
+    &LIMITS, &STOP,
 ];

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, num::NonZeroU32};
 
-use everwire_gateway::config::{BackendConfig, PoolConfig, Restore, RouteConfig};
+use everwire_gateway::config::{BackendConfig, HttpConfig, PoolConfig, Restore, RouteConfig};
 use everwire_hub::{HubConfig, config::Origins};
 use everwire_proto::signalr::negotiate::StatefulReconnect;
 
@@ -101,6 +101,7 @@ impl Toml {
         self.key("confirm_linger", &duration(config.confirm_linger));
         self.key("restart_codes", &list(config.restart_codes.iter().map(u16::to_string)));
         self.key("origins", &list(config.origins.iter().map(quoted)));
+        self.key("http", &config.http.map_or_else(|| quoted("off"), http));
     }
 
     fn hub(&mut self, name: &str, hub: &Hub) {
@@ -173,6 +174,14 @@ fn restore(restore: Restore) -> String {
         return quoted("none");
     }
     format!("{{ first = {}, answers = {} }}", restore.first, restore.answers)
+}
+
+fn http(config: HttpConfig) -> String {
+    let HttpConfig { requests_max, response_timeout, idle_timeout } = config;
+    let (response, idle) = (format_duration(response_timeout), format_duration(idle_timeout));
+    format!(
+        "{{ requests_max = {requests_max}, response_timeout = \"{response}\", idle_timeout = \"{idle}\" }}"
+    )
 }
 
 fn origins(origins: &Origins) -> String {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use everwire_gateway::config::{Delivery, OnFull, Ping, Restore, RouteConfig};
+use everwire_gateway::config::{Delivery, HttpConfig, OnFull, Ping, Restore, RouteConfig};
 
 use super::{
     Route, keys,
@@ -88,6 +88,9 @@ fn read_config(reader: &mut Reader<'_>) -> RouteConfig {
     if let Some(node) = reader.take("restore") {
         config.restore = read_restore(reader, node);
     }
+    if let Some(node) = reader.take("http") {
+        config.http = read_http(reader, node);
+    }
     check_together(reader, &config);
     config
 }
@@ -122,14 +125,37 @@ fn read_ping(outer: &mut Reader<'_>, node: Node, mut ping: Ping) -> Ping {
     ping
 }
 
-fn read_restore(outer: &mut Reader<'_>, node: Node) -> Restore {
-    let is_table = match &node.value {
+fn read_http(outer: &mut Reader<'_>, node: Node) -> Option<HttpConfig> {
+    let mut http = HttpConfig::default();
+    if !is_table(&node) {
+        let named = reader::one_of(&[("off", ())])(&node);
+        let what = "; or write { response_timeout = \"2m\" }";
+        let wrong = named.map_err(|wrong| outer.refuse("http", &node, &(wrong + what))).is_err();
+        return wrong.then_some(http);
+    }
+    let path = outer.path_of("http");
+    if let Some(mut reader) = Reader::open(path, &keys::HTTP, node, outer.mistakes()) {
+        let at_least = || reader::duration_from(TIMEOUT_MIN);
+        reader.set("requests_max", &mut http.requests_max, reader::number(1, u32::MAX));
+        reader.set("response_timeout", &mut http.response_timeout, at_least());
+        reader.set("idle_timeout", &mut http.idle_timeout, at_least());
+        reader.finish();
+    }
+    Some(http)
+}
+
+/// Whether a key that takes a name or a table has a table.
+fn is_table(node: &Node) -> bool {
+    match &node.value {
         Value::Table(_) => true,
         Value::Text(text) => text.trim_start().starts_with('{'),
         _ => false,
-    };
+    }
+}
+
+fn read_restore(outer: &mut Reader<'_>, node: Node) -> Restore {
     let mut restore = Restore::NONE;
-    if !is_table {
+    if !is_table(&node) {
         let named = reader::one_of(&RESTORES)(&node);
         let what = "; or write { first = 1, answers = 1 }";
         return named
@@ -192,6 +218,9 @@ const DRAIN_MIN: Duration = Duration::from_millis(100);
 
 /// A heartbeat more often than this is load.
 const PING_MIN: Duration = Duration::from_millis(100);
+
+/// Shorter than this, a busy machine alone would end a request.
+const TIMEOUT_MIN: Duration = Duration::from_millis(100);
 
 /// The messages restored on every leg; they are kept for the session's whole life.
 const RESTORE_MESSAGES_MAX: u32 = 16;

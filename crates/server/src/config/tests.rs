@@ -1,5 +1,6 @@
 //! The configuration as its users meet it: what is read, and how mistakes are told.
 
+use everwire_gateway::config::HttpConfig;
 use everwire_hub::declared::Presence;
 
 use super::*;
@@ -50,12 +51,18 @@ fn what_is_printed_is_read_back() {
         backends = [\"ws://127.0.0.1:9001\", { url = \"ws://b:9/x\", weight = 3, sessions_max = 7 }]\n\
         health = { path = \"/healthz\", interval = \"2s\" }\n[[routes]]\npath = \"/a\"\n\
         host = \"App.example.com\"\npool = \"chat\"\nrestore = \"signalr\"\nbuffer_max = 70000\n\
-        origins = [\"https://app.example.com\"]\non_full = \"pause\"\n";
+        origins = [\"https://app.example.com\"]\non_full = \"pause\"\n\
+        http = { requests_max = 7, idle_timeout = \"1h\" }\n[[routes]]\npath = \"/b\"\n\
+        pool = \"chat\"\nhttp = \"off\"\n";
     let config = load(&sources(file)).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let again = load(&sources(&print(&config))).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     assert_eq!(config, again);
     assert_eq!(again.routes[0].host.as_deref(), Some("app.example.com"));
     assert_eq!(again.routes[0].config.restore.first, 1);
+    let http = again.routes[0].config.http.expect("it is on");
+    assert_eq!((http.requests_max, http.idle_timeout.as_secs()), (7, 3600));
+    assert_eq!(http.response_timeout, HttpConfig::default().response_timeout);
+    assert_eq!(again.routes[1].config.http, None);
 }
 
 #[test]

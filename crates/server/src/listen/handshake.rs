@@ -1,7 +1,7 @@
 //! From an accepted socket to a running session.
 //!
-//! Read the head (bounded in bytes and time); what is for a hub goes there. Judge it, find its route,
-//! let the gateway dial, and only then answer 101. Until then nothing behind the head is interpreted: what a client sends
+//! Read the head (bounded in bytes and time); what is for a hub goes there, and so does what opens no
+//! WebSocket. Judge it, find its route, let the gateway dial, and only then answer 101. Until then nothing behind the head is interpreted: what a client sends
 //! early is held, bounded, and becomes the first frames of the session.
 
 use std::{
@@ -12,7 +12,9 @@ use std::{
 };
 
 use everwire_gateway::{ClientInfo, Gateway, Opened, Scheme};
-use everwire_proto::ws::upgrade::{HeadError, HeadScan, REQUEST_HEAD_MAX, Refusal, UpgradeRequest};
+use everwire_proto::ws::upgrade::{
+    HeadError, HeadScan, REQUEST_HEAD_MAX, Refusal, UpgradeRequest, wants_websocket,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -20,8 +22,8 @@ use tokio::{
 };
 
 use super::{
-    hub::{self, Visit},
-    refuse,
+    hub, refuse,
+    requests::{self, SEND_TIMEOUT, Visit},
     shard::{Shard, Slot},
     stream::ClientStream,
 };
@@ -32,6 +34,7 @@ pub(super) async fn run(mut stream: TcpStream, peer: SocketAddr, slot: Slot, sha
         Ok((opened, held)) => start(stream, opened, &held, slot, &shard).await,
         // In a box, so that no handshake is as large as one that leads to a hub.
         Err(End::Hub(visit)) => Box::pin(hub::serve(stream, visit, slot, &shard)).await,
+        Err(End::Requests(visit)) => requests::serve(stream, visit, SEND_TIMEOUT, slot, &shard),
         Err(End::Refused(refusal)) => {
             tracing::debug!(client = %peer, status = refusal.status, "client refused");
             refuse::answer(stream, &refusal).await;
@@ -45,6 +48,8 @@ enum End {
     Refused(Refusal),
     /// The request is for a hub.
     Hub(Visit),
+    /// The request opens no WebSocket.
+    Requests(Visit),
     /// The client went away, or never said anything: nobody is there to answer.
     Gone,
 }
@@ -81,6 +86,9 @@ async fn open(
     let (head, mut held) = heard?;
     if hub::is_for(shard, &head) {
         return Err(End::Hub(Visit { peer, head, held }));
+    }
+    if !wants_websocket(&head) {
+        return Err(End::Requests(Visit { peer, head, held }));
     }
     let request = UpgradeRequest::parse(&head).map_err(End::from);
     let request = request.inspect_err(|end| end.count(gateway))?;

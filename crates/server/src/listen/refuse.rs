@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use everwire_proto::ws::upgrade::Refusal;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
 
 /// Writes the refusal and closes.
-pub(super) async fn answer(mut stream: TcpStream, refusal: &Refusal) {
+pub(super) async fn answer<S>(mut stream: S, refusal: &Refusal)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let written = timeout(WRITE_TIMEOUT, stream.write_all(&refusal.to_bytes())).await;
     if matches!(written, Ok(Ok(()))) {
         linger(stream).await;
@@ -26,7 +29,7 @@ pub(super) async fn full(stream: TcpStream) {
 
 /// Closing a socket with unread bytes resets it, and a reset overtakes the answer. So what the
 /// client is still sending is read and thrown away for a moment.
-async fn linger(mut stream: TcpStream) {
+async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     if stream.shutdown().await.is_err() {
         return;
     }

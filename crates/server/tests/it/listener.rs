@@ -17,11 +17,23 @@ fn upgrade(path: &str, host: &str) -> String {
 }
 
 #[test]
-fn plain_http_is_told_to_upgrade() {
-    let node = Node::with_backends(&["ws://127.0.0.1:9"]);
+fn plain_http_is_told_to_upgrade_where_it_is_off() {
+    let text = "listen = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[pools.chat]\n\
+        backends = [\"ws://127.0.0.1:9\"]\n[[routes]]\npool = \"chat\"\nhttp = \"off\"\n";
+    let node = Node::with_file(&file("http-off.toml", text));
     let answer = http(node.gateway, "GET /", &[], "");
     assert!(matches!(status(&answer), 400 | 426), "{answer}");
-    assert!(answer.contains("Connection: close"), "{answer}");
+    assert!(answer.to_ascii_lowercase().contains("connection: close"), "{answer}");
+}
+
+#[test]
+fn plain_http_that_no_backend_answers_is_503() {
+    let node = Node::with_backends(&["ws://127.0.0.1:9"]);
+    let answer = http(node.gateway, "POST /negotiate?token=secret", &[], "{}");
+    assert_eq!(status(&answer), 503, "{answer}");
+    let page = http(node.admin, "GET /metrics", &[], "");
+    let counted = "everwire_http_requests_total{by=\"gateway\",status=\"5xx\"} 1";
+    assert!(page.contains(counted), "{page}");
 }
 
 #[test]

@@ -152,7 +152,7 @@ async fn a_log_that_nobody_reads_stops_no_session() {
 
 async fn refused(node: &Node) {
     let mut client = TcpStream::connect(node.gateway).await.expect("it listens");
-    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("it reads");
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\n\r\n").await.expect("it reads");
     let mut answer = Vec::new();
     timeout(PATIENCE, client.read_to_end(&mut answer)).await.expect("in time").expect("an answer");
     assert!(answer.starts_with(b"HTTP/1.1 4"));

@@ -107,11 +107,11 @@ pub(super) fn belongs_to_hop(name: &str) -> bool {
 
 /// Whether a client may name this field in `Connection` and so have it dropped. What identifies
 /// the user or the target it may not: a backend would take the request for somebody else's.
-pub(super) fn removable(name: &[u8]) -> bool {
+pub fn removable(name: &[u8]) -> bool {
     !PROTECTED.iter().any(|field| name.eq_ignore_ascii_case(field.as_bytes()))
 }
 
-fn same_name(name: &str, canonical: &str) -> bool {
+pub(super) fn same_name(name: &str, canonical: &str) -> bool {
     name.len() == canonical.len() && has_prefix(name, canonical)
 }
 

@@ -3,6 +3,8 @@
 //! Strict where leniency would let two parsers disagree (security), lenient nowhere else: what
 //! browsers and the common libraries send passes.
 
+mod plain;
+
 use std::mem::MaybeUninit;
 
 use super::{
@@ -12,6 +14,8 @@ use super::{
     key::{accept_for, is_key},
 };
 use crate::ws::extension::{DeflateOffer, ExtensionError, read_offers};
+
+pub use plain::{RequestScan, passes_to_backend, passes_to_client};
 
 /// A request that may become a pipe: HTTP/1.1, GET, version 13, one Host, a good key, no body.
 #[derive(Clone)]
@@ -143,19 +147,25 @@ impl std::fmt::Debug for UpgradeRequest {
     }
 }
 
-/// Whether a head that starts a connection is meant for [`UpgradeRequest::parse`] rather than
-/// for an HTTP server: it speaks of an upgrade or of WebSocket, or it cannot be read at all.
+/// Whether a head is meant for [`UpgradeRequest::parse`] rather than for an HTTP server: it speaks
+/// of WebSocket or of an upgrade, or it cannot be read at all. An upgrade to HTTP/2 is none, since
+/// it is offered with any request by clients that can do without.
 pub fn wants_websocket(head: &[u8]) -> bool {
     let mut fields = [const { MaybeUninit::uninit() }; HEADERS_MAX];
     let mut parsed = httparse::Request::new(&mut []);
     if parsed.parse_with_uninit_headers(head, &mut fields).is_err() {
         return true;
     }
-    let speaks_of_it = |name: &str| {
-        name.eq_ignore_ascii_case("upgrade")
+    speaks_of_websocket(parsed.headers.iter().map(|field| (field.name, field.value)))
+}
+
+/// The same of header fields that an HTTP library has read.
+pub fn speaks_of_websocket<'a>(fields: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> bool {
+    let wants_http2 = |value| list(value).all(|protocol| protocol.eq_ignore_ascii_case(b"h2c"));
+    fields.into_iter().any(|(name, value)| {
+        (name.eq_ignore_ascii_case("upgrade") && !wants_http2(value))
             || name.get(..14).is_some_and(|start| start.eq_ignore_ascii_case("sec-websocket-"))
-    };
-    parsed.headers.iter().any(|field| speaks_of_it(field.name))
+    })
 }
 
 /// The path and the query of a target.

@@ -94,6 +94,15 @@ pub(in crate::config) const ROUTE: Section = Section {
             "Browser origins that may connect, https://app.example.com; others get 403. An empty \
              list checks nothing.",
         ),
+        key(
+            "http",
+            "off, or a table",
+            "{ requests_max = 10000, response_timeout = \"2m\", idle_timeout = \"10m\" }",
+            "Requests that open no WebSocket, such as a negotiation, a poll, events or a page, are \
+             passed to the pool's backends, their bodies streamed; \"off\" answers them 426. Each \
+             counts as a session of its backend while it is served, and against \
+             limits.connections_max.",
+        ),
     ],
 };
 
@@ -109,6 +118,33 @@ pub(in crate::config) const PING: Section = Section {
             "Silence after which a peer is asked; at least 100ms.",
         ),
         key("timeout", "duration", "\"10s\"", "How long it may then give no sign; at least 100ms."),
+    ],
+};
+
+pub(in crate::config) const HTTP: Section = Section {
+    heading: "routes.http",
+    example: "",
+    doc: "Requests that open no WebSocket.",
+    keys: &[
+        key(
+            "requests_max",
+            "number",
+            "10000",
+            "How many are served at once; more are answered 503.",
+        ),
+        key(
+            "response_timeout",
+            "duration",
+            "\"2m\"",
+            "How long a backend may take to begin its answer, 504 after that, and a client for the \
+             next piece of its body, 408; at least 100ms. A poll may be answered after 100s.",
+        ),
+        key(
+            "idle_timeout",
+            "duration",
+            "\"10m\"",
+            "How long nothing may move once the answer has begun: events may be rare; at least 100ms.",
+        ),
     ],
 };
 

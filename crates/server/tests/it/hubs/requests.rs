@@ -111,8 +111,7 @@ async fn a_client_that_polls_and_one_with_a_websocket_hear_each_other() {
     socket.is_called("Broadcast", json!(["by poll"])).await;
     assert!(polling.ask(&get, "", "").2.contains("[\"by poll\"]"));
     assert_eq!(polling.ask(&format!("DELETE {path}"), "", "").0, 202);
-    assert_eq!(polling.ask(&get, "", "").2, "{\"type\":7}\x1e");
-    assert_eq!(polling.ask(&get, "", "").0, 204);
+    assert_eq!(polling.ask(&get, "", "").0, 404);
 }
 
 #[tokio::test]

@@ -136,7 +136,9 @@ fn attack_h7_h2c_is_never_upgraded_to() {
     let connection = "Connection: Upgrade, HTTP2-Settings";
     let lines = ["GET / HTTP/1.1", "Host: a", "Upgrade: h2c", connection, settings];
     check(&head(&lines), 400);
-    assert!(wants_websocket(&head(&lines)), "must reach the strict parser, not an HTTP server");
+    assert!(!wants_websocket(&head(&lines)), "offered with any request, it is one like others");
+    let both = ["GET / HTTP/1.1", "Host: a", "Upgrade: h2c, websocket", connection, settings];
+    assert!(wants_websocket(&head(&both)), "must reach the strict parser, not an HTTP server");
 }
 
 #[test]
