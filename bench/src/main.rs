@@ -5,6 +5,7 @@
 //! hidden subcommands are the helper processes: load generator, echo server, the floors, the two
 //! sides of the fault runs, and Everwire's hub; but for the last none uses Everwire's own codec.
 
+mod backplane;
 mod clock;
 mod control;
 mod echo;
@@ -42,6 +43,8 @@ enum Command {
     Gateway(gateway::Options),
     /// Broadcasts, calls and memory of hubs, held against Everwire's targets.
     Hub(hub::Options),
+    /// What the backplane adds to what Redis costs.
+    Backplane(backplane::Options),
     /// What clients lose under the same faults, with each proxy in between.
     Faults(faults::Options),
     #[command(hide = true)]
@@ -74,6 +77,7 @@ fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Gateway(options) => prepared(|| gateway::run(&options)),
         Command::Hub(options) => prepared(|| hub::run(&options)),
+        Command::Backplane(options) => prepared(|| backplane::run(&options)),
         Command::Faults(options) => prepared(|| faults::run(&options)),
         Command::Echo(options) => helper(echo::run(options)),
         Command::Floor(options) => helper(floor::run(options)),

@@ -24,6 +24,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("ip", "iproute2"),
     ("haproxy", "haproxy"),
     ("nginx", "nginx"),
+    ("redis-server", "redis-server"),
+    ("redis-benchmark", "redis-tools"),
     ("node", "nodejs"),
     ("npm", "npm"),
     ("python3", "python3"),

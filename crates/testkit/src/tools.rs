@@ -74,6 +74,14 @@ pub fn haproxy() -> Result<PathBuf, Missing> {
     Ok(haproxy)
 }
 
+/// Redis, which the tests start, stop and kill.
+pub fn redis() -> Result<PathBuf, Missing> {
+    let redis = PathBuf::from("redis-server");
+    let hint = "Redis is not installed: apt-get install redis-server";
+    works(Command::new(&redis).arg("--version"), hint)?;
+    Ok(redis)
+}
+
 /// nginx, a control that drops sockets.
 pub fn nginx() -> Result<PathBuf, Missing> {
     let nginx = PathBuf::from("nginx");

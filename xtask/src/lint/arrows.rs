@@ -10,8 +10,9 @@ use serde_json::Value;
 const ARROWS: &[(&str, &[&str])] = &[
     ("everwire-proto", &[]),
     ("everwire-socket", &["everwire-proto"]),
+    ("everwire-backplane", &["everwire-proto"]),
     ("everwire-gateway", &["everwire-socket", "everwire-proto"]),
-    ("everwire-hub", &["everwire-socket", "everwire-proto"]),
+    ("everwire-hub", &["everwire-backplane", "everwire-socket", "everwire-proto"]),
     ("everwire-client", &["everwire-socket", "everwire-proto"]),
     (
         "everwire-server",
@@ -29,7 +30,16 @@ const ARROWS: &[(&str, &[&str])] = &[
         "everwire-e2e",
         &["everwire-testkit", "everwire-gateway", "everwire-socket", "everwire-proto"],
     ),
-    ("everwire-bench", &["everwire-testkit", "everwire-hub", "everwire-socket", "everwire-proto"]),
+    (
+        "everwire-bench",
+        &[
+            "everwire-testkit",
+            "everwire-backplane",
+            "everwire-hub",
+            "everwire-socket",
+            "everwire-proto",
+        ],
+    ),
     ("xtask", &[]),
 ];
 

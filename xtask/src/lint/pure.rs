@@ -13,6 +13,7 @@ use crate::root;
 /// Folders and file-name beginnings whose Rust files are pure.
 const PURE: &[(&str, &[&str])] = &[
     ("crates/proto/src", &[""]),
+    ("crates/backplane/src", &["envelope", "incoming", "leases", "outgoing"]),
     ("crates/gateway/src", &["relay", "backends"]),
     (
         "crates/hub/src",

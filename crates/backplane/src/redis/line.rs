@@ -1,0 +1,180 @@
+//! One channel that this node follows: how following begins.
+
+use bytes::Bytes;
+use redis::{RedisResult, Value};
+
+use super::{
+    Shared,
+    core::Opening,
+    server::{Connection, entry_id, unexpected},
+};
+use crate::{
+    Gap, Item, PAYLOAD_MAX, Position, Start,
+    envelope::{Envelope, Kind},
+    incoming::{Incoming, Output},
+    subscription::Followers,
+};
+
+/// A channel that is read.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) incoming: Incoming,
+    pub(super) followers: Followers,
+    /// The last entry that was read.
+    pub(super) cursor: (u64, u64),
+}
+
+/// Entries as they lie in a stream.
+pub(super) type Entries = Vec<((u64, u64), Bytes)>;
+
+impl Shared {
+    /// Begins a subscription. If that fails, it begins on the next connection.
+    pub(super) async fn open(
+        &self,
+        connection: &mut Connection,
+        opening: &Opening,
+    ) -> RedisResult<()> {
+        let key = self.keys.channel(&opening.channel);
+        let begun = self.core().lines.get(&opening.channel).map(|line| line.cursor);
+        let (cursor, incoming) = match begun {
+            Some(cursor) => (cursor, None),
+            None => {
+                let past = backwards(connection, &key, "+", PAST).await?;
+                let cursor = past.last().map_or((0, 0), |(id, _)| *id);
+                (cursor, Some(self.after(cursor, &past)))
+            }
+        };
+        let missed = match opening.from {
+            Start::Now => Vec::new(),
+            Start::After(position) => self.missed(connection, &key, position, cursor).await?,
+        };
+        let mut core = self.core();
+        if let Some(incoming) = incoming {
+            let line = Line { incoming, followers: Followers::default(), cursor };
+            core.lines.insert(opening.channel.clone(), line);
+        }
+        let Some(line) = core.lines.get_mut(&opening.channel) else { return Ok(()) };
+        opening.mailbox.deliver(Item::Reachable(true));
+        missed.into_iter().for_each(|item| opening.mailbox.deliver(item));
+        line.followers.add(std::sync::Arc::clone(&opening.mailbox));
+        Ok(())
+    }
+
+    /// What came up to here is not new.
+    fn after(&self, cursor: (u64, u64), past: &Entries) -> Incoming {
+        let position = Position { epoch: self.core().epoch, entry: cursor };
+        let mut incoming = Incoming::new(position, HELD_MAX, HELD_BYTES_MAX);
+        for (_, entry) in past {
+            if let Ok(envelope) = Envelope::decode(entry, PAYLOAD_MAX) {
+                incoming.handle_past(envelope.origin);
+            }
+        }
+        incoming
+    }
+
+    /// What lies between a position and the place up to which everybody here has read.
+    async fn missed(
+        &self,
+        connection: &mut Connection,
+        key: &str,
+        position: Position,
+        cursor: (u64, u64),
+    ) -> RedisResult<Vec<Item>> {
+        let epoch = self.core().epoch;
+        let mut items = Vec::new();
+        let mut from = position.entry;
+        if position.epoch != epoch {
+            items.push(Item::Gap(Gap::Emptied));
+            from = (0, 0);
+        }
+        let before = backwards(connection, key, &format!("{}-{}", from.0, from.1), PAST).await?;
+        if before.is_empty() && from != (0, 0) {
+            items.push(Item::Gap(Gap::Trimmed));
+        }
+        let mut incoming = self.after(from, &before);
+        while from < cursor {
+            let page = forwards(connection, key, from, cursor).await?;
+            let Some((last, _)) = page.last() else { break };
+            from = *last;
+            for (id, entry) in page {
+                let position = Position { epoch, entry: id };
+                replay(&mut incoming, position, &entry, &mut items);
+            }
+        }
+        Ok(items)
+    }
+}
+
+/// What is missing in what is long stored is lost: it is not asked for.
+fn replay(incoming: &mut Incoming, position: Position, entry: &Bytes, items: &mut Vec<Item>) {
+    let Ok(envelope) = Envelope::decode(entry, PAYLOAD_MAX) else { return };
+    match envelope.kind {
+        Kind::Message => incoming.handle_message(envelope.origin, position, envelope.payload),
+        kind if kind.is_numbered() => incoming.handle_unreadable(envelope.origin, position),
+        _ => {}
+    }
+    while let Some(output) = incoming.poll_output() {
+        match output {
+            Output::Deliver(message) => items.push(Item::Message(message)),
+            Output::Gap(gap) => items.push(Item::Gap(gap)),
+            Output::Ask { member, .. } => incoming.handle_recalled(member, []),
+            Output::Duplicate => {}
+        }
+    }
+}
+
+/// The last entries up to a place, oldest first.
+pub(super) async fn backwards(
+    connection: &mut Connection,
+    key: &str,
+    until: &str,
+    count: usize,
+) -> RedisResult<Entries> {
+    let mut command = redis::cmd("XREVRANGE");
+    command.arg(key).arg(until).arg("-").arg("COUNT").arg(count);
+    let mut entries = entries(connection.one(&command).await?).ok_or_else(unexpected)?;
+    entries.reverse();
+    Ok(entries)
+}
+
+async fn forwards(
+    connection: &mut Connection,
+    key: &str,
+    after: (u64, u64),
+    until: (u64, u64),
+) -> RedisResult<Entries> {
+    let mut command = redis::cmd("XRANGE");
+    command.arg(key).arg(format!("({}-{}", after.0, after.1));
+    command.arg(format!("{}-{}", until.0, until.1)).arg("COUNT").arg(PAGE);
+    entries(connection.one(&command).await?).ok_or_else(unexpected)
+}
+
+/// Reads entries, each with one field. What has other fields is an entry without bytes.
+pub(super) fn entries(value: Value) -> Option<Entries> {
+    let Value::Array(values) = value else { return None };
+    values.into_iter().map(entry).collect()
+}
+
+fn entry(value: Value) -> Option<((u64, u64), Bytes)> {
+    let Value::Array(parts) = value else { return None };
+    let mut parts = parts.into_iter();
+    let id = entry_id(&parts.next()?)?;
+    let Some(Value::Array(fields)) = parts.next() else { return Some((id, Bytes::new())) };
+    let bytes = match fields.into_iter().nth(1) {
+        Some(Value::BulkString(bytes)) => Bytes::from(bytes),
+        _ => Bytes::new(),
+    };
+    Some((id, bytes))
+}
+
+/// What a channel is read back to learn who has published what: more than what one node resends.
+const PAST: usize = 128;
+
+/// Entries that are read at once.
+const PAGE: usize = 256;
+
+/// Messages that are held behind a hole, in one channel and of one publisher.
+const HELD_MAX: usize = 16_384;
+
+/// Their bytes.
+const HELD_BYTES_MAX: usize = 32 << 20;

@@ -1,0 +1,148 @@
+//! Logs in Redis: a stream of entries, and beside it the version, what is trimmed, the snapshot.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use redis::{Cmd, RedisError, Value};
+
+use super::{
+    Redis, Shared,
+    line::entries,
+    scripts,
+    server::{number, unexpected},
+};
+use crate::{
+    Append, Channel, Entry, Expected, Keep, Log, LogUnreachable, LogWork, PAYLOAD_MAX, Page,
+    READ_MAX, Refusal, Snapshot, Version,
+};
+
+/// Whether a failed command may have been done.
+enum Failed {
+    NotSent(RedisError),
+    Sent(RedisError),
+}
+
+impl Shared {
+    async fn on_log(&self, command: &Cmd) -> Result<Value, Failed> {
+        let mut kept = self.log.lock().await;
+        let fresh = match kept.take() {
+            Some(connection) => connection,
+            None => self.server.connect(Duration::ZERO).await.map_err(Failed::NotSent)?,
+        };
+        let mut connection = fresh.clone();
+        *kept = Some(fresh);
+        drop(kept);
+        let done = connection.one(command).await;
+        if done.is_err() {
+            // Whatever was wrong: the next one begins anew.
+            *self.log.lock().await = None;
+        }
+        done.map_err(|error| match error.is_connection_refusal() {
+            true => Failed::NotSent(error),
+            false => Failed::Sent(error),
+        })
+    }
+
+    async fn work(&self, command: &Cmd) -> Result<Value, LogUnreachable> {
+        self.on_log(command).await.map_err(|failed| match failed {
+            Failed::NotSent(error) | Failed::Sent(error) => LogUnreachable(error.to_string()),
+        })
+    }
+}
+
+impl Log for Redis {
+    fn append(&self, log: &Channel, expected: Expected, entry: Bytes) -> LogWork<Append> {
+        if entry.len() > PAYLOAD_MAX {
+            return LogWork::done(Append::NotStored(Refusal::TooLarge));
+        }
+        let shared = Arc::clone(&self.shared);
+        let keys = [shared.keys.log(log), shared.keys.log_state(log)];
+        let mut command = scripts::run(scripts::APPEND, &keys);
+        match expected {
+            Expected::At(version) => command.arg(version.0),
+            Expected::Any => command.arg(""),
+        };
+        command.arg(&entry[..]);
+        LogWork::new(async move {
+            match shared.on_log(&command).await {
+                Ok(answer) => appended(&answer).unwrap_or(Append::Unknown),
+                Err(Failed::NotSent(_)) => Append::NotStored(Refusal::Unreachable),
+                Err(Failed::Sent(_)) => Append::Unknown,
+            }
+        })
+    }
+
+    fn read(
+        &self,
+        log: &Channel,
+        after: Version,
+        limit: usize,
+    ) -> LogWork<Result<Page, LogUnreachable>> {
+        let shared = Arc::clone(&self.shared);
+        let keys = [shared.keys.epoch(), shared.keys.log(log), shared.keys.log_state(log)];
+        let mut command = scripts::run(scripts::READ, &keys);
+        command.arg(rand::random::<u64>().to_string());
+        command.arg(after.0.saturating_add(1)).arg(limit.min(READ_MAX));
+        LogWork::new(async move {
+            let answer = shared.work(&command).await?;
+            page(answer).ok_or_else(|| LogUnreachable(unexpected().to_string()))
+        })
+    }
+
+    fn keep(&self, log: &Channel, snapshot: Snapshot) -> LogWork<Result<(), LogUnreachable>> {
+        let mut command = scripts::run(scripts::KEEP, &[self.shared.keys.log_state(log)]);
+        command.arg(snapshot.version.0).arg(&snapshot.payload[..]);
+        self.done(command)
+    }
+
+    fn snapshot(&self, log: &Channel) -> LogWork<Result<Option<Snapshot>, LogUnreachable>> {
+        let shared = Arc::clone(&self.shared);
+        let mut command = redis::cmd("HMGET");
+        command.arg(shared.keys.log_state(log)).arg("snapshot").arg("data");
+        LogWork::new(async move {
+            let answer = shared.work(&command).await?;
+            let Value::Array(fields) = answer else { return Ok(None) };
+            let mut fields = fields.into_iter();
+            let version = fields.next().as_ref().and_then(number);
+            let (Some(version), Some(Value::BulkString(data))) = (version, fields.next()) else {
+                return Ok(None);
+            };
+            Ok(Some(Snapshot { version: Version(version), payload: data.into() }))
+        })
+    }
+
+    fn trim(&self, log: &Channel, keep: Keep) -> LogWork<Result<(), LogUnreachable>> {
+        let keys = [self.shared.keys.log(log), self.shared.keys.log_state(log)];
+        let mut command = scripts::run(scripts::TRIM, &keys);
+        match keep {
+            Keep::After(version) => command.arg("after").arg(version.0),
+            Keep::Last(count) => command.arg("last").arg(count),
+            Keep::Younger(age) => command.arg("younger").arg(age.as_millis() as u64),
+        };
+        self.done(command)
+    }
+}
+
+impl Redis {
+    fn done(&self, command: Cmd) -> LogWork<Result<(), LogUnreachable>> {
+        let shared = Arc::clone(&self.shared);
+        LogWork::new(async move { shared.work(&command).await.map(drop) })
+    }
+}
+
+fn appended(answer: &Value) -> Option<Append> {
+    let Value::Array(parts) = answer else { return None };
+    let [done, version] = &parts[..] else { return None };
+    let version = Version(number(version)?);
+    Some(if number(done)? == 1 { Append::Committed(version) } else { Append::Conflict(version) })
+}
+
+fn page(answer: Value) -> Option<Page> {
+    let Value::Array(parts) = answer else { return None };
+    let [epoch, trimmed, last, found] = <[Value; 4]>::try_from(parts).ok()?;
+    let found = entries(found)?.into_iter();
+    let entries =
+        found.map(|((version, _), payload)| Entry { version: Version(version), payload }).collect();
+    let (trimmed, last) = (Version(number(&trimmed)?), Version(number(&last)?));
+    Some(Page { epoch: number(&epoch)?, trimmed, last, entries })
+}

@@ -1,0 +1,12 @@
+//! What backplanes promise, held against each of them.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail as tests do"
+)]
+
+mod memory;
+mod proxy;
+mod redis;
+mod server;

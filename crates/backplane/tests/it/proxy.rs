@@ -1,0 +1,88 @@
+//! Bytes between a node and its Redis, with faults: an answer that is swallowed before the cut, and
+//! a partition.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+
+/// A proxy. Dropping it cuts everything.
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
+    state: Arc<State>,
+    _tasks: JoinSet<()>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Whether answers to appended entries are swallowed, every other time.
+    swallows: AtomicBool,
+    turn: AtomicU64,
+    swallowed: AtomicU64,
+}
+
+impl Proxy {
+    pub(crate) async fn start(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = Arc::new(State::default());
+        let mut tasks = JoinSet::new();
+        let shared = Arc::clone(&state);
+        tasks.spawn(async move {
+            let mut pipes = JoinSet::new();
+            while let Ok((node, _)) = listener.accept().await {
+                let state = Arc::clone(&shared);
+                pipes.spawn(async move {
+                    if let Ok(server) = TcpStream::connect(server).await {
+                        pipe(node, server, &state).await;
+                    }
+                });
+            }
+        });
+        Self { address, state, _tasks: tasks }
+    }
+
+    pub(crate) fn swallow(&self, swallows: bool) {
+        self.state.swallows.store(swallows, SeqCst);
+    }
+
+    /// How often an answer was swallowed and the connection cut.
+    pub(crate) fn swallowed(&self) -> u64 {
+        self.state.swallowed.load(SeqCst)
+    }
+}
+
+/// Until one side ends, or an answer is swallowed.
+async fn pipe(mut node: TcpStream, mut server: TcpStream, state: &State) {
+    let (mut up, mut down) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
+    let mut appends = false;
+    loop {
+        // In the order of what happens: a request comes before its answer.
+        tokio::select! {
+            biased;
+            read = node.read(&mut up) => {
+                let Ok(count @ 1..) = read else { return };
+                appends |= up[..count].windows(6).any(|window| window == b"MAXLEN");
+                if server.write_all(&up[..count]).await.is_err() { return }
+            }
+            read = server.read(&mut down) => {
+                let Ok(count @ 1..) = read else { return };
+                let takes = appends && state.swallows.load(SeqCst);
+                if takes && state.turn.fetch_add(1, SeqCst).is_multiple_of(2) {
+                    state.swallowed.fetch_add(1, SeqCst);
+                    return;
+                }
+                if node.write_all(&down[..count]).await.is_err() { return }
+            }
+        }
+    }
+}
