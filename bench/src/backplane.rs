@@ -1,7 +1,7 @@
 //! `everwire-bench backplane`: what the bus adds to what Redis costs.
 //!
 //! A Redis of the run's own; `redis-benchmark` and a node in turn append the same entries with the
-//! same commands, and the better of each counts, since both share the processors with the server.
+//! same commands; the median of the rounds counts. Both share the processors with the server.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;

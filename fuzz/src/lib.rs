@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod bytes;
+mod envelope;
 mod extension;
 mod frame;
 mod handshake;
@@ -16,6 +17,7 @@ mod signalr_messages;
 mod signalr_opening;
 mod signalr_publication;
 
+pub use envelope::envelope;
 pub use extension::extension;
 pub use frame::frame;
 pub use handshake::handshake;

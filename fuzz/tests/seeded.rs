@@ -12,6 +12,11 @@ const VARIATIONS: usize = 4_000;
 const LENGTH_MAX: usize = 1024;
 
 #[test]
+fn an_entry_of_the_backplane_is_read_or_refused() {
+    check("envelope", everwire_fuzz::envelope);
+}
+
+#[test]
 fn a_later_leg_carries_the_compression_that_was_agreed() {
     check("extension", everwire_fuzz::extension);
 }

@@ -1,9 +1,9 @@
 //! Nodes joined by a Redis 7 or a Valkey.
 //!
 //! Each channel is one stream, and so is each node's inbox for questions and answers. A node has
-//! three connections: the *writer* appends what is [`outgoing`](crate::outgoing) in long pipelines;
+//! three connections: the *writer* appends what is outgoing in long pipelines;
 //! the *reader* waits for all its streams at once and hands what comes to
-//! [`incoming`](crate::incoming); the *keeper* beats, reads who else does, and sees whether the
+//! the logic of what is incoming; the *keeper* beats, reads who else does, and sees whether the
 //! server has been emptied, by a random number under the key `epoch`. Logs have a fourth.
 //!
 //! When a connection ends, the writer sends again what was not confirmed; when the server is

@@ -167,7 +167,8 @@ fn entry(value: Value) -> Option<((u64, u64), Bytes)> {
     Some((id, bytes))
 }
 
-/// What a channel is read back to learn who has published what: more than what one node resends.
+/// How far a channel is read back to learn who has published what. Few, since each may be large: a
+/// subscription that begins within a longer tail that is just being sent again may get some of it.
 const PAST: usize = 128;
 
 /// Entries that are read at once.

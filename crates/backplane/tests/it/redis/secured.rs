@@ -1,5 +1,6 @@
 //! A Redis that wants to know who is there, and one that speaks TLS.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use everwire_backplane::{
     Bus, conformance,
     redis::{Config, InvalidConfig, Redis},
@@ -29,11 +30,11 @@ async fn nodes_talk_over_tls_and_only_with_a_server_that_is_vouched_for() {
     let mut params = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
     params.subject_alt_names.push(rcgen::SanType::IpAddress(plain.address().ip()));
     let key = rcgen::KeyPair::generate().unwrap();
-    let certificate = params.self_signed(&key).unwrap().pem();
+    let certificate = pem("CERTIFICATE", params.self_signed(&key).unwrap().der());
     let folder = Folder::new();
     let path = |name: &str| folder.0.join(name).display().to_string();
     std::fs::write(path("cert.pem"), &certificate).unwrap();
-    std::fs::write(path("key.pem"), key.serialize_pem()).unwrap();
+    std::fs::write(path("key.pem"), pem("PRIVATE KEY", &key.serialize_der())).unwrap();
     for (name, value) in [
         ("tls-cert-file", path("cert.pem")),
         ("tls-key-file", path("key.pem")),
@@ -67,4 +68,12 @@ async fn a_configuration_that_makes_no_sense_is_refused() {
     assert_eq!(start(config), Err(InvalidConfig::Lease));
     let secret = format!("{:?}", Config::new("redis://u:secret@127.0.0.1"));
     assert!(!secret.contains("secret"));
+}
+
+/// The text form of a certificate or a key (RFC 7468).
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let lines = text.as_bytes().chunks(64).map(String::from_utf8_lossy);
+    let lines = lines.collect::<Vec<_>>().join("\n");
+    format!("-----BEGIN {label}-----\n{lines}\n-----END {label}-----\n")
 }

@@ -166,7 +166,7 @@ async fn attack_s12_who_speaks_and_never_polls_is_bounded_and_forgotten() {
 }
 
 #[tokio::test]
-async fn attack_s12_negotiations_that_nobody_takes_up_cost_nothing_and_time_out() {
+async fn attack_s12_negotiations_that_nobody_takes_up_cost_nothing() {
     let mut stage = Stage::with("spent_max = 50").await;
     let to = stage.everwire.address();
     let first = negotiated(to).await;
