@@ -52,6 +52,8 @@ pub(super) fn end(visitor: &Visitor) -> Response<HubBody> {
     match visitor.find() {
         Ok(connection) if connection.transport == Transport::LongPolling => {
             connection.ask(End::Left(None));
+            // Its task may end it later; whoever asks for it from now on asks for nothing.
+            visitor.hub.directory().remove(connection.id());
             reply::text(StatusCode::ACCEPTED, "")
         }
         Ok(_) => {
