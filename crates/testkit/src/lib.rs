@@ -7,7 +7,8 @@
 //!   clients and the server that they talk to.
 //! - The thing under test: [`everwire`] runs the real binary; [`rivals`] and [`relay`] stand in
 //!   its place as controls, which must show the losses that Everwire must not.
-//! - Faults beyond signals: [`namespace`] has a link that can be taken down.
+//! - Faults beyond signals: [`namespace`] has a link that can be taken down. [`redis`] is a server
+//!   of a test's own, to be killed and started again.
 //! - Underneath: [`process`] starts, signals and always ends what it started; [`wait`] polls what
 //!   can be observed against a deadline, because no test here sleeps to be in time.
 //!
@@ -31,6 +32,7 @@ pub mod loopback;
 pub mod message;
 pub mod namespace;
 pub mod process;
+pub mod redis;
 pub mod relay;
 pub mod rivals;
 pub mod scripted;

@@ -1,10 +1,13 @@
 //! The same over a real Redis, through what can happen to it.
 
-use std::{net::Ipv4Addr, path::Path, process::Command, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use everwire_backplane::redis::{Config, Redis};
 use everwire_testkit::{
-    everwire::Folder, loopback::unique_address, need, process::Process, tools, wait::eventually,
+    need,
+    redis::{DURABLE, Server},
+    tools,
+    wait::eventually,
 };
 
 use super::{builder, call, channel};
@@ -12,20 +15,17 @@ use crate::peer::{Peer, Served, serve};
 
 /// A Redis that forgets nothing it has confirmed, and three nodes on it with a client each.
 struct Cluster {
-    process: Process,
-    address: Ipv4Addr,
-    folder: Folder,
+    server: Server,
     nodes: Vec<Served>,
     clients: Vec<Peer>,
 }
 
 impl Cluster {
     async fn start(program: &Path) -> Self {
-        let (address, folder) = (unique_address(), Folder::new());
-        let process = launch(program, address, &folder).await;
-        let mut all = Self { process, address, folder, nodes: Vec::new(), clients: Vec::new() };
+        let server = Server::start(program, DURABLE).await;
+        let mut all = Self { server, nodes: Vec::new(), clients: Vec::new() };
         for _ in 0..3 {
-            let bus = Redis::start(Config::new(format!("redis://{address}:6379"))).unwrap();
+            let bus = Redis::start(Config::new(all.server.url())).unwrap();
             let hub = builder().backplane(Arc::new(bus), channel()).build().unwrap();
             hub.start();
             let served = serve(hub).await;
@@ -70,27 +70,18 @@ impl Cluster {
     }
 }
 
-async fn launch(program: &Path, address: Ipv4Addr, folder: &Folder) -> Process {
-    let mut command = Command::new(program);
-    command.args(["--bind", &address.to_string(), "--port", "6379", "--save", ""]);
-    command.args(["--appendonly", "yes", "--appendfsync", "always", "--dir"]).arg(&folder.0);
-    let mut process = Process::start("redis-server", &mut command);
-    process.ready("its readiness", |line| line.contains("Ready to accept").then_some(())).await;
-    process
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pred_s10_nothing_is_lost_or_doubled_when_redis_is_killed_and_comes_back() {
     let program = need!(tools::redis());
     let mut cluster = Cluster::start(&program).await;
     cluster.say(0..200);
-    cluster.process.kill();
+    cluster.server.process.kill();
     cluster.say(200..400);
     // Without Redis this node's clients are told what this node says.
     let hub = cluster.nodes[0].hub.clone();
     hub.all().send("here", &()).unwrap();
     while cluster.clients[0].next().await != Some(call("here", "[]")) {}
-    cluster.process = launch(&program, cluster.address, &cluster.folder).await;
+    cluster.server.restart().await;
     cluster.say(400..600);
     cluster.clients.remove(0);
     for peer in &mut cluster.clients {
@@ -116,9 +107,9 @@ async fn nothing_is_lost_or_doubled_while_redis_stands_still() {
     let program = need!(tools::redis());
     let mut cluster = Cluster::start(&program).await;
     cluster.say(0..100);
-    cluster.process.freeze();
+    cluster.server.process.freeze();
     cluster.say(100..300);
-    cluster.process.wake();
+    cluster.server.process.wake();
     cluster.say(300..400);
     cluster.hears(0..400).await;
     assert_eq!(cluster.gaps(), 0);
