@@ -57,12 +57,7 @@ where
     if request.method() == Method::OPTIONS {
         return origin.preflight(request.headers());
     }
-    let client = Arc::new(ClientRequest::new(&request));
-    let response = match identified(hub, shard, client, Way::Direct).await {
-        Ok(visitor) => answer_visitor(visitor, request).await,
-        Err(response) => response,
-    };
-    origin.mark(response)
+    origin.mark(answer_on(hub, shard, request, Way::Direct).await)
 }
 
 /// Answers a request that came to another node, which has judged its origin and marks the answer.
@@ -75,11 +70,7 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Send,
 {
-    let client = Arc::new(ClientRequest::new(&request));
-    match identified(hub, shard, client, Way::Passed).await {
-        Ok(visitor) => answer_visitor(visitor, request).await,
-        Err(response) => response,
-    }
+    answer_on(hub, shard, request, Way::Passed).await
 }
 
 /// Judges a request for a WebSocket that was read by other means than hyper's.
@@ -110,6 +101,24 @@ async fn identified(
     let identity = asked.map_err(|denied| reply::empty(denied.status()))?;
     let request = Arc::unwrap_or_clone(client);
     Ok(Visitor::new(hub.clone(), shard, request, identity, way))
+}
+
+/// Answers whoever may come in.
+async fn answer_on<B>(
+    hub: &Hub,
+    shard: Arc<ShardHandle>,
+    request: Request<B>,
+    way: Way,
+) -> Response<HubBody>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Send,
+{
+    let client = Arc::new(ClientRequest::new(&request));
+    match identified(hub, shard, client, way).await {
+        Ok(visitor) => answer_visitor(visitor, request).await,
+        Err(response) => response,
+    }
 }
 
 async fn answer_visitor<B>(visitor: Visitor, request: Request<B>) -> Response<HubBody>

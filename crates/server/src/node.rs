@@ -31,7 +31,7 @@ use crate::{
 pub(crate) use self::{
     hubs::{Desk, Hubs, NodeHub, Undeclarable},
     reload::Leaving,
-    routes::Routes,
+    routes::{Routes, without_port},
 };
 
 /// Everything that is shared in a node.

@@ -8,7 +8,7 @@ use everwire_hub::token::{AccessKeys, Token};
 use everwire_proto::signalr::negotiate::segment;
 use http::{HeaderMap, header, request::Parts};
 
-use crate::{clock, config, problem::Problem};
+use crate::{clock, config, node::without_port, problem::Problem};
 
 /// What signs and verifies the tokens of a hub.
 #[derive(Debug)]
@@ -66,15 +66,7 @@ fn is_url_of(url: &str, host: &str, path: &str) -> bool {
     };
     let signed = signed.split(['?', '#']).next().unwrap_or(signed);
     let [signed, path] = [signed, path].map(|path| path.trim_matches('/').split('/').map(segment));
-    name_of(authority).eq_ignore_ascii_case(name_of(host)) && signed.eq(path)
-}
-
-/// A host without its port.
-fn name_of(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    }
+    without_port(authority).eq_ignore_ascii_case(without_port(host)) && signed.eq(path)
 }
 
 #[cfg(test)]

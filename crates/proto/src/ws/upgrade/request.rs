@@ -37,18 +37,9 @@ impl UpgradeRequest {
             Ok(false) => return Err(Refusal::bad_request("the request head is not complete")),
             Err(error) => return Err(error.into()),
         }
-        // The parser below skips empty lines, which would shift the places that are kept.
-        if head.starts_with(b"\r\n") {
-            return Err(Refusal::bad_request("there is an empty line before the request"));
-        }
         let mut fields = [const { MaybeUninit::uninit() }; HEADERS_MAX];
-        let mut parsed = httparse::Request::new(&mut []);
-        let status = parsed.parse_with_uninit_headers(head, &mut fields).map_err(unreadable)?;
-        if status != httparse::Status::Complete(head.len()) {
-            return Err(Refusal::bad_request("the request head is not complete"));
-        }
+        let parsed = read_head(head, &mut fields)?;
         let target = parsed.path.unwrap_or_default();
-        check_target(target)?;
         let facts = Facts::collect(parsed.headers)?;
         check_request(&parsed, &facts)?;
         Ok(Self {
@@ -311,6 +302,24 @@ fn check_handshake(facts: &Facts<'_>) -> Result<(), Refusal> {
         return Err(Refusal::bad_request("Sec-WebSocket-Key is not 16 bytes in base64"));
     }
     Ok(())
+}
+
+/// Reads a whole head that begins with its request line and has a good target.
+fn read_head<'h, 'b>(
+    head: &'b [u8],
+    fields: &'h mut [MaybeUninit<httparse::Header<'b>>],
+) -> Result<httparse::Request<'h, 'b>, Refusal> {
+    // The parser skips empty lines, which would shift the places that are kept.
+    if head.starts_with(b"\r\n") {
+        return Err(Refusal::bad_request("there is an empty line before the request"));
+    }
+    let mut parsed = httparse::Request::new(&mut []);
+    let status = parsed.parse_with_uninit_headers(head, fields).map_err(unreadable)?;
+    if status != httparse::Status::Complete(head.len()) {
+        return Err(Refusal::bad_request("the request head is not complete"));
+    }
+    check_target(parsed.path.unwrap_or_default())?;
+    Ok(parsed)
 }
 
 /// A target in origin form, of bytes that no parser behind us decodes into a line end, a space or

@@ -5,7 +5,7 @@
 
 use std::mem::MaybeUninit;
 
-use super::{Facts, check_target, is_host, speaks_of_websocket, unreadable};
+use super::{Facts, is_host, read_head, speaks_of_websocket};
 use crate::ws::upgrade::{
     HEADERS_MAX, HeadScan, REQUEST_HEAD_MAX, Refusal,
     headers::{belongs_to_hop, same_name, stays_here},
@@ -118,16 +118,8 @@ impl RequestScan {
 
 /// What follows a whole head.
 fn judge(head: &[u8]) -> Result<At, Refusal> {
-    if head.starts_with(b"\r\n") {
-        return Err(Refusal::bad_request("there is an empty line before the request"));
-    }
     let mut fields = [const { MaybeUninit::uninit() }; HEADERS_MAX];
-    let mut parsed = httparse::Request::new(&mut []);
-    let status = parsed.parse_with_uninit_headers(head, &mut fields).map_err(unreadable)?;
-    if status != httparse::Status::Complete(head.len()) {
-        return Err(Refusal::bad_request("the request head is not complete"));
-    }
-    check_target(parsed.path.unwrap_or_default())?;
+    let parsed = read_head(head, &mut fields)?;
     if speaks_of_websocket(parsed.headers.iter().map(|field| (field.name, field.value))) {
         return Ok(At::Opaque);
     }
