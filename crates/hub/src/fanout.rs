@@ -3,7 +3,7 @@
 //!
 //! A message goes to this node's clients directly and at once, and to the others as one
 //! [`envelope`] on the hub's channel, which each node resolves for itself; a node's own envelopes are
-//! skipped when they come back. What wants an answer is a [`request`] to every other node, because
+//! skipped when they come back, unless they are of a [history](crate::History). What wants an answer is a [`request`] to every other node, because
 //! nobody keeps a table of who is where that could be wrong. [`exchange`] is the task that listens.
 
 pub(crate) mod afar;
@@ -24,7 +24,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use everwire_backplane::{Answer, Asking, Bus, Channel, Fate, Member, NodeId, Publishing, Refusal};
+use everwire_backplane::{
+    Answer, Asking, Bus, Channel, Fate, History, Member, NodeId, Publishing, Refusal, memory,
+};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 
 use self::{afar::Afar, envelope::Envelope, request::Request};
@@ -38,6 +40,8 @@ pub(crate) struct Fanout {
     /// Questions to clients elsewhere whose answers are awaited.
     surveys: Mutex<HashMap<u64, Arc<Afar>>>,
     pub(crate) counts: Counts,
+    /// There are no other nodes: the bus is for histories alone.
+    pub(crate) is_alone: bool,
 }
 
 /// What a hub has said to other nodes, and heard of them.
@@ -80,7 +84,18 @@ pub struct Across<T> {
 impl Fanout {
     pub(crate) fn new(bus: Arc<dyn Bus>, channel: Channel) -> Self {
         let (living, surveys, counts) = Default::default();
-        Self { bus, channel, living, surveys, counts }
+        Self { bus, channel, living, surveys, counts, is_alone: false }
+    }
+
+    /// A hub's end of a bus that nobody else is on.
+    pub(crate) fn alone(channel: Channel) -> Self {
+        let bus = Arc::new(memory::Cluster::default().node());
+        Self { is_alone: true, ..Self::new(bus, channel) }
+    }
+
+    /// Says a message to all nodes, this one included, by way of a history.
+    pub(crate) fn record(&self, history: &History, envelope: Bytes) -> Result<Publishing, Refusal> {
+        self.count(self.bus.record(&self.channel, history, envelope))
     }
 
     /// Says something to all other nodes.
@@ -90,7 +105,10 @@ impl Fanout {
 
     /// The same with an envelope that is written already.
     pub(crate) fn publish(&self, envelope: Bytes) -> Result<Publishing, Refusal> {
-        let mut publishing = self.bus.publish(&self.channel, envelope);
+        self.count(self.bus.publish(&self.channel, envelope))
+    }
+
+    fn count(&self, mut publishing: Publishing) -> Result<Publishing, Refusal> {
         if let Some(Fate::NotStored(refusal)) = publishing.now() {
             self.counts.refused.fetch_add(1, Relaxed);
             tracing::debug!(channel = %self.channel, %refusal, "other nodes are not told");
@@ -136,6 +154,14 @@ impl Fanout {
             }
         }
         all
+    }
+
+    pub(crate) const fn bus(&self) -> &Arc<dyn Bus> {
+        &self.bus
+    }
+
+    pub(crate) const fn channel(&self) -> &Channel {
+        &self.channel
     }
 
     pub(crate) fn exchanged(&self) -> Exchanged {

@@ -31,6 +31,7 @@ use crate::{
     events::Events,
     fanout::{Fanout, exchange::Exchange},
     frames::Frames,
+    history::Histories,
     id::{ConnectionId, GroupName, UserId},
     identity::{Authenticate, Denied, Identity},
     keepers::Keepers,
@@ -90,6 +91,7 @@ pub(crate) struct Inner {
     redirects: Option<Redirects>,
     keepers: Arc<Keepers>,
     fanout: Option<Fanout>,
+    histories: Option<Histories>,
     attendance: Option<Arc<Attendance>>,
     questions: AtomicU64,
     /// Answers that may be awaited besides those that are.

@@ -7,7 +7,7 @@
 //!
 //! Read on in this order: `transport` (how a client comes in), `connection` and its task,
 //! `conversation` (what it says), [`dispatch`] and [`method`] (what is done about it), `shard` (how it
-//! is written to), `registry` (who is where), `fanout` (the same on several nodes).
+//! is written to), `registry` (who is where), `fanout` (the same on several nodes), `history` (what was sent lately).
 #![forbid(unsafe_code)]
 
 mod audience;
@@ -26,6 +26,7 @@ pub mod error;
 mod events;
 mod fanout;
 mod frames;
+mod history;
 mod hub;
 mod id;
 mod identity;
@@ -55,7 +56,7 @@ mod transport;
 mod treatment;
 pub mod upload;
 
-pub use everwire_backplane::{Channel, Gap, NodeId, Position, Refusal};
+pub use everwire_backplane::{Channel, Gap, NodeId, Position, Refusal, Retention};
 pub use everwire_proto::signalr::payload::Timestamp;
 
 pub use self::{
@@ -66,6 +67,7 @@ pub use self::{
     error::{ErrorDetail, Failure, HubError},
     events::Lost,
     fanout::{Across, Exchanged},
+    history::History,
     hub::{Hub, HubBuilder, Totals},
     id::{ConnectionId, GroupName, NotAnId, UserId},
     identity::{Denied, Identity},

@@ -12,6 +12,7 @@ use std::sync::{
     atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
+use everwire_backplane::Cursor;
 use tokio::{
     sync::{Notify, oneshot},
     task::JoinSet,
@@ -29,9 +30,11 @@ use crate::{
     end::End,
     fanout::exchange::Exchange,
     frames::Frames,
+    history::recover::Step,
     id::{ConnectionId, GroupName},
     look::Look,
     member::Member,
+    presence::Scope,
     replies::Survey,
     roster::Roll,
     standing::Standing,
@@ -83,6 +86,12 @@ pub(crate) enum Post {
     Join(ConnectionId, GroupName),
     Part(ConnectionId, GroupName),
     Send(Arc<Audience>, Arc<Frames>),
+    /// A message of a channel with a history, and its place there.
+    Recorded(Scope, Cursor, Arc<Frames>),
+    /// A channel with a history goes on behind this place, after a loss or without one.
+    Mark(Scope, Cursor, bool),
+    /// A step of a client that recovers.
+    Follow(Arc<Connection>, Scope, Step),
     /// A frame of one connection's own that must not overtake what was posted before it.
     Own(Arc<Connection>, Own),
     Ask(Arc<Connection>, Question),

@@ -14,6 +14,7 @@ use crate::root;
 const PURE: &[(&str, &[&str])] = &[
     ("crates/proto/src", &[""]),
     ("crates/backplane/src", &["envelope", "incoming", "leases", "outgoing"]),
+    ("crates/backplane/src/history", &["reel"]),
     ("crates/gateway/src", &["relay", "backends"]),
     (
         "crates/hub/src",
@@ -33,6 +34,7 @@ const PURE: &[(&str, &[&str])] = &[
     ("crates/hub/src/cluster", &["letter", "window"]),
     ("crates/hub/src/connection", &["kept"]),
     ("crates/hub/src/fanout", &["envelope", "fields", "request"]),
+    ("crates/hub/src/history", &["follow", "line", "plan", "run"]),
     ("crates/hub/src/shard", &["index"]),
     ("crates/client/src", &["session", "reconnect", "address", "choice", "cookies"]),
 ];

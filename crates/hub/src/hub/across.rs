@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use everwire_backplane::{NodeId, Publishing};
+use everwire_proto::signalr::message::HubMessage;
 use tokio::{sync::oneshot, task::JoinSet};
 
 use super::{Hub, Inner, Running};
@@ -16,6 +17,7 @@ use crate::{
         request::{Request, read_flag},
     },
     frames::Frames,
+    history::Histories,
     id::{ConnectionId, UserId},
     look::{Behind, Look},
     recipients::SendError,
@@ -70,7 +72,7 @@ impl Hub {
     /// What the hub has said to other nodes and heard of them; `None` without a
     /// [backplane](crate::HubBuilder::backplane).
     pub fn exchanged(&self) -> Option<Exchanged> {
-        self.fanout().map(Fanout::exchanged)
+        self.fanout().filter(|fanout| !fanout.is_alone).map(Fanout::exchanged)
     }
 
     pub(crate) const fn from_inner(inner: Arc<Inner>) -> Self {
@@ -113,10 +115,31 @@ impl Hub {
         audience: &Audience,
         frames: &Frames,
     ) -> Result<Option<Publishing>, SendError> {
-        let Some(fanout) = self.fanout() else { return Ok(None) };
+        let Some(fanout) = self.fanout().filter(|fanout| !fanout.is_alone) else { return Ok(None) };
         let Some(audience) = self.elsewhere(audience) else { return Ok(None) };
         let Some(envelope) = Envelope::call(&audience, frames.message()) else { return Ok(None) };
         Ok(Some(fanout.publish(envelope)?))
+    }
+
+    /// Says a message to whoever is in a channel with a history, on all nodes; `None` if it has none.
+    pub(crate) fn record(
+        &self,
+        audience: &Audience,
+        message: &HubMessage,
+    ) -> Result<Option<Publishing>, SendError> {
+        let (Some(fanout), Some(histories)) = (self.fanout(), self.histories()) else {
+            return Ok(None);
+        };
+        let history = histories.scope(audience).and_then(|scope| histories.history(&scope));
+        let Some((history, envelope)) = history.zip(Envelope::call(audience, message)) else {
+            return Ok(None);
+        };
+        Ok(Some(fanout.record(&history, envelope)?))
+    }
+
+    /// Which channels have a history, if any have.
+    pub(crate) fn histories(&self) -> Option<&Histories> {
+        self.0.histories.as_ref()
     }
 
     /// Who of an audience may be on other nodes.
