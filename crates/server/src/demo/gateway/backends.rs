@@ -63,6 +63,17 @@ impl Backends {
         self.list[index].child.kill().await.context("cannot kill a backend")
     }
 
+    /// SIGKILL to all at once: nobody is left to go to while the next one ends.
+    pub(super) async fn kill_all(&mut self) -> Result<()> {
+        for backend in &mut self.list {
+            backend.child.start_kill().context("cannot kill a backend")?;
+        }
+        for backend in &mut self.list {
+            backend.child.wait().await.context("cannot wait for a backend")?;
+        }
+        Ok(())
+    }
+
     /// SIGTERM: the process says goodbye to its clients and ends.
     pub(super) async fn terminate(&mut self, index: usize) -> Result<()> {
         let child = &mut self.list[index].child;
