@@ -11,7 +11,7 @@ use everwire_testkit::{
     signalr::Peer,
     status::{LEASE, Node, Tabs},
     tools,
-    wait::{SOON, eventually},
+    wait::{SOON, eventually, eventually_within},
 };
 use serde_json::json;
 
@@ -104,6 +104,23 @@ async fn with_nothing_installed_two_tabs_see_both_while_nodes_are_killed() {
     assert_eq!(tabs.complaints(), [json!(null); 0]);
     demo.terminate();
     demo.ended().await;
+}
+
+#[tokio::test]
+async fn the_demo_over_redis_kills_processes_and_is_right_in_all_tabs() {
+    let redis = Server::start(&need!(tools::redis()), VOLATILE).await;
+    let mut command = everwire_command();
+    command.args(["demo", "status", "--once", "--redis", &redis.url()]);
+    let mut demo = Process::start("everwire demo", &mut command);
+    // Each of three kills may take two leases.
+    let proved = |line: &str| line.contains("nodes that answer").then_some(());
+    let proof = async || demo.stdout().find(proved);
+    eventually_within(3 * RIGHT_WITHIN, "the demo's proof", proof).await;
+    let status = demo.ended().await;
+    let said = demo.stdout().complete().await;
+    assert!(status.success(), "{status}: {said:#?}");
+    let has = |what: [&str; 2]| said.iter().any(|line| what.iter().all(|what| line.contains(what)));
+    assert!(has(["(pid ", "is killed"]) && has(["wrong lines", " 0"]), "{said:#?}");
 }
 
 #[tokio::test]

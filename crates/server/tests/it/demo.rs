@@ -68,6 +68,7 @@ fn the_demo_shows_everything_and_stays_until_it_is_told_to_stop() {
     let page = line("  page      http://");
     line("Still running");
     line("(a page; open it twice)");
+    line("(open it in two tabs");
     let page = page.rsplit('/').next().and_then(|address| address.parse().ok());
     let page = http(page.expect("an address"), "GET /", &[], "");
     assert!(page.contains("new WebSocket('ws://127.0.0.1:"), "{page}");

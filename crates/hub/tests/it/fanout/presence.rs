@@ -7,7 +7,7 @@ use std::sync::{
 
 use everwire_backplane::Bus;
 use everwire_hub::{
-    Context, Hub, HubBuilder, HubConfig,
+    Context, Hub, HubBuilder, HubConfig, HubError,
     declared::{Action, Declaration, Presence},
 };
 
@@ -292,6 +292,25 @@ async fn a_program_says_who_is_present_and_greets_them_too() {
     drop(one);
     assert_eq!(two.next().await, Some(offline("lamp")), "and the other is still somebody");
     assert_eq!(gone.load(Relaxed), 1);
+}
+
+#[tokio::test]
+async fn who_is_turned_away_is_present_no_longer() {
+    let hub = Hub::builder().presence(told()).connected(async |cx| {
+        cx.present("somebody")?;
+        if cx.hub().connected() > 1 { Err(HubError::new("It is full.")) } else { Ok(()) }
+    });
+    let served = crate::peer::serve(hub.build().unwrap()).await;
+    let mut first = served.peer().await;
+    for told in [roster(""), online("somebody")] {
+        assert_eq!(first.next().await, Some(told));
+    }
+    let mut second = served.peer().await;
+    while second.next().await.is_some() {}
+    drop(first);
+    while !served.hub.present().is_empty() {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
