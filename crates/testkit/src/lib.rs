@@ -4,7 +4,7 @@
 //!   lost, doubled, reordered or torn, and is itself tested against streams that are.
 //! - Peers: [`client`] on tungstenite, [`crowd`] of chatting ones, [`scripted`] peers that put any
 //!   bytes on the wire, [`foreign`] ones in Node and Python as processes of their own, [`signalr`]
-//!   clients and the server that they talk to.
+//!   clients and the server that they talk to; [`status`] is the status demo and tabs of a browser.
 //! - The thing under test: [`everwire`] runs the real binary; [`rivals`] and [`relay`] stand in
 //!   its place as controls, which must show the losses that Everwire must not.
 //! - Faults beyond signals: [`namespace`] has a link that can be taken down. [`redis`] is a server
@@ -37,5 +37,6 @@ pub mod relay;
 pub mod rivals;
 pub mod scripted;
 pub mod signalr;
+pub mod status;
 pub mod tools;
 pub mod wait;

@@ -18,3 +18,4 @@ mod predecessors;
 mod promises;
 mod signalr;
 mod stage;
+mod status;
