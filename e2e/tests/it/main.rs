@@ -12,6 +12,7 @@
 )]
 
 mod attacks;
+mod cluster;
 mod controls;
 mod faults;
 mod predecessors;
