@@ -6,7 +6,8 @@ use std::{
 };
 
 use everwire_backplane::{
-    Answer, Gap, Item, Member, Members, Membership, Message, Questions, Start, Subscription,
+    Answer, Gap, Item, Member, Members, Membership, Message, Observer, Questions, Start,
+    Subscription,
 };
 use everwire_proto::signalr::message::HubMessage;
 use tokio::{
@@ -50,7 +51,7 @@ impl Exchange {
             tokio::select! {
                 change = ears.members.next() => {
                     let (Some(hub), Some(change)) = (self.hub(), change) else { return };
-                    attend(&hub, change, &mut work);
+                    attend(&hub, change, ears.members.observer(), &mut work);
                 }
                 item = ears.heard.next() => {
                     let (Some(hub), Some(item)) = (self.hub(), item) else { return };
@@ -193,7 +194,7 @@ fn hear_gap(hub: &Hub, gap: Gap, work: &mut JoinSet<()>) {
 }
 
 /// Takes note of who comes and goes.
-fn attend(hub: &Hub, change: Membership, work: &mut JoinSet<()>) {
+fn attend(hub: &Hub, change: Membership, observer: Observer, work: &mut JoinSet<()>) {
     let Some(fanout) = hub.fanout() else { return };
     let own = fanout.bus.member().node;
     match change {
@@ -213,7 +214,7 @@ fn attend(hub: &Hub, change: Membership, work: &mut JoinSet<()>) {
                 if let Some(told) = told {
                     told.await;
                 }
-                bus.cleaned(member);
+                bus.cleaned(observer, member);
             });
         }
         Membership::Reset => fanout.living().clear(),
