@@ -233,6 +233,13 @@ impl Connection {
         // Held while the shard is told, so that it hears of all in the order in which they happen.
         let mut groups = self.groups();
         if groups.add(&group, most)? {
+    /// The client has come, and leave is to be taken of it.
+    pub(crate) fn come(&self) {
+        // Held as for joining.
+        let groups = self.groups();
+        self.shard.came(self.id(), self.identity.user.as_ref(), groups.all());
+    }
+
             self.shard.join(self.id(), group);
         }
         Ok(())

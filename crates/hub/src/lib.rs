@@ -23,6 +23,7 @@ mod directory;
 pub mod dispatch;
 mod end;
 pub mod error;
+mod estate;
 mod events;
 mod fanout;
 mod frames;
@@ -64,7 +65,7 @@ pub use self::{
     config::HubConfig,
     end::End,
     error::{ErrorDetail, Failure, HubError},
-    events::Lost,
+    events::{Lost, LostClient},
     fanout::{Across, Exchanged},
     hub::{Hub, HubBuilder, Totals},
     id::{ConnectionId, GroupName, NotAnId, UserId},

@@ -32,6 +32,7 @@ const PURE: &[(&str, &[&str])] = &[
     ),
     ("crates/hub/src/cluster", &["letter", "window"]),
     ("crates/hub/src/connection", &["kept"]),
+    ("crates/hub/src/estate", &["note"]),
     ("crates/hub/src/fanout", &["envelope", "fields", "request"]),
     ("crates/hub/src/shard", &["index"]),
     ("crates/client/src", &["session", "reconnect", "address", "choice", "cookies"]),

@@ -53,11 +53,7 @@ impl Attendance {
 
     /// Sees to those who come and go.
     pub(super) fn attend(self: Arc<Self>, hub: HubBuilder) -> HubBuilder {
-        let leaving = Arc::clone(&self);
-        let hub = hub.attendance(Arc::clone(&self)).disconnected(move |cx, _| {
-            leaving.gone(&cx);
-            async {}
-        });
+        let hub = hub.attendance(Arc::clone(&self));
         if self.presence.is_none() {
             return hub;
         }
@@ -104,7 +100,8 @@ impl Attendance {
         self.follow(&mut state, cx.hub(), change);
     }
 
-    fn gone(&self, cx: &Context) {
+    /// A client has gone.
+    pub(crate) fn gone(&self, cx: &Context) {
         let mut state = self.state();
         let changes = state.roster.gone(cx.connection_id());
         self.follow(&mut state, cx.hub(), changes);

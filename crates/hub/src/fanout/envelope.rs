@@ -182,7 +182,7 @@ pub(super) fn read_ids(reader: &mut Reader) -> Option<Vec<ConnectionId>> {
     reader.list(read_id)
 }
 
-pub(super) fn read_id(reader: &mut Reader) -> Option<ConnectionId> {
+pub(crate) fn read_id(reader: &mut Reader) -> Option<ConnectionId> {
     reader.array().map(ConnectionId::from_bytes)
 }
 

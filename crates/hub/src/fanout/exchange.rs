@@ -23,8 +23,10 @@ use super::{
 };
 use crate::{
     audience::Audience,
+    estate::heir::inherit,
     frames::Frames,
     hub::{Hub, Inner},
+    presence::Place,
     shard::Post,
 };
 
@@ -190,6 +192,9 @@ fn hear_gap(hub: &Hub, gap: Gap, work: &mut JoinSet<()>) {
         let of = if let Gap::Lost { member, .. } = gap { Some(member) } else { None };
         attendance.gap(of);
     }
+    if gap == Gap::Emptied {
+        hub.estate().into_iter().for_each(|estate| estate.begin_anew());
+    }
     hub.events().gap(hub, gap).into_iter().for_each(|told| drop(work.spawn(told)));
 }
 
@@ -202,26 +207,50 @@ fn attend(hub: &Hub, change: Membership, observer: Observer, work: &mut JoinSet<
         Membership::Joined(member) => drop(fanout.living().insert(member)),
         Membership::Left(member) => drop(part(hub, fanout, member)),
         // The others have forgotten this node, and hear of it as of a new one.
-        Membership::Expired { member, .. } if member.node == own => stand(hub, true),
+        Membership::Expired { member, .. } if member.node == own => {
+            hub.estate().into_iter().for_each(|estate| estate.look_after());
+            stand(hub, true);
+        }
         Membership::Expired { member, yours } => {
             let names = part(hub, fanout, member);
-            if !yours {
-                return;
+            // Who listened too slowly is told once more.
+            if yours && fanout.cleaning().insert(member) {
+                clean_up(hub, fanout, member, names, observer, work);
             }
-            let bus = Arc::clone(&fanout.bus);
-            let told = hub.events().lost(hub, member.node, names);
-            work.spawn(async move {
-                if let Some(told) = told {
-                    told.await;
-                }
-                bus.cleaned(observer, member);
-            });
         }
         Membership::Reset => fanout.living().clear(),
     }
 }
 
-fn part(hub: &Hub, fanout: &Fanout, member: Member) -> Vec<crate::presence::Place> {
+/// Tells the application what has gone with a node.
+fn clean_up(
+    hub: &Hub,
+    fanout: &Fanout,
+    member: Member,
+    names: Vec<Place>,
+    observer: Observer,
+    work: &mut JoinSet<()>,
+) {
+    let told = hub.events().lost(hub, member.node, names);
+    let estate = hub.estate().cloned();
+    let (bus, weak) = (Arc::clone(&fanout.bus), hub.downgrade());
+    work.spawn(async move {
+        if let Some(told) = told {
+            told.await;
+        }
+        if let Some(estate) = estate {
+            inherit(weak.clone(), estate, member, bus.member()).await;
+        }
+        bus.cleaned(observer, member);
+        if let Some(hub) = weak.upgrade().map(Hub::from_inner)
+            && let Some(fanout) = hub.fanout()
+        {
+            fanout.cleaning().remove(&member);
+        }
+    });
+}
+
+fn part(hub: &Hub, fanout: &Fanout, member: Member) -> Vec<Place> {
     fanout.living().remove(&member);
     fanout.gone(member.node);
     tracing::info!(node = %member.node, channel = %fanout.channel, "another node is gone");

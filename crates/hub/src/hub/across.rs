@@ -1,6 +1,6 @@
 //! A hub on several nodes, seen through any of them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use everwire_backplane::{NodeId, Publishing};
 use tokio::{sync::oneshot, task::JoinSet};
@@ -70,7 +70,9 @@ impl Hub {
     /// What the hub has said to other nodes and heard of them; `None` without a
     /// [backplane](crate::HubBuilder::backplane).
     pub fn exchanged(&self) -> Option<Exchanged> {
-        self.fanout().map(Fanout::exchanged)
+        let exchanged = self.fanout().map(Fanout::exchanged)?;
+        let unwritten = self.estate().map_or(0, |estate| estate.unwritten());
+        Some(Exchanged { unwritten, ..exchanged })
     }
 
     pub(crate) const fn from_inner(inner: Arc<Inner>) -> Self {
@@ -86,6 +88,11 @@ impl Hub {
     }
 
     pub(crate) fn shards(&self) -> &[Arc<ShardHandle>] {
+    /// What does not keep the hub alive.
+    pub(crate) fn downgrade(&self) -> Weak<Inner> {
+        Arc::downgrade(&self.0)
+    }
+
         &self.0.shards
     }
 

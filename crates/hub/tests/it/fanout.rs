@@ -5,6 +5,7 @@ mod faults;
 mod groups;
 mod hostile;
 mod looking;
+mod lost;
 mod presence;
 mod reaching;
 mod redis;
