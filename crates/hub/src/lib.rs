@@ -81,6 +81,6 @@ pub use self::{
     service::HubService,
     shard::{Overloaded, Shard},
     standing::StandingError,
-    transport::{body::HubBody, websocket::Opening},
+    transport::{body::HubBody, receipt::Receipt, websocket::Opening},
     upload::{Feeder, Upload},
 };

@@ -5,6 +5,7 @@ mod access;
 mod client;
 mod declared;
 mod operator;
+mod polls;
 mod publishers;
 mod requests;
 mod rest;
