@@ -231,7 +231,7 @@ impl Hub {
         self.all().members_now().await
     }
 
-    /// Whether there is such a connection.
+    /// Whether there is such a connection on this node.
     pub fn has(&self, connection: ConnectionId) -> bool {
         self.find(connection).is_some()
     }

@@ -47,6 +47,15 @@ impl Hub {
         }
     }
 
+    /// Whether there is such a connection, on whichever node.
+    pub async fn exists(&self, connection: ConnectionId) -> Across<bool> {
+        if self.has(connection) {
+            return Across::here(true);
+        }
+        let Across { value, unreached } = self.connections([connection]).count().await;
+        Across { value: value > 0, unreached }
+    }
+
     /// Some of the users that are connected to any node, in the order of their names, behind one of
     /// them: at most so many, and how many connections each has.
     pub async fn users_page(
@@ -79,6 +88,11 @@ impl Hub {
         Self(inner)
     }
 
+    /// What does not keep the hub alive.
+    pub(crate) fn downgrade(&self) -> Weak<Inner> {
+        Arc::downgrade(&self.0)
+    }
+
     pub(crate) fn fanout(&self) -> Option<&Fanout> {
         self.0.fanout.as_ref()
     }
@@ -88,12 +102,14 @@ impl Hub {
     }
 
     pub(crate) fn shards(&self) -> &[Arc<ShardHandle>] {
-    /// What does not keep the hub alive.
-    pub(crate) fn downgrade(&self) -> Weak<Inner> {
-        Arc::downgrade(&self.0)
+        &self.0.shards
     }
 
-        &self.0.shards
+    /// Takes a connection of this node out of all groups; gives whether there is one.
+    pub(crate) fn leave_all_here(&self, connection: ConnectionId) -> bool {
+        let there = self.find(connection);
+        there.iter().for_each(|there| there.part_all());
+        there.is_some()
     }
 
     pub(crate) fn abort_here(&self, connection: ConnectionId) -> bool {

@@ -9,6 +9,7 @@ mod lost;
 mod presence;
 mod reaching;
 mod redis;
+mod users;
 
 use std::{num::NonZeroUsize, sync::Arc};
 
