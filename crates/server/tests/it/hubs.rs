@@ -4,6 +4,7 @@
 mod access;
 mod client;
 mod declared;
+mod nodes;
 mod operator;
 mod polls;
 mod publishers;
