@@ -25,8 +25,9 @@ pub use history::{
     histories_do_not_meet_whatever_their_names, recorded_messages_are_numbered_for_all_alike,
 };
 pub use log::{
-    a_log_continues_after_trimming, logs_do_not_meet_whatever_their_names,
-    of_writers_who_expect_the_same_version_one_succeeds, the_latest_snapshot_is_kept,
+    a_log_continues_after_trimming, a_removed_log_has_never_been,
+    logs_do_not_meet_whatever_their_names, of_writers_who_expect_the_same_version_one_succeeds,
+    the_latest_snapshot_is_kept,
 };
 
 /// Longest time for anything here.

@@ -50,7 +50,7 @@ pub use history::{Cursor, EPOCH_MAX, History, Recorded, Retention, Stretch};
 pub use log::{
     Append, Entry, Expected, Keep, Log, LogUnreachable, LogWork, Page, READ_MAX, Snapshot, Version,
 };
-pub use member::{CHANGES_MAX, Member, Members, Membership};
+pub use member::{CHANGES_MAX, Member, Members, Membership, Observer};
 pub use name::{Channel, Incarnation, InvalidName, NAME_MAX, NodeId};
 pub use question::{Answer, Asking, QUESTIONS_BYTES_MAX, QUESTIONS_MAX, Question, Questions};
 pub use subscription::{

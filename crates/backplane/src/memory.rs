@@ -34,8 +34,8 @@ use tokio::sync::oneshot;
 
 use crate::{
     Answer, Asking, Bus, Channel, Fate, Health, History, Leaving, LogUnreachable, LogWork, Member,
-    Members, NodeId, PAYLOAD_MAX, Publishing, Question, Questions, Refusal, Start, Stretch,
-    Subscription, clock, question::Listener,
+    Members, NodeId, Observer, PAYLOAD_MAX, Publishing, Question, Questions, Refusal, Start,
+    Stretch, Subscription, clock, question::Listener,
 };
 
 use state::{Peer, State};
@@ -183,8 +183,8 @@ impl Bus for Node {
             .unwrap_or_else(|| crate::member::Roll::default().listen())
     }
 
-    fn cleaned(&self, member: Member) {
-        self.with(|_, peer| peer.roll.cleaned(member));
+    fn cleaned(&self, observer: Observer, member: Member) {
+        self.with(|_, peer| peer.roll.cleaned(observer, member));
     }
 
     fn leave(&self) -> Leaving {

@@ -9,7 +9,7 @@
 pub(crate) mod afar;
 pub(crate) mod envelope;
 pub(crate) mod exchange;
-mod fields;
+pub(crate) mod fields;
 pub(crate) mod request;
 mod serve;
 
@@ -39,6 +39,8 @@ pub(crate) struct Fanout {
     living: Mutex<BTreeSet<Member>>,
     /// Questions to clients elsewhere whose answers are awaited.
     surveys: Mutex<HashMap<u64, Arc<Afar>>>,
+    /// Nodes after which this one is cleaning up.
+    cleaning: Mutex<BTreeSet<Member>>,
     pub(crate) counts: Counts,
     /// There are no other nodes: the bus is for histories alone.
     pub(crate) is_alone: bool,
@@ -60,6 +62,9 @@ pub struct Exchanged {
     pub unreadable: u64,
     /// Times that something was lost on the way here, each of which was announced.
     pub gaps: u64,
+    /// How much of who has come and gone is not yet written down for the case that this node ends;
+    /// see [`HubBuilder::client_lost`](crate::HubBuilder::client_lost).
+    pub unwritten: u64,
 }
 
 #[derive(Debug, Default)]
@@ -83,8 +88,8 @@ pub struct Across<T> {
 
 impl Fanout {
     pub(crate) fn new(bus: Arc<dyn Bus>, channel: Channel) -> Self {
-        let (living, surveys, counts) = Default::default();
-        Self { bus, channel, living, surveys, counts, is_alone: false }
+        let (living, surveys, cleaning, counts) = Default::default();
+        Self { bus, channel, living, surveys, cleaning, counts, is_alone: false }
     }
 
     /// A hub's end of a bus that nobody else is on.
@@ -96,6 +101,19 @@ impl Fanout {
     /// Says a message to all nodes, this one included, by way of a history.
     pub(crate) fn record(&self, history: &History, envelope: Bytes) -> Result<Publishing, Refusal> {
         self.count(self.bus.record(&self.channel, history, envelope))
+    }
+
+    pub(crate) fn bus(&self) -> &Arc<dyn Bus> {
+        &self.bus
+    }
+
+    pub(crate) const fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// What this node is called.
+    pub(crate) fn node(&self) -> NodeId {
+        self.bus.member().node
     }
 
     /// Says something to all other nodes.
@@ -156,14 +174,6 @@ impl Fanout {
         all
     }
 
-    pub(crate) const fn bus(&self) -> &Arc<dyn Bus> {
-        &self.bus
-    }
-
-    pub(crate) const fn channel(&self) -> &Channel {
-        &self.channel
-    }
-
     pub(crate) fn exchanged(&self) -> Exchanged {
         let Counts { said, refused, heard, unwanted, unreadable, gaps } = &self.counts;
         Exchanged {
@@ -173,11 +183,16 @@ impl Fanout {
             unwanted: unwanted.load(Relaxed),
             unreadable: unreadable.load(Relaxed),
             gaps: gaps.load(Relaxed),
+            unwritten: 0,
         }
     }
 
     pub(crate) fn living(&self) -> MutexGuard<'_, BTreeSet<Member>> {
         self.living.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cleaning(&self) -> MutexGuard<'_, BTreeSet<Member>> {
+        self.cleaning.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn surveys(&self) -> MutexGuard<'_, HashMap<u64, Arc<Afar>>> {
