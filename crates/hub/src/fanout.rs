@@ -83,6 +83,11 @@ impl Fanout {
         Self { bus, channel, living, surveys, counts }
     }
 
+    /// What this node is called.
+    pub(crate) fn node(&self) -> NodeId {
+        self.bus.member().node
+    }
+
     /// Says something to all other nodes.
     pub(crate) fn say(&self, envelope: &Envelope) -> Result<Publishing, Refusal> {
         self.publish(envelope.write())

@@ -11,6 +11,7 @@ use std::{
     },
 };
 
+use everwire_backplane::NodeId;
 use everwire_proto::signalr::message::InvocationId;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, oneshot},
@@ -91,6 +92,7 @@ pub(crate) struct Inner {
     keepers: Arc<Keepers>,
     fanout: Option<Fanout>,
     attendance: Option<Arc<Attendance>>,
+    node: NodeId,
     questions: AtomicU64,
     /// Answers that may be awaited besides those that are.
     asks: Arc<Semaphore>,

@@ -48,6 +48,13 @@ impl Fixture {
         Self::launch(listen, &["--secret".as_ref(), secret.as_ref()]).await
     }
 
+    /// The same, and what is said at one of them reaches the clients of all, over this Redis.
+    pub async fn start_node_on(secret: &str, redis: &str) -> Self {
+        let listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+        let options = ["--secret", secret, "--redis", redis];
+        Self::launch(listen, &options.map(AsRef::as_ref)).await
+    }
+
     /// Starts one whose certificate and key, files in PEM, are these.
     pub async fn start_with(certificate: &Path, key: &Path) -> Self {
         let listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);

@@ -431,6 +431,9 @@ impl Drop for Task {
         self.connection.shard.leave(&self.connection);
         self.hub.directory().remove(id);
         let at_work = self.talk.calls.disconnect(&self.hub, &self.connection);
+        if let Some(attendance) = self.hub.attendance() {
+            attendance.gone(&self.hub, id);
+        }
         let leaving =
             self.talk.has_come.then(|| self.hub.events().disconnected(|| self.context(), end));
         if let Ok(runtime) = Handle::try_current() {
