@@ -79,6 +79,7 @@ struct Tally {
     tunneled: AtomicU64,
     unreachable: AtomicU64,
     refused: AtomicU64,
+    stale: AtomicU64,
 }
 
 /// What a node has done with others.
@@ -90,8 +91,11 @@ pub struct ClusterTotals {
     pub tunneled: u64,
     /// Questions that another node did not answer.
     pub unreachable: u64,
-    /// Requests to this node that no node of the cluster had written.
+    /// Requests to this node that no node of the cluster had written, or not for now.
     pub refused: u64,
+    /// Those of them that a node had written, too long ago or too early by this node's clock, or that
+    /// have come before.
+    pub stale: u64,
 }
 
 /// This is no node of a cluster.
@@ -141,12 +145,13 @@ impl Cluster {
 
     /// What this node has done with others so far.
     pub fn totals(&self) -> ClusterTotals {
-        let Tally { passed, tunneled, unreachable, refused } = &self.0.tally;
+        let Tally { passed, tunneled, unreachable, refused, stale } = &self.0.tally;
         ClusterTotals {
             passed: passed.load(Relaxed),
             tunneled: tunneled.load(Relaxed),
             unreachable: unreachable.load(Relaxed),
             refused: refused.load(Relaxed),
+            stale: stale.load(Relaxed),
         }
     }
 
@@ -187,7 +192,12 @@ impl Cluster {
             return Some(letter);
         }
         let mut senders = self.0.senders.lock().unwrap_or_else(PoisonError::into_inner);
-        senders.admit(letter.sender, letter.number, letter.at, self.time()).then_some(letter)
+        let is_new = senders.admit(letter.sender, letter.number, letter.at, self.time());
+        drop(senders);
+        if !is_new {
+            self.count(|tally| &tally.stale);
+        }
+        is_new.then_some(letter)
     }
 
     /// What time it is here, in milliseconds.

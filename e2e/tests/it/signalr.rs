@@ -38,6 +38,7 @@ mod gateway;
 mod nodes;
 mod pages;
 mod publishing;
+mod publishing_nodes;
 mod pythons;
 mod raw;
 mod rooms;

@@ -32,8 +32,10 @@ const PURE: &[(&str, &[&str])] = &[
     ),
     ("crates/hub/src/cluster", &["clocks", "letter", "window"]),
     ("crates/hub/src/connection", &["kept"]),
+    ("crates/hub/src/estate", &["note"]),
     ("crates/hub/src/fanout", &["envelope", "fields", "request"]),
     ("crates/hub/src/shard", &["index"]),
+    ("crates/hub/src/standing", &["learning", "memory"]),
     ("crates/client/src", &["session", "reconnect", "address", "choice", "cookies"]),
 ];
 

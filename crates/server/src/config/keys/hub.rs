@@ -37,6 +37,14 @@ pub(in crate::config) const HUB: Section = Section {
             "Whom tokens have to be for (aud), one of these; [] takes tokens for anybody.",
         ),
         key(
+            "expiry",
+            "ignore, close",
+            "\"ignore\"",
+            "What happens to a client whose token expires (exp) while it is connected: nothing, or its \
+             connection ends within a second and it may come back with a new token. A poll that brings a \
+             newer token counts.",
+        ),
+        key(
             "keep_alive",
             "duration",
             "\"15s\"",
@@ -148,6 +156,13 @@ pub(in crate::config) const HUB: Section = Section {
             "\"64MiB\"",
             "What is published and not delivered yet, on each shard; beyond that publishing fails, and \
              whoever publishes is told.",
+        ),
+        key(
+            "asked_max",
+            "number",
+            "262144",
+            "Answers of clients that are awaited at once, where an application on another node of the \
+             hub asks them; beyond that no more are asked, and it is told.",
         ),
         key(
             "rate_max",
