@@ -56,7 +56,7 @@ impl Backends {
     /// SIGKILL to all at once: nobody is left to go to while the next one ends.
     pub(super) async fn kill_all(&mut self) -> Result<()> {
         for backend in &mut self.list {
-            backend.begin_to_kill()?;
+            backend.begin_kill()?;
         }
         for backend in &mut self.list {
             backend.kill().await?;
