@@ -96,6 +96,11 @@ impl Fanout {
         &self.channel
     }
 
+    /// What this node is called.
+    pub(crate) fn node(&self) -> NodeId {
+        self.bus.member().node
+    }
+
     /// Says something to all other nodes.
     pub(crate) fn say(&self, envelope: &Envelope) -> Result<Publishing, Refusal> {
         self.publish(envelope.write())

@@ -11,6 +11,7 @@ use std::{
     },
 };
 
+use everwire_backplane::NodeId;
 use everwire_proto::signalr::message::InvocationId;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, oneshot},
@@ -93,6 +94,7 @@ pub(crate) struct Inner {
     fanout: Option<Fanout>,
     attendance: Option<Arc<Attendance>>,
     estate: Option<Arc<Estate>>,
+    node: NodeId,
     questions: AtomicU64,
     /// Answers that may be awaited besides those that are.
     asks: Arc<Semaphore>,

@@ -66,6 +66,7 @@ pub use self::{
     client::{Client, InvokeError},
     cluster::{Cluster, ClusterError, ClusterTotals, PeerService},
     config::HubConfig,
+    declared::Presence,
     end::End,
     error::{ErrorDetail, Failure, HubError},
     events::{Lost, LostClient},

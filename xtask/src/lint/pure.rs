@@ -30,7 +30,7 @@ const PURE: &[(&str, &[&str])] = &[
             "ticket",
         ],
     ),
-    ("crates/hub/src/cluster", &["letter", "window"]),
+    ("crates/hub/src/cluster", &["clocks", "letter", "window"]),
     ("crates/hub/src/connection", &["kept"]),
     ("crates/hub/src/estate", &["note"]),
     ("crates/hub/src/fanout", &["envelope", "fields", "request"]),

@@ -413,7 +413,6 @@ impl Task {
     /// Tells of the end of a client that had come, unless another node does.
     fn take_leave(&self, end: End) -> Option<Leaving> {
         let context = self.context();
-        self.hub.attendance().into_iter().for_each(|attendance| attendance.gone(&context));
         let leave = self.connection.shard.gone(self.connection.id());
         let hub = self.hub.clone();
         if !hub.events().takes_leave() {
@@ -458,6 +457,9 @@ impl Drop for Task {
         self.connection.shard.leave(&self.connection);
         self.hub.directory().remove(id);
         let at_work = self.talk.calls.disconnect(&self.hub, &self.connection);
+        if let Some(attendance) = self.hub.attendance() {
+            attendance.gone(&self.hub, id);
+        }
         let leaving = self.talk.has_come.then(|| self.take_leave(end));
         if let Ok(runtime) = Handle::try_current() {
             let tasks = &self.connection.shard.tasks;

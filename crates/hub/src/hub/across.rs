@@ -70,6 +70,18 @@ impl Hub {
         Across { value: users, unreached }
     }
 
+    /// What this node is called: on its [backplane](crate::HubBuilder::backplane), or without one
+    /// by a name that it has given itself. Each start has another.
+    pub fn node(&self) -> NodeId {
+        self.0.node
+    }
+
+    /// Under which names clients are present on all nodes, as far as this one knows, in order; nobody
+    /// is in a hub without [presence](crate::HubBuilder::presence).
+    pub fn present(&self) -> Vec<Arc<str>> {
+        self.attendance().map(Attendance::names).unwrap_or_default()
+    }
+
     /// The other nodes that are alive, as far as this one knows.
     pub fn nodes(&self) -> Vec<NodeId> {
         let living = self.fanout().map(Fanout::living);

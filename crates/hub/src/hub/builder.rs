@@ -10,7 +10,7 @@ use std::{
     thread::available_parallelism,
 };
 
-use everwire_backplane::{Bus, Channel, Gap, Log};
+use everwire_backplane::{Bus, Channel, Gap, Log, NodeId};
 use rand::random;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,7 @@ use super::{Hub, Inner, Running};
 use crate::{
     cluster::{Cluster, Mesh},
     config::HubConfig,
-    declared::attendance::Attendance,
+    declared::{MEMBERSHIPS_MAX, Presence, attendance::Attendance},
     directory::Directory,
     end::End,
     error::{ErrorDetail, HubError},
@@ -253,6 +253,13 @@ impl HubBuilder {
         self
     }
 
+    /// Tells clients who is [present](Context::present), on all nodes: a newcomer who is there,
+    /// everybody who has come and who has gone, however they went.
+    #[must_use]
+    pub fn presence(self, presence: Presence) -> Self {
+        self.attendance(Arc::new(Attendance::new(Some(presence), MEMBERSHIPS_MAX)))
+    }
+
     /// Whose presence the hub tells other nodes.
     pub(crate) fn attendance(mut self, attendance: Arc<Attendance>) -> Self {
         self.attendance = Some(attendance);
@@ -291,6 +298,7 @@ impl HubBuilder {
             raw,
             redirects,
             keepers: Arc::new(Keepers::new(bytes_max)),
+            node: fanout.as_ref().map_or_else(NodeId::random, Fanout::node),
             fanout,
             attendance,
             estate,

@@ -153,6 +153,9 @@ impl Task {
             wire.begin_keeping(self.hub.config(), self.hub.keepers());
         }
         drop(wire);
+        if let Some(attendance) = self.hub.attendance() {
+            attendance.come(&self.context());
+        }
         self.talk.greeting = self.hub.events().connected(|| self.context());
         if self.talk.greeting.is_none() {
             self.come();

@@ -237,8 +237,8 @@ pub(in crate::config) const METHOD: Section = Section {
     heading: "hubs.NAME.methods.METHOD",
     example: "[hubs.status.methods.SendPing]",
     doc: "What one method does, in the order of these keys. {0} to {9} stand for the arguments of the \
-          call, {user} and {connection} for who calls. In one line: [hubs.status.methods] and \
-          Broadcast = { send = \"all\", target = \"Receive\" }.",
+          call, {user} and {connection} for who calls, {node} for the node that is called. In one \
+          line: [hubs.status.methods] and Broadcast = { send = \"all\", target = \"Receive\" }.",
     keys: &[
         key("join", "string", "", "The caller joins this group: \"{0}\", \"room-{0}\", \"lobby\"."),
         key(
