@@ -93,8 +93,8 @@ pub(crate) struct Inner {
     keepers: Arc<Keepers>,
     fanout: Option<Fanout>,
     attendance: Option<Arc<Attendance>>,
-    estate: Option<Arc<Estate>>,
     node: NodeId,
+    estate: Option<Arc<Estate>>,
     questions: AtomicU64,
     /// Answers that may be awaited besides those that are.
     asks: Arc<Semaphore>,

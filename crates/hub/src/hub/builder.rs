@@ -226,6 +226,13 @@ impl HubBuilder {
         self
     }
 
+    /// Tells clients who is [present](Context::present), on all nodes: a newcomer who is there,
+    /// everybody who has come and who has gone, however they went.
+    #[must_use]
+    pub fn presence(self, presence: Presence) -> Self {
+        self.attendance(Arc::new(Attendance::new(Some(presence), MEMBERSHIPS_MAX)))
+    }
+
     /// What is done when a client has gone because its node has ended without taking its leave: on one
     /// of the nodes that are left, with what was known of the client. Needs a
     /// [backplane](Self::backplane), and a log of the same: each node writes down there, in the
@@ -251,13 +258,6 @@ impl HubBuilder {
         self.events.on_client_lost(tell);
         self.estates = Some(log);
         self
-    }
-
-    /// Tells clients who is [present](Context::present), on all nodes: a newcomer who is there,
-    /// everybody who has come and who has gone, however they went.
-    #[must_use]
-    pub fn presence(self, presence: Presence) -> Self {
-        self.attendance(Arc::new(Attendance::new(Some(presence), MEMBERSHIPS_MAX)))
     }
 
     /// Whose presence the hub tells other nodes.
