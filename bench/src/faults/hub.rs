@@ -33,9 +33,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use crate::program::find;
 use judge::{Verdict, judge};
 use report::{Outcome, Row};
-use scenario::Scenario;
+use scenario::{Play, Scenario};
 
 /// What to play.
 #[derive(Debug, clap::Args)]
@@ -66,8 +67,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         "{} does not exist: cargo build --release, or name another with --everwire-bin",
         everwire.display()
     );
-    let scenarios = scenario::chosen(&options.only, options.full)?;
+    let mut scenarios = scenario::chosen(&options.only, options.full)?;
     let mut outcome = Outcome::default();
+    if find("faketime", "faketime").is_err() {
+        scenarios.retain(|scenario| scenario.play.settings.skew.is_none());
+        outcome.left_out.push("B13: faketime is not installed");
+    }
     for control in [tampered(&everwire)?, bare(&everwire)?] {
         progress(&control)?;
         outcome.controls.push(control);
@@ -114,10 +119,12 @@ fn rows(everwire: &Path, scenario: &Scenario, rounds: u64) -> Result<Vec<Row>> {
         let seen = stage::play(everwire, &scenario.play)
             .with_context(|| format!("{} {}", scenario.row, scenario.name))?;
         let verdict = judge(&seen.evidence);
-        let mut broken = broken(&verdict, scenario.play.may_expire);
+        let mut broken = broken(&verdict, &scenario.play);
         broken.extend(seen.broken);
+        let mut notes = seen.notes;
+        notes.extend(scenario.play.not_promised.map(String::from));
         let row = Row::new(scenario.row, scenario.name, "everwire", verdict);
-        report::add(&mut own, row.with(seen.notes, broken));
+        report::add(&mut own, row.with(notes, broken));
         if let Some(anchor) = seen.anchor {
             let row = Row::new(scenario.row, scenario.name, "bare pub/sub", judge(&anchor));
             report::add(&mut bare, row);
@@ -127,10 +134,11 @@ fn rows(everwire: &Path, scenario: &Scenario, rounds: u64) -> Result<Vec<Row>> {
 }
 
 /// What must not have happened in any row.
-fn broken(verdict: &Verdict, may_expire: bool) -> Vec<String> {
-    let false_leaves = if may_expire { 0 } else { verdict.false_leaves };
+fn broken(verdict: &Verdict, play: &Play) -> Vec<String> {
+    let false_leaves = if play.may_expire { 0 } else { verdict.false_leaves };
+    let silent = if play.not_promised.is_some() { 0 } else { verdict.silent };
     let counts = [
-        ("lost silently", verdict.silent),
+        ("lost silently", silent),
         ("doubled", verdict.doubled),
         ("reordered", verdict.reordered),
         ("false leaves", false_leaves),

@@ -27,6 +27,8 @@ pub(super) enum Condition {
     Held,
     /// Connections end, and new ones at once.
     Cut,
+    /// The same with a reset.
+    Reset,
     /// What goes one way vanishes, and whatever a connection carries that way after that.
     Lost(Way),
 }
@@ -71,7 +73,7 @@ async fn accept(listener: TcpListener, target: SocketAddr, condition: watch::Rec
 }
 
 async fn carry(near: TcpStream, target: SocketAddr, condition: watch::Receiver<Condition>) {
-    if *condition.borrow() == Condition::Cut {
+    if matches!(*condition.borrow(), Condition::Cut | Condition::Reset) {
         return;
     }
     let Ok(far) = TcpStream::connect(target).await else { return };
@@ -103,8 +105,10 @@ impl Strand {
         let mut has_lost = false;
         loop {
             let now = *condition.borrow_and_update();
-            if now == Condition::Cut {
-                return;
+            match now {
+                Condition::Cut => return,
+                Condition::Reset => return self.reset(),
+                Condition::Up | Condition::Held | Condition::Lost(_) => {}
             }
             let read = tokio::select! {
                 changed = condition.changed() => match changed {
@@ -119,6 +123,14 @@ impl Strand {
             if !has_lost && self.to.write_all(&bytes[..count]).await.is_err() {
                 return;
             }
+        }
+    }
+
+    /// Lets both connections end with a reset when they are dropped.
+    fn reset(&self) {
+        for end in [self.from.as_ref(), self.to.as_ref()] {
+            // One that has ended already needs none.
+            let _ = end.set_zero_linger();
         }
     }
 }

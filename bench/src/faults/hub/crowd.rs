@@ -65,8 +65,10 @@ pub(super) enum Ears {
     Plain,
     /// By WebSocket; another one resumes the session.
     Stateful,
-    /// By long polling.
+    /// By long polling; a poll that fails is the end of the session.
     Polling,
+    /// By long polling, again and again.
+    StubbornPolling,
 }
 
 /// Who takes part.
@@ -124,7 +126,11 @@ impl Crowd {
         match ears {
             Ears::Plain => tasks.spawn_on(Receiver { scene, events, node }.live(), runtime),
             Ears::Stateful => tasks.spawn_on(Stateful { scene, events, node }.live(), runtime),
-            Ears::Polling => tasks.spawn_on(Polling { scene, events, node }.live(), runtime),
+            Ears::Polling | Ears::StubbornPolling => {
+                let is_stubborn = matches!(ears, Ears::StubbornPolling);
+                let polling = Polling { scene, events, node, is_stubborn };
+                tasks.spawn_on(polling.live(), runtime)
+            }
         };
     }
 
@@ -216,7 +222,9 @@ fn hears(events: &Events, publishers: usize) -> bool {
     events.with(|events| {
         for (_, event) in events {
             let Event::Got(stream, _) = event else { continue };
-            heard.get_mut(usize::from(stream.publisher)).map(|heard| *heard = true);
+            if let Some(heard) = heard.get_mut(usize::from(stream.publisher)) {
+                *heard = true;
+            }
         }
     });
     heard.into_iter().all(|heard| heard)

@@ -1,6 +1,8 @@
 //! A receiver that polls. A poll that ends in an error ends its session, as it does for stock
-//! clients; one that is not answered in time is given up and asked again, as they do too.
+//! clients, unless it is stubborn; one that is not answered in time is given up and asked again, as
+//! they do too.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +21,8 @@ pub(super) struct Polling {
     pub(super) events: Arc<Events>,
     /// The node that it dials first.
     pub(super) node: usize,
+    /// Polls again after an error.
+    pub(super) is_stubborn: bool,
 }
 
 impl Polling {
@@ -55,9 +59,10 @@ impl Polling {
         }
         loop {
             let answer = match timeout(POLL_MAX, polls.ask("GET", &rest, "")).await {
-                Ok(answer) => answer?,
-                Err(_) => {
-                    polls = Http::to(target).await?;
+                Ok(Ok(answer)) => answer,
+                Ok(Err(error)) if !self.is_stubborn => return Err(error),
+                Ok(Err(_)) | Err(_) => {
+                    polls = self.dial_again(target).await?;
                     continue;
                 }
             };
@@ -66,6 +71,17 @@ impl Polling {
                 self.take(&word, node, has_joined)?;
             }
         }
+    }
+
+    /// A connection for the next poll, which one that is stubborn tries to get for a while.
+    async fn dial_again(&self, target: SocketAddr) -> Result<Http> {
+        for _ in 0..DIALS_MAX {
+            match Http::to(target).await {
+                Err(_) if self.is_stubborn => sleep(REDIAL).await,
+                dialled => return dialled,
+            }
+        }
+        bail!("dialled in vain")
     }
 
     fn take(&self, word: &Word, node: u16, has_joined: &mut bool) -> Result<()> {
@@ -96,3 +112,4 @@ async fn within(
 /// Stock clients wait 100 s, ten more than a hub does; at this pace there is always something to
 /// answer with.
 const POLL_MAX: Duration = Duration::from_secs(2);
+const DIALS_MAX: u32 = 50;

@@ -24,6 +24,8 @@ pub(super) struct Row {
 pub(super) struct Outcome {
     pub(super) controls: Vec<Row>,
     pub(super) rows: Vec<Row>,
+    /// Rows that this machine cannot play.
+    pub(super) left_out: Vec<&'static str>,
 }
 
 impl Row {
@@ -54,7 +56,8 @@ impl Row {
         let mut cells: Vec<String> = [self.row, self.fault, self.who].map(String::from).to_vec();
         cells.extend(counts.map(|count| count.to_string()));
         let times = [verdict.recovery_ms, verdict.local_ms, verdict.ghost_ms];
-        cells.extend(times.map(|time| time.map_or("-".into(), |time| format!("{time:.0}"))));
+        cells
+            .extend(times.map(|time| time.map_or_else(|| "-".into(), |time| format!("{time:.0}"))));
         let broken = self.broken.iter().map(|broken| format!("BROKEN: {broken}"));
         cells.push(self.notes.iter().cloned().chain(broken).collect::<Vec<_>>().join("; "));
         cells
@@ -101,9 +104,19 @@ impl Outcome {
         let mut cells = vec![heading.map(String::from).to_vec()];
         cells.extend(self.controls.iter().chain(&self.rows).map(Row::cells));
         let mut text = table::render(&cells);
+        for line in self.left_out.iter().chain(NOT_PLAYED) {
+            text.push_str(&format!("not played: {line}\n"));
+        }
         if self.is_void() {
             text.push_str("VOID: a control did not fail as it must.\n");
         }
         text
     }
 }
+
+/// What of the matrix is not there to be played.
+const NOT_PLAYED: &[&str] = &[
+    "B4 by Sentinel, which is not supported",
+    "B5, NATS, which is not supported",
+    "B10 by a change of transports, which is a new session to a client that falls back",
+];

@@ -26,6 +26,8 @@ pub(super) struct Play {
     pub(super) cast: Cast,
     /// Bare publish and subscribe meet the same fault.
     pub(super) anchor: bool,
+    /// Why what is lost silently here is not promised otherwise.
+    pub(super) not_promised: Option<&'static str>,
     /// A node is away for longer than its lease, and the others rightly give it up.
     pub(super) may_expire: bool,
     pub(super) script: Vec<Step>,
@@ -60,6 +62,8 @@ pub(super) enum Step {
     RestartNode(usize),
     /// The node has to say that the backplane is away, and the others that it is not.
     IsAway(usize),
+    /// The node must have lost a connection to Redis by now, or there was no fault.
+    WasCut(usize),
     /// Entries that are none.
     Poison,
     /// What a newer node writes.
@@ -115,7 +119,7 @@ fn redis(is_full: bool) -> Vec<Scenario> {
             3,
         )
         .named("B4", "CLIENT KILL, three times"),
-        Play { anchor: false, ..output_limit() }.named("B4", "cut off for 8 KiB of output"),
+        Play { anchor: false, ..output_limit() }.named("B4", "cut off for 96 KiB of output"),
     ];
     if is_full {
         rows.push(redis_killed(30, false).named("B1", "redis killed, back after 30 s"));
@@ -173,24 +177,34 @@ fn clients(is_full: bool) -> Vec<Scenario> {
         Play { anchor: false, ..struck(&script, 4) }.hearing(Ears::Stateful)
     };
     let beyond = Settings { hub: "disconnect_timeout = \"3s\"", ..Settings::default() };
-    let polls = |condition, millis| {
-        let pause = Step::Pause(Duration::from_millis(millis));
-        let script = [Step::Fronts(condition), pause, Step::Fronts(Condition::Up)];
-        Play { anchor: false, ..struck(&script, 4) }.hearing(Ears::Polling)
-    };
     let mut rows = vec![
         away(1).named("B9", "stateful clients away for 1 s"),
         away(10).named("B9", "stateful clients away for 10 s"),
         Play { settings: beyond, ..away(6) }.named("B9", "away for 6 s, kept for 3 s"),
-        polls(Condition::Cut, 200).named("B10", "polls cut off"),
-        polls(Condition::Lost(Way::Back), 300).named("B10", "answers of polls vanish"),
         slow(if is_full { 333 } else { 100 }).named("B11", "a slow client in a large group"),
-        storm().named("B12", "18,000 msg/s, redis paused for 7 s"),
+        storm().named("B12", "storm of 18,000 msg/s, redis paused for 7 s"),
     ];
+    rows.extend(polls());
     if is_full {
         rows.push(away(60).named("B9", "stateful clients away for 60 s"));
     }
     rows
+}
+
+/// Clients that poll, and answers that get lost behind the hub.
+fn polls() -> [Scenario; 3] {
+    let pause = |millis| Step::Pause(Duration::from_millis(millis));
+    let (vanish, up) = (Step::Fronts(Condition::Lost(Way::Back)), Step::Fronts(Condition::Up));
+    let play = |script: &[Step], ears| Play { anchor: false, ..struck(script, 4) }.hearing(ears);
+    let cut = [Step::Fronts(Condition::Cut), pause(200), up];
+    let reset = [vanish, pause(300), Step::Fronts(Condition::Reset), pause(100), up];
+    let not_promised = Some("at most once where a poll's answer vanishes without a reset");
+    [
+        play(&cut, Ears::Polling).named("B10", "polls cut off"),
+        play(&reset, Ears::StubbornPolling).named("B10", "answers swallowed, polls reset"),
+        Play { not_promised, ..play(&[vanish, pause(300), up], Ears::Polling) }
+            .named("B10", "answers of polls vanish"),
+    ]
 }
 
 /// Others write to the backplane.
@@ -220,12 +234,15 @@ fn partition(condition: Condition, seconds: u64, meanwhile: &[Step]) -> Play {
 /// A node that has fallen behind asks for more than Redis lets wait for it.
 fn output_limit() -> Play {
     let script = [
-        Step::LimitOutput(8 * 1024),
+        Step::LimitOutput(96 * 1024),
         Step::Cable(0, Condition::Held),
         Step::Pause(secs(2)),
         Step::Cable(0, Condition::Up),
     ];
-    struck(&script, 6)
+    let mut play = struck(&script, 5);
+    play.cast.padding = 512;
+    play.script.push(Step::WasCut(0));
+    play
 }
 
 /// More than the backplane takes while Redis is away.
@@ -273,6 +290,7 @@ fn struck(done: &[Step], after: u64) -> Play {
         settings: Settings::default(),
         cast: Cast { ears: Ears::Plain, receivers: 3, rate: RATE, padding: 0 },
         anchor: true,
+        not_promised: None,
         may_expire: false,
         script,
     }

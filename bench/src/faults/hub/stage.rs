@@ -119,6 +119,11 @@ impl Stage {
                 self.nodes[number].start_again(&self.place)?;
             }
             Step::IsAway(number) => self.is_away(number)?,
+            Step::WasCut(number) => {
+                if self.nodes[number].metric(&series("cuts"))? == 0.0 {
+                    self.seen.broken.push(format!("node {number} was not cut off: no fault"));
+                }
+            }
             Step::Poison => self.poison()?,
             Step::Newer => self.newer()?,
             Step::Memory => self.memory()?,
@@ -151,7 +156,7 @@ impl Stage {
         let before = self.counted()?;
         let expected = poison::write_all(&self.redis)?;
         self.expect_counted(&before, expected)?;
-        self.seen.notes.push(format!("{} poisons", expected.0 + expected.1));
+        self.seen.notes.push(format!("poisons: {}", expected.0 + expected.1));
         Ok(())
     }
 
@@ -165,13 +170,13 @@ impl Stage {
         self.seen.evidence.said.extend(said);
         let newest = poison::write_newest(&self.redis)?;
         self.expect_counted(&before, (newest, 0))?;
-        self.seen.notes.push(format!("{NEWER_MESSAGES} newer messages, {newest} unreadable"));
+        self.seen.notes.push(format!("newer: {NEWER_MESSAGES} readable, {newest} not"));
         Ok(())
     }
 
     /// What each node has counted of entries that it cannot read.
     fn counted(&self) -> Result<Vec<(f64, f64)>> {
-        let node = |node: &Node| Ok((node.metric(FOREIGN)?, node.metric(UNREADABLE)?));
+        let node = |node: &Node| Ok((node.metric(&series("foreign"))?, node.metric(UNREADABLE)?));
         self.nodes.iter().map(node).collect()
     }
 
@@ -192,7 +197,7 @@ impl Stage {
         for node in &self.nodes {
             most = most.max(node.memory()?);
         }
-        self.seen.notes.push(format!("at most {} MiB in a node", most >> 20));
+        self.seen.notes.push(format!("memory of a node: at most {} MiB", most >> 20));
         if most > MEMORY_MAX {
             self.seen.broken.push(String::from("memory is not bounded"));
         }
@@ -223,8 +228,10 @@ impl Stage {
         }
         evidence.gaps.sort_by_key(|gap| gap.at);
         if !evidence.gaps.is_empty() {
-            self.seen.notes.push(format!("{} gaps", evidence.gaps.len()));
+            self.seen.notes.push(format!("gaps: {}", evidence.gaps.len()));
         }
+        let counts = self.counts()?;
+        self.seen.notes.extend(counts);
         self.seen.notes.extend(slow::ratio(&evidence, &self.phases));
         self.seen.broken.extend(self.crowd.complaints.copy());
         let anchor = self.crowd.anchor().map(|(said, diary)| Evidence {
@@ -237,6 +244,23 @@ impl Stage {
         Ok(Seen { evidence, anchor, ..self.seen })
     }
 
+    /// What the nodes' backplanes have counted, so that it is seen that something happened.
+    fn counts(&mut self) -> Result<Vec<String>> {
+        let mut notes = Vec::new();
+        for name in ["cuts", "resent", "duplicates", "recovered", "lost"] {
+            let mut sum = 0.0;
+            for node in &mut self.nodes {
+                if node.is_alive()? {
+                    sum += node.metric(&series(name))?;
+                }
+            }
+            if sum > 0.0 {
+                notes.push(format!("{name}: {sum}"));
+            }
+        }
+        Ok(notes)
+    }
+
     fn evidence(&self, crowd: &Crowd) -> Evidence {
         let mut evidence = self.seen.evidence.clone();
         evidence.said.extend(crowd.said());
@@ -245,8 +269,12 @@ impl Stage {
     }
 }
 
+/// A counter of the backplane.
+fn series(name: &str) -> String {
+    format!("everwire_backplane_{name}_total")
+}
+
 const NODES: u16 = 3;
-const FOREIGN: &str = "everwire_backplane_foreign_total";
 /// Entries are read as they come.
 const COUNTED_AFTER: Duration = Duration::from_secs(1);
 /// What a newer node says is one publisher more.
