@@ -9,7 +9,7 @@
 pub(crate) mod afar;
 pub(crate) mod envelope;
 pub(crate) mod exchange;
-mod fields;
+pub(crate) mod fields;
 pub(crate) mod request;
 mod serve;
 
@@ -37,6 +37,8 @@ pub(crate) struct Fanout {
     living: Mutex<BTreeSet<Member>>,
     /// Questions to clients elsewhere whose answers are awaited.
     surveys: Mutex<HashMap<u64, Arc<Afar>>>,
+    /// Nodes after which this one is cleaning up.
+    cleaning: Mutex<BTreeSet<Member>>,
     pub(crate) counts: Counts,
 }
 
@@ -56,6 +58,9 @@ pub struct Exchanged {
     pub unreadable: u64,
     /// Times that something was lost on the way here, each of which was announced.
     pub gaps: u64,
+    /// How much of who has come and gone is not yet written down for the case that this node ends;
+    /// see [`HubBuilder::client_lost`](crate::HubBuilder::client_lost).
+    pub unwritten: u64,
 }
 
 #[derive(Debug, Default)]
@@ -79,8 +84,21 @@ pub struct Across<T> {
 
 impl Fanout {
     pub(crate) fn new(bus: Arc<dyn Bus>, channel: Channel) -> Self {
-        let (living, surveys, counts) = Default::default();
-        Self { bus, channel, living, surveys, counts }
+        let (living, surveys, cleaning, counts) = Default::default();
+        Self { bus, channel, living, surveys, cleaning, counts }
+    }
+
+    pub(crate) fn bus(&self) -> &Arc<dyn Bus> {
+        &self.bus
+    }
+
+    pub(crate) const fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// What this node is called.
+    pub(crate) fn node(&self) -> NodeId {
+        self.bus.member().node
     }
 
     /// Says something to all other nodes.
@@ -147,11 +165,16 @@ impl Fanout {
             unwanted: unwanted.load(Relaxed),
             unreadable: unreadable.load(Relaxed),
             gaps: gaps.load(Relaxed),
+            unwritten: 0,
         }
     }
 
     pub(crate) fn living(&self) -> MutexGuard<'_, BTreeSet<Member>> {
         self.living.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cleaning(&self) -> MutexGuard<'_, BTreeSet<Member>> {
+        self.cleaning.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn surveys(&self) -> MutexGuard<'_, HashMap<u64, Arc<Afar>>> {

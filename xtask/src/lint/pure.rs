@@ -30,10 +30,12 @@ const PURE: &[(&str, &[&str])] = &[
             "ticket",
         ],
     ),
-    ("crates/hub/src/cluster", &["letter", "window"]),
+    ("crates/hub/src/cluster", &["clocks", "letter", "window"]),
     ("crates/hub/src/connection", &["kept"]),
+    ("crates/hub/src/estate", &["note"]),
     ("crates/hub/src/fanout", &["envelope", "fields", "request"]),
     ("crates/hub/src/shard", &["index"]),
+    ("crates/hub/src/standing", &["learning", "memory"]),
     ("crates/client/src", &["session", "reconnect", "address", "choice", "cookies"]),
 ];
 

@@ -19,6 +19,8 @@ pub(crate) enum Purpose {
     Claim,
     /// To know which connections are still there.
     Review,
+    /// To know what time it is there.
+    Hello,
 }
 
 /// What a node writes on a request.
@@ -31,7 +33,7 @@ pub(crate) struct Letter {
     pub(crate) sender: u64,
     /// How many it has written before.
     pub(crate) number: u64,
-    /// Milliseconds since 1970.
+    /// When it was written, in milliseconds by the clock of the node that reads it; of a hello nothing.
     pub(crate) at: u64,
 }
 
@@ -87,11 +89,13 @@ impl Purpose {
             Self::Pass => "p",
             Self::Claim => "c",
             Self::Review => "r",
+            Self::Hello => "h",
         }
     }
 
     fn of(letter: &str) -> Option<Self> {
-        [Self::Pass, Self::Claim, Self::Review].into_iter().find(|one| one.letter() == letter)
+        let all = [Self::Pass, Self::Claim, Self::Review, Self::Hello];
+        all.into_iter().find(|one| one.letter() == letter)
     }
 }
 

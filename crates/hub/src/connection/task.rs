@@ -41,6 +41,8 @@ use super::{
 use crate::{
     clock,
     end::{End, Farewell},
+    estate::{Leave, Teller},
+    events::Leaving,
     frames::{encode, frame_text},
     hub::Hub,
     pulse::Watch,
@@ -82,6 +84,7 @@ impl Task {
         let raw = hub.raw().map(|raw| Box::new(RawTalk::new(raw, &hub, &connection)));
         if raw.is_some() {
             talk.has_come = true;
+            connection.come();
             // Nothing is known of what is spoken: there is no handshake to wait for.
             connection.wire().pulse.watch(Watch::Nothing, clock::now());
         }
@@ -406,6 +409,29 @@ impl Task {
     }
 }
 
+impl Task {
+    /// Tells of the end of a client that had come, unless another node does.
+    fn take_leave(&self, end: End) -> Option<Leaving> {
+        let context = self.context();
+        let leave = self.connection.shard.gone(self.connection.id());
+        let hub = self.hub.clone();
+        if !hub.events().takes_leave() {
+            return None;
+        }
+        match leave {
+            Leave::Known(Teller::Own) => hub.events().disconnected(|| context, end),
+            Leave::Known(Teller::Heir) => None,
+            Leave::Awaited(_) => Some(Box::pin(async move {
+                if leave.teller().await == Teller::Own
+                    && let Some(leaving) = hub.events().disconnected(|| context, end)
+                {
+                    leaving.await;
+                }
+            })),
+        }
+    }
+}
+
 impl Future for Task {
     type Output = ();
 
@@ -431,8 +457,10 @@ impl Drop for Task {
         self.connection.shard.leave(&self.connection);
         self.hub.directory().remove(id);
         let at_work = self.talk.calls.disconnect(&self.hub, &self.connection);
-        let leaving =
-            self.talk.has_come.then(|| self.hub.events().disconnected(|| self.context(), end));
+        if let Some(attendance) = self.hub.attendance() {
+            attendance.gone(&self.hub, id);
+        }
+        let leaving = self.talk.has_come.then(|| self.take_leave(end));
         if let Ok(runtime) = Handle::try_current() {
             let tasks = &self.connection.shard.tasks;
             let raw = self.raw.take().map(|raw| raw.into_rest());

@@ -7,7 +7,7 @@ use crate::{
     fanout::{
         Across,
         envelope::Envelope,
-        request::{NamesOf, Request, read_joined, read_names},
+        request::{NamesOf, Request, read_flag, read_joined, read_names},
     },
     hub::Hub,
     id::{ConnectionId, GroupName},
@@ -84,10 +84,15 @@ impl Groups {
         self.ask(connection, group, false).await.unwrap_or_default()
     }
 
-    /// Takes a connection of this node out of all groups.
-    pub fn remove_from_all(&self, connection: ConnectionId) {
-        if let Some(there) = self.hub.find(connection) {
-            there.part_all();
+    /// Takes a connection out of all groups, on whichever node it is, and gives whether there is one.
+    pub async fn remove_from_all(&self, connection: ConnectionId) -> Across<bool> {
+        let here = self.hub.leave_all_here(connection);
+        match self.hub.fanout().filter(|_| !here) {
+            Some(fanout) => {
+                let request = Request::LeaveAll(connection);
+                fanout.gather(&request, false, read_flag, |one, other| one | other).await
+            }
+            None => Across::here(here),
         }
     }
 
