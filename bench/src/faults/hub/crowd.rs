@@ -222,7 +222,9 @@ fn hears(events: &Events, publishers: usize) -> bool {
     events.with(|events| {
         for (_, event) in events {
             let Event::Got(stream, _) = event else { continue };
-            heard.get_mut(usize::from(stream.publisher)).map(|heard| *heard = true);
+            if let Some(heard) = heard.get_mut(usize::from(stream.publisher)) {
+                *heard = true;
+            }
         }
     });
     heard.into_iter().all(|heard| heard)

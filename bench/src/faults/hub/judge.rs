@@ -337,7 +337,6 @@ fn knew(diary: &Diary, name: &str) -> bool {
     knew
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a play lasts minutes")]
 fn millis(nanos: u64) -> f64 {
     nanos as f64 / 1e6
 }

@@ -56,7 +56,8 @@ impl Row {
         let mut cells: Vec<String> = [self.row, self.fault, self.who].map(String::from).to_vec();
         cells.extend(counts.map(|count| count.to_string()));
         let times = [verdict.recovery_ms, verdict.local_ms, verdict.ghost_ms];
-        cells.extend(times.map(|time| time.map_or("-".into(), |time| format!("{time:.0}"))));
+        cells
+            .extend(times.map(|time| time.map_or_else(|| "-".into(), |time| format!("{time:.0}"))));
         let broken = self.broken.iter().map(|broken| format!("BROKEN: {broken}"));
         cells.push(self.notes.iter().cloned().chain(broken).collect::<Vec<_>>().join("; "));
         cells

@@ -230,7 +230,8 @@ impl Stage {
         if !evidence.gaps.is_empty() {
             self.seen.notes.push(format!("gaps: {}", evidence.gaps.len()));
         }
-        self.seen.notes.extend(self.counts()?);
+        let counts = self.counts()?;
+        self.seen.notes.extend(counts);
         self.seen.notes.extend(slow::ratio(&evidence, &self.phases));
         self.seen.broken.extend(self.crowd.complaints.copy());
         let anchor = self.crowd.anchor().map(|(said, diary)| Evidence {
