@@ -148,8 +148,8 @@ fn mistakes_in_a_hub_are_told_with_line_and_key() {
         ),
         ("history = 1", ":3: hubs.a.history: 1 is not a table of keys"),
         (
-            "history = { count = 9 }",
-            ":3: hubs.a.history.count: unknown key; did you mean count_max?",
+            "history = { cout_max = 9 }",
+            ":3: hubs.a.history.cout_max: unknown key; did you mean count_max?",
         ),
         ("history = { count_max = 0 }", ":3: hubs.a.history.count_max: "),
         ("history = { age_max = \"1ms\" }", ":3: hubs.a.history.age_max: \"1ms\" is too short"),
