@@ -36,6 +36,7 @@ use crate::{
     keepers::Keepers,
     member::Member,
     method::Methods,
+    moving::Moving,
     raw::RawHandler,
     recipients::{Groups, Recipients},
     redirect::Redirects,
@@ -74,6 +75,12 @@ pub struct Totals {
     pub kept: usize,
     /// Sessions that can no longer be resumed, because as much was kept as may be.
     pub given_up: u64,
+    /// Sessions that have moved to other nodes.
+    pub moved_out: u64,
+    /// Sessions that have come from other nodes.
+    pub moved_in: u64,
+    /// Attempts to move a session that have failed.
+    pub moves_failed: u64,
 }
 
 pub(crate) struct Inner {
@@ -91,6 +98,7 @@ pub(crate) struct Inner {
     keepers: Arc<Keepers>,
     fanout: Option<Fanout>,
     attendance: Option<Arc<Attendance>>,
+    moving: Moving,
     questions: AtomicU64,
     /// Answers that may be awaited besides those that are.
     asks: Arc<Semaphore>,
@@ -175,6 +183,8 @@ impl Hub {
         }
         totals.kept = self.0.keepers.bytes();
         totals.given_up = self.0.keepers.given_up();
+        let [moved_out, moved_in, moves_failed] = self.0.moving.counts();
+        let totals = Totals { moved_out, moved_in, moves_failed, ..totals };
         totals
     }
 
@@ -240,6 +250,11 @@ impl Hub {
 
     pub(crate) fn directory(&self) -> &Directory {
         &self.0.directory
+    }
+
+    /// Sessions on their way to or from other nodes.
+    pub(crate) fn moving(&self) -> &Moving {
+        &self.0.moving
     }
 
     /// Who issues and reads connection tokens.

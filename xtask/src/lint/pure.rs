@@ -32,7 +32,8 @@ const PURE: &[(&str, &[&str])] = &[
     ),
     ("crates/hub/src/cluster", &["letter", "window"]),
     ("crates/hub/src/connection", &["kept"]),
-    ("crates/hub/src/fanout", &["envelope", "fields", "request"]),
+    ("crates/hub/src/fanout", &["envelope", "fields", "ledger", "request"]),
+    ("crates/hub/src/moving", &["session", "waves"]),
     ("crates/hub/src/shard", &["index"]),
     ("crates/client/src", &["session", "reconnect", "address", "choice", "cookies"]),
 ];

@@ -19,6 +19,8 @@ pub(crate) enum Purpose {
     Claim,
     /// To know which connections are still there.
     Review,
+    /// To move sessions.
+    Move,
 }
 
 /// What a node writes on a request.
@@ -87,11 +89,13 @@ impl Purpose {
             Self::Pass => "p",
             Self::Claim => "c",
             Self::Review => "r",
+            Self::Move => "m",
         }
     }
 
     fn of(letter: &str) -> Option<Self> {
-        [Self::Pass, Self::Claim, Self::Review].into_iter().find(|one| one.letter() == letter)
+        let all = [Self::Pass, Self::Claim, Self::Review, Self::Move];
+        all.into_iter().find(|one| one.letter() == letter)
     }
 }
 

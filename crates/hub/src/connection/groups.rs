@@ -40,6 +40,11 @@ impl Joined {
         std::mem::take(&mut self.groups)
     }
 
+    /// The groups.
+    pub(crate) const fn all(&self) -> &BTreeSet<GroupName> {
+        &self.groups
+    }
+
     /// Removes all groups.
     pub(crate) fn take_all(&mut self) -> impl Iterator<Item = GroupName> + use<> {
         std::mem::take(&mut self.groups).into_iter()

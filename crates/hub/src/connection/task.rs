@@ -4,6 +4,7 @@
 //! sets no timer. Each turn, in this order: what others ask, the methods at work, what has come,
 //! what is to go.
 
+mod depart;
 mod raw;
 mod talk;
 
@@ -18,6 +19,7 @@ use std::{
 use bytes::Bytes;
 use everwire_proto::{
     signalr::{
+        Protocol,
         handshake::{HandshakeError, HandshakeResponse},
         message::HubMessage,
         negotiate::Transport,
@@ -31,15 +33,16 @@ use everwire_proto::{
     },
 };
 use everwire_socket::bytes::poll_read;
-use tokio::{io::AsyncWrite, runtime::Handle};
+use tokio::{io::AsyncWrite, runtime::Handle, time::Sleep};
 
-use self::{raw::RawTalk, talk::Talk};
+use self::{depart::Departing, raw::RawTalk, talk::Talk};
 use super::{
     Connection, Errands, Link, Own,
     stream::{Input, Takeover},
 };
 use crate::{
     clock,
+    conversation::Conversation,
     end::{End, Farewell},
     frames::{encode, frame_text},
     hub::Hub,
@@ -58,6 +61,8 @@ pub(crate) struct Task {
     /// Instead of `talk`, where the hub speaks no hub protocol.
     raw: Option<Box<RawTalk>>,
     ending: Option<Box<Ending>>,
+    /// The session is to move.
+    departing: Option<Box<Departing>>,
     /// How much the client has said of late.
     rate: Rate,
     /// What is given back when the connection ends, such as its place among those allowed.
@@ -69,6 +74,8 @@ struct Ending {
     end: End,
     /// Whether the client has said its last.
     client_closed: bool,
+    /// How long that is waited for, if not the shard sees to it.
+    until: Option<Pin<Box<Sleep>>>,
 }
 
 impl Task {
@@ -88,7 +95,17 @@ impl Task {
         hub.arrive(&connection);
         let frames = PayloadReader::new(Sender::Client);
         let rate = Rate::new(clock::now(), hub.config().rate_max);
-        Self { hub, connection, input, frames, talk, raw, ending: None, rate, _guard: guard }
+        let (ending, departing) = (None, None);
+        Self { hub, connection, input, frames, talk, raw, ending, departing, rate, _guard: guard }
+    }
+
+    /// The task of a session that another node had.
+    pub(crate) fn restored(hub: Hub, connection: Arc<Connection>, protocol: Protocol) -> Self {
+        let mut task = Self::new(hub, connection, Input::Ended, None);
+        let message_max = task.hub.config().message_max;
+        task.talk.conversation = Conversation::open(protocol, message_max);
+        task.talk.has_come = true;
+        task
     }
 
     /// Takes bytes that came behind the request.
@@ -119,6 +136,8 @@ impl Task {
             }
         }
         self.obey_asked(now);
+        self.tell_quiet();
+        self.end_in_time(cx);
         let is_heard = self.wants_input();
         self.connection.wire().pulse.hear(is_heard, now);
         if self.is_over() { Poll::Ready(()) } else { Poll::Pending }
@@ -126,9 +145,26 @@ impl Task {
 
     fn obey_asked(&mut self, now: Time) {
         if let Some(errands) = self.connection.take_errands() {
-            let Errands { takeover, questions } = *errands;
+            let Errands { takeover, questions, prepare, hurry, parted } = *errands;
+            prepare.into_iter().for_each(|tell| self.prepare(tell));
+            if hurry {
+                self.hurry();
+            }
+            if parted.is_none() && self.connection.is_leaving() {
+                if takeover.is_some() || !questions.is_empty() {
+                    self.connection.defer(Errands { takeover, questions, ..Errands::default() });
+                }
+                return;
+            }
+            let takeover = match parted {
+                Some(parted) => self.part(parted, takeover, now),
+                None => takeover,
+            };
             takeover.into_iter().for_each(|takeover| self.adopt(takeover, now));
             questions.into_iter().for_each(|question| self.ask(question));
+        }
+        if self.connection.is_leaving() {
+            return;
         }
         let asked = self.connection.wire().take_asked();
         let Some(end) = asked else { return };
@@ -175,7 +211,7 @@ impl Task {
             Some(raw) => raw.has_listened(),
             None => self.talk.unread.is_empty(),
         };
-        has_listened && !matches!(self.input, Input::Ended)
+        has_listened && !self.is_shut() && !matches!(self.input, Input::Ended)
     }
 
     /// Reads once; gives whether there may be more.
@@ -280,7 +316,7 @@ impl Task {
         if client_closed {
             self.connection.wire().retire();
         }
-        self.ending = Some(Box::new(Ending { end, client_closed }));
+        self.ending = Some(Box::new(Ending { end, client_closed, until: None }));
         self.talk.unread = Vec::new();
     }
 
@@ -331,7 +367,7 @@ impl Task {
         if self.ending.is_none() {
             let code = close.code.unwrap_or(CloseCode::NORMAL);
             self.tell(Farewell::Nothing, code, now);
-            let end = Box::new(Ending { end: End::Left(None), client_closed: true });
+            let end = Box::new(Ending { end: End::Left(None), client_closed: true, until: None });
             self.ending = Some(end);
         }
         if let Some(ending) = &mut self.ending {
@@ -428,11 +464,14 @@ impl Drop for Task {
         self.connection.shard.count_end(&end);
         let id = self.connection.id();
         tracing::debug!(connection = %id, ?end, "disconnected");
-        self.connection.shard.leave(&self.connection);
-        self.hub.directory().remove(id);
+        let is_gone = self.connection.is_gone();
+        if !is_gone {
+            self.connection.shard.leave(&self.connection);
+            self.hub.directory().remove(&self.connection);
+        }
         let at_work = self.talk.calls.disconnect(&self.hub, &self.connection);
-        let leaving =
-            self.talk.has_come.then(|| self.hub.events().disconnected(|| self.context(), end));
+        let takes_leave = self.talk.has_come && !is_gone;
+        let leaving = takes_leave.then(|| self.hub.events().disconnected(|| self.context(), end));
         if let Ok(runtime) = Handle::try_current() {
             let tasks = &self.connection.shard.tasks;
             let raw = self.raw.take().map(|raw| raw.into_rest());

@@ -18,8 +18,9 @@ use crate::{
     error::HubError,
     fanout::envelope::Envelope,
     hub::{Hub, HubBuilder},
-    id::GroupName,
+    id::{ConnectionId, GroupName},
     method::Context,
+    moving::session::Attending,
     presence::{
         Place, Scope,
         peers::{Changes, Page, Peers},
@@ -105,9 +106,37 @@ impl Attendance {
     }
 
     fn gone(&self, cx: &Context) {
+        self.departed(cx.hub(), cx.connection_id());
+    }
+
+    /// What a connection has.
+    pub(crate) fn of(&self, id: ConnectionId) -> Attending {
+        self.state().roster.of(id)
+    }
+
+    /// A connection comes from another node, with what it has.
+    pub(crate) fn arrived(&self, hub: &Hub, id: ConnectionId, attending: Attending) {
         let mut state = self.state();
-        let changes = state.roster.gone(cx.connection_id());
-        self.follow(&mut state, cx.hub(), changes);
+        for group in &attending.groups {
+            if let Err(full) = state.roster.join(id, group, self.limits.memberships) {
+                tracing::warn!(connection = %id, %full, "does not have all of its groups");
+            }
+        }
+        for place in attending.places {
+            match state.roster.enter(id, place, self.limits) {
+                Ok(change) => self.follow(&mut state, hub, change),
+                Err(full) => {
+                    tracing::warn!(connection = %id, %full, "is not present under all of its names");
+                }
+            }
+        }
+    }
+
+    /// A connection is at another node, with what it had.
+    pub(crate) fn departed(&self, hub: &Hub, id: ConnectionId) {
+        let mut state = self.state();
+        let changes = state.roster.gone(id);
+        self.follow(&mut state, hub, changes);
     }
 
     /// A hub on another node announces a change.

@@ -37,6 +37,8 @@ pub(crate) enum Envelope {
     /// How many changes of who is present the node has announced. One that has only just begun to
     /// listen wants to know the same of all others.
     Standing { version: u64, is_new: bool },
+    /// Nothing. Whoever has heard it has heard what its node had heard before it was said.
+    Mark,
 }
 
 /// Why bytes are no envelope that this node reads.
@@ -75,6 +77,7 @@ impl Envelope {
             Self::Standing { version, is_new } => {
                 begin(STANDING).number(*version).byte(u8::from(*is_new))
             }
+            Self::Mark => begin(MARK),
         }
         .finish()
     }
@@ -106,6 +109,7 @@ impl Envelope {
                 place: read_place(&mut reader)?,
             },
             STANDING => Self::Standing { version: reader.number()?, is_new: reader.byte()? != 0 },
+            MARK => Self::Mark,
             _ => return None,
         })
     }
@@ -130,7 +134,7 @@ pub(crate) fn read_call(body: Bytes) -> Option<(String, Arguments)> {
 }
 
 /// A value in the encodings that there are: what a client gets does not depend on its node.
-pub(super) fn write_payload(writer: Writer, payload: &Payload) -> Writer {
+pub(crate) fn write_payload(writer: Writer, payload: &Payload) -> Writer {
     let [json, msgpack] =
         [Protocol::Json, Protocol::MessagePack].map(|protocol| payload.bytes(protocol));
     match (json, msgpack) {
@@ -140,7 +144,7 @@ pub(super) fn write_payload(writer: Writer, payload: &Payload) -> Writer {
     }
 }
 
-pub(super) fn read_payload(reader: &mut Reader) -> Option<Payload> {
+pub(crate) fn read_payload(reader: &mut Reader) -> Option<Payload> {
     match reader.byte()? {
         JSON => Payload::parse(Protocol::Json, reader.bytes()?).ok(),
         MSGPACK => Payload::parse(Protocol::MessagePack, reader.bytes()?).ok(),
@@ -152,7 +156,7 @@ pub(super) fn read_payload(reader: &mut Reader) -> Option<Payload> {
     }
 }
 
-pub(super) fn write_audience(writer: Writer, audience: &Audience) -> Writer {
+pub(crate) fn write_audience(writer: Writer, audience: &Audience) -> Writer {
     let writer = match &audience.whom {
         Whom::All => writer.byte(0),
         Whom::Groups(names) => writer.byte(1).list(names.iter(), |to, name| to.text(name.as_str())),
@@ -162,7 +166,7 @@ pub(super) fn write_audience(writer: Writer, audience: &Audience) -> Writer {
     write_ids(writer, &audience.except)
 }
 
-pub(super) fn read_audience(reader: &mut Reader) -> Option<Audience> {
+pub(crate) fn read_audience(reader: &mut Reader) -> Option<Audience> {
     let name = Reader::text;
     let whom = match reader.byte()? {
         0 => Whom::All,
@@ -174,19 +178,19 @@ pub(super) fn read_audience(reader: &mut Reader) -> Option<Audience> {
     Some(Audience { whom, except: read_ids(reader)? })
 }
 
-pub(super) fn write_ids(writer: Writer, ids: &[ConnectionId]) -> Writer {
+pub(crate) fn write_ids(writer: Writer, ids: &[ConnectionId]) -> Writer {
     writer.list(ids.iter(), |to, id| to.plain(id.as_bytes()))
 }
 
-pub(super) fn read_ids(reader: &mut Reader) -> Option<Vec<ConnectionId>> {
+pub(crate) fn read_ids(reader: &mut Reader) -> Option<Vec<ConnectionId>> {
     reader.list(read_id)
 }
 
-pub(super) fn read_id(reader: &mut Reader) -> Option<ConnectionId> {
+pub(crate) fn read_id(reader: &mut Reader) -> Option<ConnectionId> {
     reader.array().map(ConnectionId::from_bytes)
 }
 
-pub(super) fn write_place(writer: Writer, (scope, name): &Place) -> Writer {
+pub(crate) fn write_place(writer: Writer, (scope, name): &Place) -> Writer {
     match scope {
         Scope::Hub => writer.byte(0),
         Scope::Group(group) => writer.byte(1).text(group.as_str()),
@@ -194,7 +198,7 @@ pub(super) fn write_place(writer: Writer, (scope, name): &Place) -> Writer {
     .text(name)
 }
 
-pub(super) fn read_place(reader: &mut Reader) -> Option<Place> {
+pub(crate) fn read_place(reader: &mut Reader) -> Option<Place> {
     let scope = match reader.byte()? {
         0 => Scope::Hub,
         1 => Scope::Group(GroupName::new(reader.text()?)),
@@ -215,6 +219,7 @@ const CALL: u8 = 1;
 const MEMBERSHIP: u8 = 2;
 const PRESENCE: u8 = 3;
 const STANDING: u8 = 4;
+const MARK: u8 = 16;
 
 const JSON: u8 = 1;
 const MSGPACK: u8 = 2;
@@ -266,6 +271,7 @@ mod tests {
             Envelope::Presence { version: 7, place, is_there: true },
             Envelope::Presence { version: 8, place: in_group, is_there: false },
             Envelope::Standing { version: 9, is_new: true },
+            Envelope::Mark,
         ] {
             let written = envelope.write();
             assert_eq!(Envelope::read(&written).as_ref(), Ok(&envelope));

@@ -7,42 +7,42 @@ use bytes::{Buf, BufMut, Bytes};
 
 /// Appends fields.
 #[derive(Debug, Default)]
-pub(super) struct Writer(Vec<u8>);
+pub(crate) struct Writer(Vec<u8>);
 
 /// Takes fields off the front. Every `Option` is `None` where the bytes do not have the field.
 #[derive(Debug, Clone)]
-pub(super) struct Reader(Bytes);
+pub(crate) struct Reader(Bytes);
 
 impl Writer {
-    pub(super) fn byte(mut self, byte: u8) -> Self {
+    pub(crate) fn byte(mut self, byte: u8) -> Self {
         self.0.put_u8(byte);
         self
     }
 
-    pub(super) fn number(mut self, number: u64) -> Self {
+    pub(crate) fn number(mut self, number: u64) -> Self {
         self.0.put_u64(number);
         self
     }
 
     /// Behind their length, which no payload's exceeds.
-    pub(super) fn bytes(mut self, bytes: &[u8]) -> Self {
+    pub(crate) fn bytes(mut self, bytes: &[u8]) -> Self {
         self.0.put_u32(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
         self.0.put_slice(bytes);
         self
     }
 
-    pub(super) fn text(self, text: &str) -> Self {
+    pub(crate) fn text(self, text: &str) -> Self {
         self.bytes(text.as_bytes())
     }
 
     /// Bytes whose number the reader knows, or that go to the end.
-    pub(super) fn plain(mut self, bytes: &[u8]) -> Self {
+    pub(crate) fn plain(mut self, bytes: &[u8]) -> Self {
         self.0.put_slice(bytes);
         self
     }
 
     /// Each of a list, behind their number.
-    pub(super) fn list<T>(
+    pub(crate) fn list<T>(
         self,
         list: impl ExactSizeIterator<Item = T>,
         one: impl Fn(Self, T) -> Self,
@@ -51,35 +51,35 @@ impl Writer {
         list.fold(self.plain(&count.to_be_bytes()), one)
     }
 
-    pub(super) fn finish(self) -> Bytes {
+    pub(crate) fn finish(self) -> Bytes {
         self.0.into()
     }
 }
 
 impl Reader {
-    pub(super) const fn new(bytes: Bytes) -> Self {
+    pub(crate) const fn new(bytes: Bytes) -> Self {
         Self(bytes)
     }
 
-    pub(super) fn byte(&mut self) -> Option<u8> {
+    pub(crate) fn byte(&mut self) -> Option<u8> {
         self.0.try_get_u8().ok()
     }
 
-    pub(super) fn number(&mut self) -> Option<u64> {
+    pub(crate) fn number(&mut self) -> Option<u64> {
         self.0.try_get_u64().ok()
     }
 
-    pub(super) fn bytes(&mut self) -> Option<Bytes> {
+    pub(crate) fn bytes(&mut self) -> Option<Bytes> {
         let length = self.0.try_get_u32().ok()? as usize;
         (length <= self.0.len()).then(|| self.0.split_to(length))
     }
 
-    pub(super) fn text(&mut self) -> Option<String> {
+    pub(crate) fn text(&mut self) -> Option<String> {
         String::from_utf8(self.bytes()?.into()).ok()
     }
 
     /// Exactly so many bytes.
-    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let bytes = self.0.get(..N)?.try_into().ok()?;
         self.0.advance(N);
         Some(bytes)
@@ -87,7 +87,7 @@ impl Reader {
 
     /// A list, as long as each item can be read. Its memory follows what is there and not what the
     /// number says.
-    pub(super) fn list<T>(&mut self, one: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+    pub(crate) fn list<T>(&mut self, one: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
         let count = self.0.try_get_u32().ok()? as usize;
         if count > self.0.len() {
             return None;
@@ -100,7 +100,7 @@ impl Reader {
     }
 
     /// What is left.
-    pub(super) fn rest(self) -> Bytes {
+    pub(crate) fn rest(self) -> Bytes {
         self.0
     }
 }
