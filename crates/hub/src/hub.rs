@@ -184,8 +184,7 @@ impl Hub {
         totals.kept = self.0.keepers.bytes();
         totals.given_up = self.0.keepers.given_up();
         let [moved_out, moved_in, moves_failed] = self.0.moving.counts();
-        let totals = Totals { moved_out, moved_in, moves_failed, ..totals };
-        totals
+        Totals { moved_out, moved_in, moves_failed, ..totals }
     }
 
     /// The shards, for who runs each on a runtime of its own; empty if they run already. A hub whose

@@ -70,6 +70,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Moving {
     is_draining: AtomicBool,
+    /// Held by who empties the node.
+    drains: tokio::sync::Mutex<()>,
     /// Where sessions may move, as was known last.
     successors: Mutex<Vec<Arc<str>>>,
     /// Told whenever it is known where a session is.
@@ -84,10 +86,20 @@ pub(crate) struct Moving {
 
 impl Default for Moving {
     fn default() -> Self {
-        let (is_draining, successors, settled, waves) = Default::default();
+        let (is_draining, drains, successors, settled, waves) = Default::default();
         let (moved_out, moved_in, failed) = Default::default();
         let searches = Semaphore::new(SEARCHES_MAX);
-        Self { is_draining, successors, settled, waves, searches, moved_out, moved_in, failed }
+        Self {
+            is_draining,
+            drains,
+            successors,
+            settled,
+            waves,
+            searches,
+            moved_out,
+            moved_in,
+            failed,
+        }
     }
 }
 
@@ -97,7 +109,6 @@ impl Moving {
         [&self.moved_out, &self.moved_in, &self.failed].map(|count| count.load(Relaxed))
     }
 
-    /// Gives up waves whose old node is silent.
     fn waves(&self) -> MutexGuard<'_, Waves> {
         self.waves.lock().unwrap_or_else(PoisonError::into_inner)
     }

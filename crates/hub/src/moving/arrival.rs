@@ -62,7 +62,7 @@ where
         ("/move/begin", Some(wave), _) => hub.begin_wave(wave),
         ("/move/take", Some(wave), Some(from)) => hub.take(&shard, wave, &from, body).await,
         ("/move/end", Some(wave), _) => hub.end_wave(wave).map(|ended| ended.write()),
-        ("/move/tell", _, Some(node)) => hub.relocate(&node, body),
+        ("/move/tell", _, Some(node)) => hub.relocate(&node, &body),
         _ => None,
     };
     match answered {
@@ -252,7 +252,7 @@ impl Hub {
     }
 
     /// Connections whose tokens were issued here are at this node from now on.
-    fn relocate(&self, node: &str, ids: Bytes) -> Option<Bytes> {
+    fn relocate(&self, node: &str, ids: &Bytes) -> Option<Bytes> {
         let (ids, []) = ids.as_chunks() else { return None };
         let now = clock::now();
         for id in ids.iter().copied().map(ConnectionId::from_bytes) {

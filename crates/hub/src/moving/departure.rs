@@ -14,7 +14,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::session::{Attending, Ended, SESSION_MAX, Session};
+use super::session::{Ended, SESSION_MAX, Session};
 use crate::{
     clock,
     cluster::Mesh,
@@ -110,7 +110,7 @@ impl Departure<'_> {
                 groups,
                 kept,
                 progress: progress.clone(),
-                attending: attending.unwrap_or_else(Attending::default),
+                attending: attending.unwrap_or_default(),
             };
             frozen.push(session.write());
         }

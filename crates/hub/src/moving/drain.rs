@@ -55,8 +55,10 @@ impl Hub {
     /// before their session moves.
     ///
     /// Done when all have gone, at most half a minute after everybody's time had come. Go on serving
-    /// until then, and as long as you can: clients come back here first.
+    /// until then, and as long as you can: clients come back here first. A second call waits for the
+    /// first.
     pub async fn drain(&self, over: Duration) -> Drained {
+        let _only = self.moving().drains.lock().await;
         self.begin_draining();
         let waves = self.connected().div_ceil(WAVE).max(1);
         let step = over / u32::try_from(waves).unwrap_or(u32::MAX);

@@ -105,7 +105,7 @@ impl Session {
                     self.inbox.push_back(message);
                 }
             }
-            _ => panic!("no message 7, or anything else: {text}"),
+            _ => unreachable!("no message 7, or anything else: {text}"),
         }
         true
     }
