@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::{
-    Asking, Channel, Health, Member, Members, NodeId, Origin, Position, Questions, Start,
+    Asking, Channel, Health, Member, Members, NodeId, Observer, Origin, Position, Questions, Start,
     Subscription,
 };
 
@@ -46,9 +46,9 @@ pub trait Bus: Send + Sync {
     /// one included, then what changes.
     fn members(&self) -> Members;
 
-    /// Tells that everything a node left behind has been cleaned up, so that nobody is asked to do
-    /// it again when this node ends.
-    fn cleaned(&self, member: Member);
+    /// Tells that this observer has cleaned up its part of what a node left behind. When all have that
+    /// were told of it and still look on, nobody is asked to do it again when this node ends.
+    fn cleaned(&self, observer: Observer, member: Member);
 
     /// Takes leave: the others see this node [leave](crate::Membership::Left), and not expire.
     /// Later publishes are refused.

@@ -20,8 +20,9 @@ pub use bus::{
     every_node_sees_who_joins_and_who_leaves, too_large_a_payload_is_refused_at_once,
 };
 pub use log::{
-    a_log_continues_after_trimming, logs_do_not_meet_whatever_their_names,
-    of_writers_who_expect_the_same_version_one_succeeds, the_latest_snapshot_is_kept,
+    a_log_continues_after_trimming, a_removed_log_has_never_been,
+    logs_do_not_meet_whatever_their_names, of_writers_who_expect_the_same_version_one_succeeds,
+    the_latest_snapshot_is_kept,
 };
 
 /// Longest time for anything here.

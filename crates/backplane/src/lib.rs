@@ -48,7 +48,7 @@ pub use health::{Counts, Health};
 pub use log::{
     Append, Entry, Expected, Keep, Log, LogUnreachable, LogWork, Page, READ_MAX, Snapshot, Version,
 };
-pub use member::{CHANGES_MAX, Member, Members, Membership};
+pub use member::{CHANGES_MAX, Member, Members, Membership, Observer};
 pub use name::{Channel, Incarnation, InvalidName, NAME_MAX, NodeId};
 pub use question::{Answer, Asking, QUESTIONS_BYTES_MAX, QUESTIONS_MAX, Question, Questions};
 pub use subscription::{

@@ -38,6 +38,10 @@ pub trait Log: Send + Sync {
 
     /// Forgets the oldest entries. The version stays.
     fn trim(&self, log: &Channel, keep: Keep) -> LogWork<Result<(), LogUnreachable>>;
+
+    /// Forgets the log, its version and its snapshot, when so much time has passed, and whatever is
+    /// done to it until then: it is as if there had never been one.
+    fn remove(&self, log: &Channel, after: Duration) -> LogWork<Result<(), LogUnreachable>>;
 }
 
 /// Which version a writer has seen.

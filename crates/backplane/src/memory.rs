@@ -33,8 +33,9 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::{
-    Answer, Asking, Bus, Channel, Fate, Health, Leaving, Member, Members, NodeId, PAYLOAD_MAX,
-    Publishing, Question, Questions, Refusal, Start, Subscription, clock, question::Listener,
+    Answer, Asking, Bus, Channel, Fate, Health, Leaving, Member, Members, NodeId, Observer,
+    PAYLOAD_MAX, Publishing, Question, Questions, Refusal, Start, Subscription, clock,
+    question::Listener,
 };
 
 use state::{Peer, State};
@@ -163,8 +164,8 @@ impl Bus for Node {
             .unwrap_or_else(|| crate::member::Roll::default().listen())
     }
 
-    fn cleaned(&self, member: Member) {
-        self.with(|_, peer| peer.roll.cleaned(member));
+    fn cleaned(&self, observer: Observer, member: Member) {
+        self.with(|_, peer| peer.roll.cleaned(observer, member));
     }
 
     fn leave(&self) -> Leaving {

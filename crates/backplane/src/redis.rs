@@ -45,7 +45,7 @@ pub use config::{Config, InvalidConfig};
 
 use self::core::{Core, Opening, Pending};
 use crate::{
-    Answer, Asking, Bus, Channel, Fate, Health, Leaving, Member, Members, NodeId, Origin,
+    Answer, Asking, Bus, Channel, Fate, Health, Leaving, Member, Members, NodeId, Observer, Origin,
     PAYLOAD_MAX, Publishing, Questions, Refusal, Start, Subscription, clock,
     envelope::Kind,
     health::{Counters, Reach, count},
@@ -203,10 +203,11 @@ impl Bus for Redis {
         self.shared.core().roll.listen()
     }
 
-    fn cleaned(&self, member: Member) {
+    fn cleaned(&self, observer: Observer, member: Member) {
         let mut core = self.shared.core();
-        core.roll.cleaned(member);
-        core.to_tell_cleaned.push(member);
+        if core.roll.cleaned(observer, member) {
+            core.to_tell_cleaned.push(member);
+        }
     }
 
     fn leave(&self) -> Leaving {

@@ -35,7 +35,13 @@ use everwire_proto::{
 use tokio::sync::oneshot;
 
 pub(crate) use self::wire::{Link, Own, Wire};
-use self::{batch::Batch, groups::Joined, kept::Frozen, mail::Mail, stream::Takeover};
+use self::{
+    batch::Batch,
+    groups::Joined,
+    kept::Frozen,
+    mail::{Mail, Visit},
+    stream::Takeover,
+};
 use crate::{
     client::Question,
     config::HubConfig,
@@ -265,6 +271,13 @@ impl Connection {
         is_resumable
     }
 
+    /// The client has come, and leave is to be taken of it.
+    pub(crate) fn come(&self) {
+        // Held as for joining.
+        let groups = self.groups();
+        self.shard.came(self.id(), self.identity.user.as_ref(), groups.all());
+    }
+
     /// Joins a group, unless the connection is in as many as it may be.
     pub(crate) fn join(&self, group: GroupName, most: usize) -> Result<(), GroupError> {
         // Held while the shard is told, so that it hears of all in the order in which they happen.
@@ -415,6 +428,20 @@ impl Connection {
         drop(wire);
         self.waker.wake();
         Some(taken)
+    }
+
+    /// What a visit carried away has not reached the client: it waits again, before everything else.
+    pub(crate) fn take_back(&self, visit: Visit) {
+        let Some(mail) = &self.mail else { return };
+        let mut wire = self.wire();
+        // Under the lock of the wire, so that a next visit finds it either here or there.
+        let Some(bytes) = mail.take_back(visit) else { return };
+        if !matches!(wire.link, Link::Gone) {
+            wire.outgoing.put_back(bytes);
+        }
+        drop(wire);
+        tracing::debug!(connection = %self.id(), "an answer to a poll was lost and is given again");
+        self.wake();
     }
 
     /// Wakes the task, and whoever carries away what waits.

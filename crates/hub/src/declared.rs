@@ -108,7 +108,7 @@ pub enum ReceiversError {
 
 impl Default for Declaration {
     fn default() -> Self {
-        Self { methods: BTreeMap::new(), presence: None, memberships_max: 100 }
+        Self { methods: BTreeMap::new(), presence: None, memberships_max: MEMBERSHIPS_MAX }
     }
 }
 
@@ -154,6 +154,9 @@ impl fmt::Display for Receivers {
         }
     }
 }
+
+/// Groups and names of one connection where nothing else is said.
+pub(crate) const MEMBERSHIPS_MAX: usize = 100;
 
 #[cfg(test)]
 mod tests {

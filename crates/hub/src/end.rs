@@ -39,6 +39,9 @@ pub enum End {
     Expired,
     /// The hub stops.
     Stopping,
+    /// The node had been given up by mistake, and another one has told the application that the client is
+    /// [lost](crate::HubBuilder::client_lost).
+    GivenUp,
     /// The session goes on at another node: for nobody has the connection ended.
     Moved,
 }
@@ -69,7 +72,7 @@ impl End {
             Self::Left(_) | Self::Aborted => Farewell::Close(Close::default()),
             Self::Flooding => close(Some(FLOODING), false),
             Self::Silent => close(Some(SILENT), true),
-            Self::Stopping | Self::Expired => close(None, true),
+            Self::Stopping | Self::Expired | Self::GivenUp => close(None, true),
             Self::Misunderstood(error) => close(Some(error), false),
             Self::Failed(error) | Self::Dismissed(error) => {
                 Farewell::Close(Close { error: Some(error.clone()), allow_reconnect: false })

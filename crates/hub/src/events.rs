@@ -9,7 +9,7 @@ use crate::{
     end::End,
     error::HubError,
     hub::Hub,
-    id::GroupName,
+    id::{ConnectionId, GroupName, UserId},
     method::Context,
     presence::{Place, Scope},
 };
@@ -21,6 +21,7 @@ pub(crate) struct Events {
     disconnected: Option<Box<Disconnected>>,
     gap: Option<Box<OnGap>>,
     lost: Option<Box<OnLost>>,
+    client_lost: Option<Box<OnClientLost>>,
 }
 
 /// A node that has ended without taking its leave, and what has gone with it.
@@ -33,6 +34,19 @@ pub struct Lost {
     pub names: Vec<(Option<GroupName>, Box<str>)>,
 }
 
+/// A client that has gone with its node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostClient {
+    /// Which node.
+    pub node: NodeId,
+    /// The connection that it had.
+    pub connection: ConnectionId,
+    /// Whose, if it was a user's.
+    pub user: Option<UserId>,
+    /// The groups that it was in, in order.
+    pub groups: Vec<GroupName>,
+}
+
 /// A client is being greeted.
 pub(crate) type Greeting = Pin<Box<dyn Future<Output = Result<(), HubError>> + Send>>;
 
@@ -43,6 +57,7 @@ type Connected = dyn Fn(Context) -> Greeting + Send + Sync;
 type Disconnected = dyn Fn(Context, End) -> Leaving + Send + Sync;
 type OnGap = dyn Fn(Hub, Gap) -> Leaving + Send + Sync;
 type OnLost = dyn Fn(Hub, Lost) -> Leaving + Send + Sync;
+type OnClientLost = dyn Fn(Hub, LostClient) -> Leaving + Send + Sync;
 
 impl Events {
     pub(crate) fn on_connected<F>(&mut self, greet: impl Fn(Context) -> F + Send + Sync + 'static)
@@ -73,6 +88,25 @@ impl Events {
         F: Future<Output = ()> + Send + 'static,
     {
         self.lost = Some(Box::new(move |hub, lost| Box::pin(tell(hub, lost))));
+    }
+
+    pub(crate) fn on_client_lost<F>(
+        &mut self,
+        tell: impl Fn(Hub, LostClient) -> F + Send + Sync + 'static,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.client_lost = Some(Box::new(move |hub, lost| Box::pin(tell(hub, lost))));
+    }
+
+    /// Tells that a client has gone with its node, if the application wants to know.
+    pub(crate) fn client_lost(&self, hub: &Hub, lost: LostClient) -> Option<Leaving> {
+        self.client_lost.as_ref().map(|tell| tell(hub.clone(), lost))
+    }
+
+    /// Whether leave is taken of clients.
+    pub(crate) const fn takes_leave(&self) -> bool {
+        self.disconnected.is_some()
     }
 
     /// Tells that messages are lost, if the application wants to know.

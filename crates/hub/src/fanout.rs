@@ -46,6 +46,8 @@ pub(crate) struct Fanout {
     living: Mutex<BTreeSet<Member>>,
     /// Questions to clients elsewhere whose answers are awaited.
     surveys: Mutex<HashMap<u64, Arc<Afar>>>,
+    /// Nodes after which this one is cleaning up.
+    cleaning: Mutex<BTreeSet<Member>>,
     pub(crate) counts: Counts,
     /// Shared by who says something to clients, from when the first of them is told until it is noted
     /// in the ledger; held alone by who wants nobody to be in the middle of that.
@@ -71,6 +73,9 @@ pub struct Exchanged {
     pub unreadable: u64,
     /// Times that something was lost on the way here, each of which was announced.
     pub gaps: u64,
+    /// How much of who has come and gone is not yet written down for the case that this node ends;
+    /// see [`HubBuilder::client_lost`](crate::HubBuilder::client_lost).
+    pub unwritten: u64,
 }
 
 #[derive(Debug, Default)]
@@ -94,9 +99,22 @@ pub struct Across<T> {
 
 impl Fanout {
     pub(crate) fn new(bus: Arc<dyn Bus>, channel: Channel) -> Self {
-        let (living, surveys, counts) = Default::default();
+        let (living, surveys, cleaning, counts) = Default::default();
         let (order, ledger, noted) = Default::default();
-        Self { bus, channel, living, surveys, counts, order, ledger, noted }
+        Self { bus, channel, living, surveys, cleaning, counts, order, ledger, noted }
+    }
+
+    pub(crate) fn bus(&self) -> &Arc<dyn Bus> {
+        &self.bus
+    }
+
+    pub(crate) const fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// What this node is called.
+    pub(crate) fn node(&self) -> NodeId {
+        self.bus.member().node
     }
 
     /// Says something to all other nodes.
@@ -105,6 +123,9 @@ impl Fanout {
             Envelope::Membership { connection, group, joins } => {
                 let group = group.clone();
                 Some(Said::Membership { connection: *connection, group, joins: *joins })
+            }
+            Envelope::Dismissal { audience, .. } => {
+                Some(Said::Dismissal(Arc::new(audience.clone())))
             }
             _ => None,
         };
@@ -161,11 +182,6 @@ impl Fanout {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// This node's name on the bus.
-    pub(crate) fn own(&self) -> NodeId {
-        self.bus.member().node
-    }
-
     /// Asks every other node, and gives their answers as they come.
     pub(crate) fn ask_all(&self, request: &Request, within: Duration) -> Askings {
         let payload = request.write();
@@ -213,11 +229,16 @@ impl Fanout {
             unwanted: unwanted.load(Relaxed),
             unreadable: unreadable.load(Relaxed),
             gaps: gaps.load(Relaxed),
+            unwritten: 0,
         }
     }
 
     pub(crate) fn living(&self) -> MutexGuard<'_, BTreeSet<Member>> {
         self.living.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cleaning(&self) -> MutexGuard<'_, BTreeSet<Member>> {
+        self.cleaning.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn surveys(&self) -> MutexGuard<'_, HashMap<u64, Arc<Afar>>> {

@@ -11,6 +11,7 @@ use std::{
     },
 };
 
+use everwire_backplane::NodeId;
 use everwire_proto::signalr::message::InvocationId;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, oneshot},
@@ -28,6 +29,7 @@ use crate::{
     declared::attendance::Attendance,
     directory::Directory,
     end::End,
+    estate::{Estate, keeper::Keeper},
     events::Events,
     fanout::{Fanout, exchange::Exchange},
     frames::Frames,
@@ -98,6 +100,8 @@ pub(crate) struct Inner {
     keepers: Arc<Keepers>,
     fanout: Option<Fanout>,
     attendance: Option<Arc<Attendance>>,
+    node: NodeId,
+    estate: Option<Arc<Estate>>,
     moving: Moving,
     questions: AtomicU64,
     /// Answers that may be awaited besides those that are.
@@ -238,7 +242,7 @@ impl Hub {
         self.all().members_now().await
     }
 
-    /// Whether there is such a connection.
+    /// Whether there is such a connection on this node.
     pub fn has(&self, connection: ConnectionId) -> bool {
         self.find(connection).is_some()
     }
@@ -405,6 +409,11 @@ impl Hub {
         all
     }
 
+    /// What this node would leave behind, if the application wants to know.
+    pub(crate) fn estate(&self) -> Option<&Arc<Estate>> {
+        self.0.estate.as_ref()
+    }
+
     pub(crate) fn events(&self) -> &Events {
         &self.0.events
     }
@@ -451,7 +460,14 @@ impl Hub {
             tidies: (index == 0).then(|| self.tidies()),
             listens: (index == 0 && self.0.fanout.is_some())
                 .then(|| Exchange(Arc::downgrade(&self.0))),
+            keeps: (index == 0).then(|| self.keeper()).flatten(),
         })
+    }
+
+    fn keeper(&self) -> Option<Keeper> {
+        let (estate, fanout) = (self.0.estate.as_ref()?, self.0.fanout.as_ref()?);
+        let (hub, stop) = (Arc::downgrade(&self.0), self.0.stop.clone());
+        Some(Keeper::new(hub, Arc::clone(estate), Arc::clone(fanout.bus()), stop))
     }
 }
 

@@ -24,6 +24,7 @@ mod directory;
 pub mod dispatch;
 mod end;
 pub mod error;
+mod estate;
 mod events;
 mod fanout;
 mod frames;
@@ -64,9 +65,10 @@ pub use self::{
     client::{Client, InvokeError},
     cluster::{Cluster, ClusterError, ClusterTotals, PeerService},
     config::HubConfig,
+    declared::Presence,
     end::End,
     error::{ErrorDetail, Failure, HubError},
-    events::Lost,
+    events::{Lost, LostClient},
     fanout::{Across, Exchanged},
     hub::{Hub, HubBuilder, Totals},
     id::{ConnectionId, GroupName, NotAnId, UserId},
@@ -83,6 +85,6 @@ pub use self::{
     service::HubService,
     shard::{Overloaded, Shard},
     standing::StandingError,
-    transport::{body::HubBody, websocket::Opening},
+    transport::{body::HubBody, receipt::Receipt, websocket::Opening},
     upload::{Feeder, Upload},
 };

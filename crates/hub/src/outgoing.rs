@@ -127,6 +127,12 @@ impl Outgoing {
         Some(whole.into())
     }
 
+    /// Puts back what was [taken](Self::take_all) and has not reached the client.
+    pub(crate) fn put_back(&mut self, whole: Bytes) {
+        self.bytes += whole.len();
+        self.queue.push_front(Waiting { frame: whole, kind: Kind::Own });
+    }
+
     /// Drops everything that waits, and what has been begun.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
@@ -208,6 +214,19 @@ mod tests {
         assert_eq!(shared(&mut outgoing, policy, "a", "a2"), Ok(1));
         assert_eq!(waiting(&outgoing), b"b1a2");
         assert_eq!(shared(&mut outgoing, policy, "c", "1234567"), Err(Full));
+    }
+
+    #[test]
+    fn what_is_put_back_comes_first_and_stays() {
+        let mut outgoing = Outgoing::default();
+        for text in ["1", "2"] {
+            assert_eq!(shared(&mut outgoing, SlowPolicy::DropOldest, "a", text), Ok(0));
+        }
+        let taken = outgoing.take_all().unwrap();
+        assert_eq!(shared(&mut outgoing, SlowPolicy::DropOldest, "a", "3"), Ok(0));
+        outgoing.put_back(taken);
+        assert_eq!(shared(&mut outgoing, SlowPolicy::DropOldest, "a", "12345678"), Ok(1));
+        assert_eq!((waiting(&outgoing), outgoing.bytes()), (b"1212345678".to_vec(), 10));
     }
 
     #[test]

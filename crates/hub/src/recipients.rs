@@ -113,6 +113,10 @@ impl Recipients {
         self
     }
 
+    pub(crate) fn is_everywhere(&self) -> bool {
+        self.reach == Reach::Everywhere
+    }
+
     /// Calls a method of each of these clients, and wants no answer. `arguments` is a tuple, a
     /// list or a slice.
     ///

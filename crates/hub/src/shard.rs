@@ -7,9 +7,12 @@
 mod index;
 mod writer;
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use tokio::{
@@ -27,9 +30,10 @@ use crate::{
     connection::{Connection, Delivered, Own, kept::Frozen},
     directory::Directory,
     end::End,
+    estate::{Estate, Leave, Teller, keeper::Keeper},
     fanout::exchange::Exchange,
     frames::Frames,
-    id::{ConnectionId, GroupName},
+    id::{ConnectionId, GroupName, UserId},
     look::Look,
     member::Member,
     replies::Survey,
@@ -48,6 +52,8 @@ pub struct Shard {
     pub(crate) tidies: Option<Tidies>,
     /// Listens to other nodes; one does for all.
     pub(crate) listens: Option<Exchange>,
+    /// Writes down who is here; one does for all.
+    pub(crate) keeps: Option<Keeper>,
 }
 
 /// What is looked after once a second for the whole hub.
@@ -72,6 +78,8 @@ pub(crate) struct ShardHandle {
     members: AtomicUsize,
     /// Only in a hub that hears other nodes.
     index: Option<Mutex<Index>>,
+    /// Only in a hub whose application wants to know of lost clients.
+    estate: Option<Arc<Estate>>,
     tally: Tally,
 }
 
@@ -133,14 +141,18 @@ impl Shard {
         // A task of its own, which ends with the writer and does not wait for it.
         let mut listening = JoinSet::new();
         self.listens.into_iter().for_each(|exchange| drop(listening.spawn(exchange.run())));
+        // Another one, which ends a little after the writer.
+        let mut keeping = JoinSet::new();
+        self.keeps.into_iter().for_each(|keeper| drop(keeping.spawn(keeper.run())));
         Writer::new(self.handle, self.config, self.tidies).run(self.stop).await;
+        keeping.join_next().await;
     }
 }
 
 impl ShardHandle {
     /// One that tells whoever is not its task who may be there, or does not.
-    pub(crate) fn new(is_indexed: bool) -> Self {
-        Self { index: is_indexed.then(Mutex::default), ..Self::default() }
+    pub(crate) fn new(is_indexed: bool, estate: Option<Arc<Estate>>) -> Self {
+        Self { index: is_indexed.then(Mutex::default), estate, ..Self::default() }
     }
 
     /// Whether somebody of these may be here.
@@ -218,14 +230,31 @@ impl ShardHandle {
         self.post(Post::Leave(connection.id()));
     }
 
+    /// A client has come, and is in these groups.
+    pub(crate) fn came(
+        &self,
+        id: ConnectionId,
+        user: Option<&UserId>,
+        groups: &BTreeSet<GroupName>,
+    ) {
+        self.estate.iter().for_each(|estate| estate.came(id, user, groups));
+    }
+
+    /// A client has gone that had come; gives who tells of it.
+    pub(crate) fn gone(&self, id: ConnectionId) -> Leave {
+        self.estate.as_ref().map_or(Leave::Known(Teller::Own), |estate| estate.gone(id))
+    }
+
     /// A connection joins a group.
     pub(crate) fn join(&self, id: ConnectionId, group: GroupName) {
+        self.estate.iter().for_each(|estate| estate.joined(id, &group));
         self.index().into_iter().for_each(|mut index| index.join(&group));
         self.post(Post::Join(id, group));
     }
 
     /// A connection leaves a group.
     pub(crate) fn part(&self, id: ConnectionId, group: GroupName) {
+        self.estate.iter().for_each(|estate| estate.parted(id, &group));
         self.index().into_iter().for_each(|mut index| index.part(&group));
         self.post(Post::Part(id, group));
     }

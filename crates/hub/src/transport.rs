@@ -21,6 +21,7 @@ mod events;
 mod negotiate;
 mod origin;
 mod polls;
+pub(crate) mod receipt;
 pub(crate) mod reply;
 mod tunnel;
 pub(crate) mod websocket;

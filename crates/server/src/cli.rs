@@ -51,6 +51,9 @@ pub(crate) enum Command {
     /// The demo's sample service
     #[command(hide = true)]
     DemoBackend(DemoBackendArgs),
+    /// A node of the demo's hub
+    #[command(hide = true)]
+    DemoNode(DemoNodeArgs),
 }
 
 /// Arguments of `demo`.
@@ -65,6 +68,9 @@ pub(crate) struct DemoArgs {
     /// The same faults without Everwire: shows what is lost then
     #[arg(long)]
     pub(crate) unprotected: bool,
+    /// Joins the nodes of `demo status`, which are processes then instead of threads
+    #[arg(long, value_name = "URL")]
+    pub(crate) redis: Option<String>,
 }
 
 /// What the demo can show.
@@ -74,6 +80,8 @@ pub(crate) enum DemoSubject {
     Gateway,
     /// Clients of a hub while their sockets are cut in the middle of messages
     Hub,
+    /// Tabs on three nodes of a hub, which see who is there while the nodes are killed
+    Status,
 }
 
 /// Arguments of `serve`.
@@ -279,6 +287,17 @@ pub(crate) struct HubSendArgs {
     pub(crate) connection: Option<String>,
     #[command(flatten)]
     pub(crate) node: NodeArgs,
+}
+
+/// Arguments of a node of the demo's hub.
+#[derive(Debug, Args)]
+pub(crate) struct DemoNodeArgs {
+    /// Where it listens
+    #[arg(long)]
+    pub(crate) listen: std::net::SocketAddr,
+    /// What joins it and the others
+    #[arg(long, hide_env_values = true, env = "EVERWIRE_DEMO_REDIS")]
+    pub(crate) redis: String,
 }
 
 /// Arguments of the demo's sample service.

@@ -6,13 +6,15 @@
 mod gateway;
 mod hub;
 mod message;
+mod process;
+mod status;
 
 use std::cell::Cell;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-pub(crate) use self::gateway::backend;
-use self::{gateway::GatewayShow, hub::HubShow};
+use self::{gateway::GatewayShow, hub::HubShow, status::StatusShow};
+pub(crate) use self::{gateway::backend, status::node};
 use crate::{
     cli::{DemoArgs, DemoSubject},
     commands,
@@ -39,15 +41,18 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
 /// Proves one subject after the other, then keeps them up together.
 async fn show(args: &DemoArgs, proved: &Cell<bool>) -> Result<(), Failure> {
     let is_shown = |subject| args.subject.is_none_or(|only| only == subject);
-    let (mut gateway, mut hub) = (None, None);
+    let is_one_of_many = args.subject.is_none();
+    let (mut gateway, mut hub, mut status) = (None, None, None);
     if is_shown(DemoSubject::Gateway) {
         gateway = Some(GatewayShow::prove(args.unprotected).await?);
     }
     if is_shown(DemoSubject::Hub) {
-        if gateway.is_some() {
-            terminal::print_line("")?;
-        }
+        set_apart(is_one_of_many)?;
         hub = Some(HubShow::prove(args.unprotected).await?);
+    }
+    if is_shown(DemoSubject::Status) {
+        set_apart(is_one_of_many)?;
+        status = Some(StatusShow::prove(args).await?);
     }
     proved.set(true);
     if args.once {
@@ -66,7 +71,18 @@ async fn show(args: &DemoArgs, proved: &Cell<bool>) -> Result<(), Failure> {
             None => Ok(()),
         }
     };
-    tokio::try_join!(gateway, hub).map(|_| ())
+    let status = async {
+        match &mut status {
+            Some(status) => status.stay().await,
+            None => Ok(()),
+        }
+    };
+    tokio::try_join!(gateway, hub, status).map(|_| ())
+}
+
+/// A line between one subject and the next.
+fn set_apart(is_one_of_many: bool) -> Result<(), Failure> {
+    if is_one_of_many { terminal::print_line("") } else { Ok(()) }
 }
 
 /// A table of what was counted.

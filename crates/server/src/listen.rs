@@ -12,6 +12,7 @@ mod refuse;
 mod requests;
 mod shard;
 mod stream;
+mod unconfirmed;
 
 use std::{
     io,

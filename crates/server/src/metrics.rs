@@ -4,6 +4,7 @@
 //! not depend on what clients send.
 
 mod backplane;
+mod cluster;
 mod hubs;
 
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use self::{backplane::BackplaneCounts, hubs::HubCounts};
+use self::{backplane::BackplaneCounts, cluster::ClusterCounts, hubs::HubCounts};
 use crate::{logging, node::Hubs};
 
 /// What the node counts beside the gateway's own metrics.
@@ -54,10 +55,14 @@ impl Metrics {
         };
         metrics.register();
         gateway.register_metrics(&mut metrics.registry);
+        let cluster = hubs.cluster.clone();
         let hubs = hubs.iter().cloned().collect();
         metrics.registry.register_collector(Box::new(HubCounts(hubs)));
         if let Some(bus) = bus {
             metrics.registry.register_collector(Box::new(BackplaneCounts(Arc::clone(bus))));
+        }
+        if let Some(cluster) = cluster {
+            metrics.registry.register_collector(Box::new(ClusterCounts(cluster)));
         }
         metrics
     }

@@ -201,7 +201,12 @@ impl Client {
 
     /// Passes over messages until a Close comes, and gives its code and reason.
     pub async fn hear_close_at_last(&mut self) -> (u16, String) {
-        soon("a Close", async {
+        self.hear_close_within(SOON).await
+    }
+
+    /// The same within `limit`.
+    pub async fn hear_close_within(&mut self, limit: Duration) -> (u16, String) {
+        within(limit, "a Close", async {
             loop {
                 match self.listen().await {
                     Heard::Message(..) => {}
@@ -215,9 +220,14 @@ impl Client {
 
     /// Sends a Close; what comes back is heard with [`Client::hear_close`].
     pub async fn start_close(&mut self, code: u16, reason: &str) {
-        let frame = CloseFrame { code: code.into(), reason: reason.into() };
-        let closed = soon("a Close sent", self.socket.close(Some(frame))).await;
+        let closed = self.try_close(code, reason).await;
         closed.unwrap_or_else(|error| panic!("{} could not close: {error}", self.name));
+    }
+
+    /// Sends a Close, or says why not.
+    pub async fn try_close(&mut self, code: u16, reason: &str) -> Result<(), Error> {
+        let frame = CloseFrame { code: code.into(), reason: reason.into() };
+        soon("a Close sent", self.socket.close(Some(frame))).await
     }
 
     /// Closes with 1000 and waits for the answer, passing over messages.

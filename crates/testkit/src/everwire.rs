@@ -33,6 +33,8 @@ pub struct Setup {
     limits: Vec<(String, String)>,
     hubs: String,
     secret: Option<String>,
+    nodes: Option<(SocketAddr, SocketAddr)>,
+    backplane: Option<String>,
     top: Vec<(String, String)>,
     environment: Vec<(String, String)>,
 }
@@ -58,6 +60,18 @@ impl Setup {
     /// Serves its hubs with all other nodes that know this secret.
     pub fn cluster(mut self, secret: &str) -> Self {
         self.secret = Some(secret.to_owned());
+        self
+    }
+
+    /// Listens to other nodes of its cluster there, and tells them that it is reached at `advertise`.
+    pub fn listen_to_nodes(mut self, listen: SocketAddr, advertise: SocketAddr) -> Self {
+        self.nodes = Some((listen, advertise));
+        self
+    }
+
+    /// Talks to other nodes over the Redis at this URL.
+    pub fn backplane(mut self, url: impl ToString) -> Self {
+        self.backplane = Some(url.to_string());
         self
     }
 
@@ -109,7 +123,16 @@ impl Setup {
         write_keys(&mut text, &self.top);
         text.push_str("\n[admin]\nlisten = \"127.0.0.1:0\"\n");
         if let Some(secret) = &self.secret {
-            let _ = writeln!(text, "[cluster]\nlisten = \"127.0.0.1:0\"\nsecrets = [{secret:?}]");
+            let _ = writeln!(text, "[cluster]\nsecrets = [{secret:?}]");
+            let anywhere = SocketAddr::new(LOCALHOST, 0);
+            let listen = self.nodes.map_or(anywhere, |(listen, _)| listen);
+            let _ = writeln!(text, "listen = \"{listen}\"");
+            if let Some((_, advertise)) = self.nodes {
+                let _ = writeln!(text, "advertise = \"{advertise}\"");
+            }
+        }
+        if let Some(url) = &self.backplane {
+            let _ = writeln!(text, "[backplane]\nurl = {url:?}");
         }
         text.push_str(&self.hubs);
         if !self.hubs.is_empty() && self.backends.is_empty() {

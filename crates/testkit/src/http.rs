@@ -8,7 +8,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::wait::soon;
+use crate::wait::{PATIENCE, within};
 
 /// An HTTP answer.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ pub async fn request_with(
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     let request = [head.as_bytes(), b"\r\n", body].concat();
-    let raw = soon(&format!("{method} {path}"), exchange(to, &request)).await;
+    let raw = within(PATIENCE, &format!("{method} {path}"), exchange(to, &request)).await;
     parse(&raw.unwrap_or_else(|error| panic!("{method} {to}{path}: {error}")))
 }
 

@@ -4,11 +4,12 @@
 //!   lost, doubled, reordered or torn, and is itself tested against streams that are.
 //! - Peers: [`client`] on tungstenite, [`crowd`] of chatting ones, [`scripted`] peers that put any
 //!   bytes on the wire, [`foreign`] ones in Node and Python as processes of their own, [`signalr`]
-//!   clients and the server that they talk to.
+//!   clients and the server that they talk to, [`talker`] for many of them in one process, [`site`]
+//!   for where that server is; [`status`] is the status demo and tabs of a browser.
 //! - The thing under test: [`everwire`] runs the real binary; [`rivals`] and [`relay`] stand in
 //!   its place as controls, which must show the losses that Everwire must not.
 //! - Faults beyond signals: [`namespace`] has a link that can be taken down. [`redis`] is a server
-//!   of a test's own, to be killed and started again.
+//!   of a test's own, to be killed and started again, and [`swallow`] keeps its answers from a node.
 //! - Underneath: [`process`] starts, signals and always ends what it started; [`wait`] polls what
 //!   can be observed against a deadline, because no test here sleeps to be in time.
 //!
@@ -37,5 +38,9 @@ pub mod relay;
 pub mod rivals;
 pub mod scripted;
 pub mod signalr;
+pub mod site;
+pub mod status;
+pub mod swallow;
+pub mod talker;
 pub mod tools;
 pub mod wait;

@@ -15,7 +15,7 @@ use rustix::{
     process::{Pid, Signal, kill_process},
 };
 
-use crate::wait::eventually;
+use crate::wait::{PATIENCE, eventually, eventually_within};
 
 /// A running child process. Dropping it kills it, stopped or not.
 ///
@@ -89,7 +89,7 @@ impl Process {
     /// Waits for a line on stdout or stderr from which `find` reads something.
     pub async fn ready<T>(&mut self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
         let what = format!("{}: {what}", self.name);
-        eventually(&what, async || {
+        eventually_within(PATIENCE, &what, async || {
             let found = self.stdout.find(&find).or_else(|| self.stderr.find(&find));
             if found.is_none() && self.has_ended() {
                 panic!("{} ended before it was ready:\n{}", self.name, self.transcript());
@@ -97,6 +97,11 @@ impl Process {
             found
         })
         .await
+    }
+
+    /// SIGKILL, without waiting for the process to be gone.
+    pub fn begin_kill(&mut self) {
+        let _ = self.child.kill();
     }
 
     /// SIGKILL, and waits until the process is gone.

@@ -6,7 +6,12 @@ use std::{
     process::Command,
 };
 
-use crate::{everwire::Folder, loopback::unique_address, process::Process};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+};
+
+use crate::{everwire::Folder, loopback::unique_address, process::Process, wait::soon};
 
 /// Options of a server that forgets everything when it ends.
 pub const VOLATILE: &[&str] = &["--save", "", "--appendonly", "no"];
@@ -58,11 +63,40 @@ impl Server {
         format!("redis://{}", self.address())
     }
 
+    /// Sends one command, and gives the first line of the answer and, of a text, that. Fails the test
+    /// if it is an error.
+    pub async fn tell<W: AsRef<[u8]>>(&self, words: &[W]) -> String {
+        let mut command = format!("*{}\r\n", words.len()).into_bytes();
+        for word in words.iter().map(AsRef::as_ref) {
+            command.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+            command.extend_from_slice(word);
+            command.extend_from_slice(b"\r\n");
+        }
+        let answer = soon("an answer of Redis", ask(self.address(), &command)).await;
+        let answer = answer.unwrap_or_else(|error| panic!("Redis is not reached: {error}"));
+        assert!(!answer.starts_with('-'), "Redis refuses: {answer}");
+        answer
+    }
+
     async fn listening(&mut self) {
         self.process
             .ready("its readiness", |line| line.contains("Ready to accept").then_some(()))
             .await;
     }
+}
+
+async fn ask(to: SocketAddr, command: &[u8]) -> std::io::Result<String> {
+    let mut stream = BufReader::new(TcpStream::connect(to).await?);
+    stream.write_all(command).await?;
+    let mut line = String::new();
+    stream.read_line(&mut line).await?;
+    let line = line.trim_end();
+    let Some(length) = line.strip_prefix('$').and_then(|length| length.parse().ok()) else {
+        return Ok(line.to_owned());
+    };
+    let mut text = vec![0; length];
+    stream.read_exact(&mut text).await?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 fn launch(program: &Path, address: Ipv4Addr, folder: &Folder, options: &[String]) -> Process {

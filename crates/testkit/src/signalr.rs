@@ -11,7 +11,6 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::{Mutex, OnceLock},
-    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -21,7 +20,7 @@ use crate::{
     foreign::Launch,
     http::{self, Answer},
     process::Process,
-    wait::{eventually, until_equal},
+    wait::{PATIENCE, eventually_within, now, until_equal},
 };
 
 /// A running conformance fixture. Dropping it kills it.
@@ -47,6 +46,13 @@ impl Fixture {
     pub async fn start_node(secret: &str) -> Self {
         let listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
         Self::launch(listen, &["--secret".as_ref(), secret.as_ref()]).await
+    }
+
+    /// The same, and what is said at one of them reaches the clients of all, over this Redis.
+    pub async fn start_node_on(secret: &str, redis: &str) -> Self {
+        let listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+        let options = ["--secret", secret, "--redis", redis];
+        Self::launch(listen, &options.map(AsRef::as_ref)).await
     }
 
     /// Starts one whose certificate and key, files in PEM, are these.
@@ -139,7 +145,8 @@ impl Peer {
         let earlier = self.all(is_beginning).len();
         self.order(&json!({ "order": "start" }));
         let what = format!("{}: a beginning", self.process.id());
-        eventually(&what, async || self.all(is_beginning).get(earlier).cloned()).await
+        let begun = async || self.all(is_beginning).get(earlier).cloned();
+        eventually_within(PATIENCE, &what, begun).await
     }
 
     /// The connection's id as the client knows it.
@@ -292,11 +299,14 @@ impl Peer {
 
     /// Waits for the first thing said of which this is true.
     async fn said(&self, is_meant: impl Fn(&Value) -> bool) -> Value {
-        let found = async || self.all(&is_meant).into_iter().next();
-        match tokio::time::timeout(PATIENCE, eventually("something said", found)).await {
-            Ok(event) => event,
-            Err(_) => panic!("not said:\n{}", self.process.transcript()),
-        }
+        let start = now();
+        let found = async || {
+            // Here rather than at the end of patience, so that the transcript is shown.
+            let patient = start.elapsed() < PATIENCE;
+            assert!(patient, "not said:\n{}", self.process.transcript());
+            self.all(&is_meant).into_iter().next()
+        };
+        eventually_within(2 * PATIENCE, "something said", found).await
     }
 
     fn all(&self, is_meant: impl Fn(&Value) -> bool) -> Vec<Value> {
@@ -324,7 +334,3 @@ fn listening(line: &str, with_tls: bool) -> Option<SocketAddr> {
     let (address, rest) = after.split_once(' ').unwrap_or((after, ""));
     (rest.contains("TLS") == with_tls).then(|| address.parse().ok())?
 }
-
-/// How long a client may take to say what is expected: less than the test's own patience, so that
-/// its transcript is shown.
-const PATIENCE: Duration = Duration::from_secs(15);

@@ -1,5 +1,5 @@
 //! Finds what the tests need besides cargo: Node and Python with their packages,
-//! Chromium, HAProxy, nginx, the right to make network namespaces.
+//! Chromium, HAProxy, nginx, Redis, a C compiler, the right to make network namespaces.
 //!
 //! `cargo xtask test` installs them. A test whose tool is missing fails and says what to do, unless
 //! skipping is allowed: then it says `SKIPPED` where a test runner cannot swallow it.
@@ -87,6 +87,21 @@ pub fn nginx() -> Result<PathBuf, Missing> {
     let nginx = PathBuf::from("nginx");
     works(Command::new(&nginx).arg("-v"), "nginx is not installed: apt-get install nginx")?;
     Ok(nginx)
+}
+
+/// What `LD_PRELOAD` of a process takes to have its wall clock put forward by `CLOCK_SKEW` seconds; made
+/// by the C compiler that cargo links with.
+pub fn skewed_clock() -> Result<PathBuf, Missing> {
+    let test = std::env::current_exe().expect("a test knows its executable");
+    let made = test.with_file_name("skewed-clock.so");
+    // Several tests may make it at once, and one may be using it.
+    let making = test.with_file_name(format!("skewed-clock.{}.so", std::process::id()));
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&making);
+    compiler.arg(workspace().join("e2e/native/skew.c"));
+    works(&mut compiler, "there is no C compiler (cc): apt-get install gcc")?;
+    std::fs::rename(&making, &made).expect("the folder of the test can be written");
+    Ok(made)
 }
 
 /// `ip`, and the right to make a network namespace with it.

@@ -8,6 +8,10 @@ use std::{
 /// How long anything that ought to happen at once may take on a busy machine.
 pub const SOON: Duration = Duration::from_secs(20);
 
+/// How long a process of a test may take to begin, or to do what is asked of it in a line: browsers
+/// and interpreters share the machine with everything else.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
 /// How often a state is looked at.
 pub(crate) const POLL: Duration = Duration::from_millis(10);
 

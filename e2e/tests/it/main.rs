@@ -12,9 +12,11 @@
 )]
 
 mod attacks;
+mod cluster;
 mod controls;
 mod faults;
 mod predecessors;
 mod promises;
 mod signalr;
 mod stage;
+mod status;

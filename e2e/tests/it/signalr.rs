@@ -1,6 +1,35 @@
 //! SignalR clients that others wrote, and the hub: over each transport, in both encodings. The hub is
 //! that of the fixture, in `binary` that of the product.
 
+/// Tests that a site is given, each with one process behind it, and with three over one Redis behind a
+/// balancer that knows nothing of connections: what holds for the one holds for the others.
+macro_rules! on_one_node_and_on_three {
+    ($($test:ident),+ $(,)?) => {
+        mod on_one_node {
+            use everwire_testkit::site::Site;
+
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test(Site::one().await).await;
+                }
+            )+
+        }
+
+        mod on_three_nodes {
+            use everwire_testkit::{need, site::Site, tools};
+
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    let (redis, haproxy) = (need!(tools::redis()), need!(tools::haproxy()));
+                    super::$test(Site::three(&redis, &haproxy).await).await;
+                }
+            )+
+        }
+    };
+}
+
 mod binary;
 mod calls;
 mod connecting;
@@ -10,6 +39,7 @@ mod moving;
 mod nodes;
 mod pages;
 mod publishing;
+mod publishing_nodes;
 mod pythons;
 mod raw;
 mod rooms;

@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::Result;
+use everwire_backplane::{Bus, Channel};
 use everwire_hub::{
     ClientRequest, Cluster, Context, Hub, HubBuilder, HubConfig, HubError, Redirect, Upload,
     config::Origins, method::Opaque,
@@ -41,13 +42,32 @@ pub(crate) struct Hubs {
     pub(crate) tokens: Arc<Tokens>,
 }
 
+/// The nodes that serve the hubs together with this one, if there are any.
+#[derive(Default)]
+pub(crate) struct Others {
+    /// By which they find each other's connections.
+    pub(crate) cluster: Option<Cluster>,
+    /// Over which they talk.
+    pub(crate) bus: Option<Arc<dyn Bus>>,
+}
+
+impl Others {
+    /// A hub that these nodes have in common.
+    fn share(&self, mut hub: HubBuilder, name: &str) -> Result<Hub> {
+        if let Some(cluster) = &self.cluster {
+            hub = hub.cluster(cluster, name);
+        }
+        if let Some(bus) = &self.bus {
+            hub = hub.backplane(Arc::clone(bus), Channel::new(name)?);
+        }
+        Ok(hub.build()?)
+    }
+}
+
 impl Hubs {
-    /// The hubs, served with other nodes if there is a cluster.
-    pub(crate) fn new(tokens: &Arc<Tokens>, cluster: Option<&Cluster>) -> Result<Self> {
-        let shared = |hub: HubBuilder, name: &str| match cluster {
-            Some(cluster) => hub.cluster(cluster, name).build(),
-            None => hub.build(),
-        };
+    /// The hubs, served together with others.
+    pub(crate) fn new(tokens: &Arc<Tokens>, others: &Others) -> Result<Self> {
+        let shared = |hub: HubBuilder, name: &str| others.share(hub, name);
         let without_websockets = HubConfig {
             transports: vec![Transport::ServerSentEvents, Transport::LongPolling],
             ..config()
@@ -88,6 +108,17 @@ impl Hubs {
             &self.rooms,
             &self.elsewhere,
         ]
+    }
+
+    /// How many nodes serve the hubs and answer each other, as far as this one knows.
+    pub(crate) async fn nodes(&self) -> usize {
+        let mut fewest = usize::MAX;
+        for hub in self.all() {
+            let others = hub.nodes().len();
+            let unreached = hub.all().count().await.unreached;
+            fewest = fewest.min(1 + others.saturating_sub(unreached));
+        }
+        fewest
     }
 
     /// Sends all clients away, and waits until they have gone.

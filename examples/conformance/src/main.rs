@@ -7,7 +7,7 @@
 //!     everwire-conformance --listen 127.0.0.1:5000 [--listen-tls 127.0.0.1:5001]
 //!
 //! With a secret it is a node: several of them with the same one serve their hubs together, whichever a
-//! client's requests come to.
+//! client's requests come to. With a Redis, too, what is said at one of them reaches the clients of all.
 //!
 //! It says `listening on ADDRESS` on standard error for each listener. Told to end by SIGTERM or
 //! Ctrl-C, it sends its clients away with the advice to come back.
@@ -30,6 +30,10 @@ use std::{
 use anyhow::{Context, Result};
 use axum::Router;
 use clap::Parser;
+use everwire_backplane::{
+    Bus,
+    redis::{Config, Redis},
+};
 use everwire_hub::Cluster;
 use tokio::{
     net::TcpListener,
@@ -38,7 +42,12 @@ use tokio::{
 };
 use tracing_subscriber::EnvFilter;
 
-use crate::{edge::Scheme, hubs::Hubs, tls::TlsListener, token::Tokens};
+use crate::{
+    edge::Scheme,
+    hubs::{Hubs, Others},
+    tls::TlsListener,
+    token::Tokens,
+};
 
 /// Serves what tests of SignalR clients ask for.
 #[derive(Debug, Parser)]
@@ -62,6 +71,9 @@ struct Options {
     /// others on a port of 127.0.0.1.
     #[arg(long)]
     secret: Option<String>,
+    /// The URL of the Redis over which the nodes talk.
+    #[arg(long, requires = "secret")]
+    redis: Option<String>,
 }
 
 #[tokio::main]
@@ -78,8 +90,8 @@ async fn main() -> Result<()> {
 async fn serve(options: Options) -> Result<()> {
     let mut servers = JoinSet::new();
     let hubs = match &options.secret {
-        Some(secret) => join(secret, &mut servers).await?,
-        None => Hubs::new(&Arc::new(Tokens::random()), None)?,
+        Some(secret) => join(secret, options.redis.as_deref(), &mut servers).await?,
+        None => Hubs::new(&Arc::new(Tokens::random()), &Others::default())?,
     };
 
     let listener = TcpListener::bind(options.listen).await.context("listening")?;
@@ -101,10 +113,18 @@ async fn serve(options: Options) -> Result<()> {
 }
 
 /// The hubs of one node of several.
-async fn join(secret: &str, servers: &mut JoinSet<std::io::Result<()>>) -> Result<Hubs> {
+async fn join(
+    secret: &str,
+    redis: Option<&str>,
+    servers: &mut JoinSet<std::io::Result<()>>,
+) -> Result<Hubs> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("listening")?;
     let cluster = Cluster::new(&listener.local_addr()?.to_string(), [secret])?;
-    let hubs = Hubs::new(&Arc::new(Tokens::shared(secret)?), Some(&cluster))?;
+    let redis = redis.map(|url| Redis::start(Config::new(url))).transpose()?;
+    let bus = redis.map(|redis| Arc::new(redis) as Arc<dyn Bus>);
+    let others = Others { cluster: Some(cluster.clone()), bus };
+    let hubs = Hubs::new(&Arc::new(Tokens::shared(secret)?), &others)?;
+    hubs.all().iter().for_each(|hub| hub.start());
     let peers = cluster.service(hubs.all().map(|hub| hub.service()));
     let app = Router::new().fallback_service(peers);
     servers.spawn(async move { axum::serve(listener, app).await });

@@ -30,6 +30,7 @@ pub(crate) fn router(hubs: &Hubs, scheme: Scheme, webworker: Option<PathBuf>) ->
         .nest_service("/redirect", hubs.elsewhere.service())
         .route("/generatejwttoken", get(token).with_state(hubs.clone()))
         .route("/clientresult/{connection}", get(result_of_client).with_state(hubs.clone()))
+        .route("/nodes", get(nodes).with_state(hubs.clone()))
         .route("/lib/signalr-webworker/signalr.js", get(script).with_state(webworker))
         .merge(everywhere_below("/bad-negotiate", any(refuse)))
         .merge(everywhere_below("/echoredirect", any(move |request| to_echo(scheme, request))));
@@ -68,6 +69,11 @@ async fn result_of_client(State(hubs): State<Hubs>, Path(connection): Path<Strin
     };
     let answer = hubs.test.connection(id).invoke::<i32>("Result", &()).await;
     answer.map_or_else(|error| error.to_string(), |result| result.to_string())
+}
+
+/// How many nodes serve the hubs together.
+async fn nodes(State(hubs): State<Hubs>) -> String {
+    hubs.nodes().await.to_string()
 }
 
 /// The script that a page gives to its web worker.

@@ -26,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("everwire-conformance", &["everwire-hub", "everwire-proto"]),
+    ("everwire-status-example", &["everwire-hub", "everwire-backplane"]),
     ("everwire-testkit", &["everwire-socket", "everwire-proto"]),
     (
         "everwire-e2e",

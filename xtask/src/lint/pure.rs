@@ -30,11 +30,13 @@ const PURE: &[(&str, &[&str])] = &[
             "ticket",
         ],
     ),
-    ("crates/hub/src/cluster", &["letter", "window"]),
+    ("crates/hub/src/cluster", &["clocks", "letter", "window"]),
     ("crates/hub/src/connection", &["kept"]),
+    ("crates/hub/src/estate", &["note"]),
     ("crates/hub/src/fanout", &["envelope", "fields", "ledger", "request"]),
     ("crates/hub/src/moving", &["session", "waves"]),
     ("crates/hub/src/shard", &["index"]),
+    ("crates/hub/src/standing", &["learning", "memory"]),
     ("crates/client/src", &["session", "reconnect", "address", "choice", "cookies"]),
 ];
 

@@ -62,6 +62,27 @@ pub async fn a_log_continues_after_trimming(log: &dyn Log) {
     assert!(few.entries.is_empty(), "no more than asked for");
 }
 
+/// A log that is removed is empty, and begins again with the first version.
+pub async fn a_removed_log_has_never_been(log: &dyn Log) {
+    let (gone, other) = (name("removed"), name("stays"));
+    for log_name in [&gone, &other] {
+        for _ in 0..3 {
+            log.append(log_name, Expected::Any, Bytes::from("x")).await;
+        }
+        let snapshot = Snapshot { version: Version(2), payload: Bytes::from("state") };
+        log.keep(log_name, snapshot).await.unwrap();
+    }
+    log.remove(&other, Duration::from_secs(3600)).await.unwrap();
+    log.remove(&gone, Duration::ZERO).await.unwrap();
+    log.remove(&gone, Duration::ZERO).await.unwrap();
+    assert_eq!(log.snapshot(&gone).await, Ok(None));
+    let empty = page(log, &gone, 0).await;
+    assert_eq!((empty.trimmed, empty.last, empty.entries.len()), (Version(0), Version(0), 0));
+    let first = log.append(&gone, Expected::At(Version(0)), Bytes::from("first")).await;
+    assert_eq!(first, Append::Committed(Version(1)));
+    assert_eq!(page(log, &other, 0).await.entries.len(), 3);
+}
+
 /// The later of two snapshots stays, whichever comes last.
 pub async fn the_latest_snapshot_is_kept(log: &dyn Log) {
     let name = name("snapshots");

@@ -1,6 +1,9 @@
 //! Logs within one process. They end with it.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use everwire_proto::time::Time;
@@ -23,10 +26,13 @@ struct Entries {
     entries: VecDeque<(Entry, Time)>,
     last: Version,
     snapshot: Option<Snapshot>,
+    /// When it is to be forgotten.
+    ends: Option<Time>,
 }
 
 impl Logs {
     fn append(&mut self, log: &Channel, expected: Expected, payload: Bytes) -> Append {
+        self.forget_ended();
         let last = self.logs.get(log).map(|log| log.last).unwrap_or_default();
         if expected != Expected::Any && expected != Expected::At(last) {
             return Append::Conflict(last);
@@ -57,6 +63,22 @@ impl Logs {
         let kept = &mut self.logs.entry(log.clone()).or_default().snapshot;
         if kept.as_ref().is_none_or(|kept| kept.version <= snapshot.version) {
             *kept = Some(snapshot);
+        }
+    }
+
+    fn remove(&mut self, log: &Channel, after: Duration) {
+        if let Some(log) = self.logs.get_mut(log) {
+            log.ends = Some(clock::now() + after);
+        }
+        self.forget_ended();
+    }
+
+    /// Forgets what was to be removed by now.
+    fn forget_ended(&mut self) {
+        let now = clock::now();
+        let is_over = |log: &Entries| log.ends.is_some_and(|ends| ends <= now);
+        for (_, gone) in self.logs.extract_if(|_, log| is_over(log)) {
+            self.bytes -= gone.entries.iter().map(|(entry, _)| entry.payload.len()).sum::<usize>();
         }
     }
 
@@ -112,6 +134,10 @@ impl Log for Cluster {
 
     fn trim(&self, log: &Channel, keep: Keep) -> LogWork<Result<(), LogUnreachable>> {
         self.on_logs(|logs, _| logs.trim(log, keep))
+    }
+
+    fn remove(&self, log: &Channel, after: Duration) -> LogWork<Result<(), LogUnreachable>> {
+        self.on_logs(|logs, _| logs.remove(log, after))
     }
 }
 

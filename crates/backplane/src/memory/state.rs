@@ -238,7 +238,7 @@ impl State {
     /// Somebody else cleans up what a node that is gone had yet to.
     fn inherit(&mut self, gone: &Peer) {
         let Some(heir) = self.peers.values_mut().next() else { return };
-        for &member in gone.roll.dirty() {
+        for member in gone.roll.dirty() {
             heir.roll.change(Membership::Expired { member, yours: true });
         }
     }

@@ -121,6 +121,13 @@ impl Log for Redis {
         };
         self.done(command)
     }
+
+    fn remove(&self, log: &Channel, after: Duration) -> LogWork<Result<(), LogUnreachable>> {
+        let keys = [self.shared.keys.log(log), self.shared.keys.log_state(log)];
+        let mut command = scripts::run(scripts::REMOVE, &keys);
+        command.arg(after.as_millis() as u64);
+        self.done(command)
+    }
 }
 
 impl Redis {

@@ -105,6 +105,12 @@ redis.call('XTRIM', KEYS[1], 'MINID', string.format('%.0f', until_version + 1) .
 redis.call('HSET', KEYS[2], 'trimmed', string.format('%.0f', until_version))
 return 1";
 
+/// Has a log forgotten. Keys: log, its state. Argument: in how many milliseconds.
+pub(super) const REMOVE: &str = "
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+redis.call('PEXPIRE', KEYS[2], ARGV[1])
+return 1";
+
 /// The command that runs a script. Sent whole each time: it is small beside what it saves in states
 /// that a server can be in after a restart.
 pub(super) fn run(script: &str, keys: &[String]) -> Cmd {

@@ -7,6 +7,5 @@
 )]
 
 mod memory;
-mod proxy;
 mod redis;
 mod server;

@@ -45,6 +45,7 @@ async fn logs() {
     let other = cluster.clone();
     conformance::of_writers_who_expect_the_same_version_one_succeeds(&[&cluster, &other]).await;
     conformance::a_log_continues_after_trimming(&cluster).await;
+    conformance::a_removed_log_has_never_been(&cluster).await;
     conformance::the_latest_snapshot_is_kept(&cluster).await;
     conformance::logs_do_not_meet_whatever_their_names(&cluster).await;
 }

@@ -5,8 +5,12 @@ use std::{
     path::Path,
 };
 
+use ::redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use everwire_backplane::redis::{Config, Redis};
-use everwire_testkit::{redis, wait::eventually};
+use everwire_testkit::{
+    redis,
+    wait::{SOON, eventually},
+};
 
 pub(crate) use everwire_testkit::redis::{DURABLE, VOLATILE};
 
@@ -43,12 +47,20 @@ impl DerefMut for Server {
     }
 }
 
+/// A connection of a test's own. By its client's default an answer may take 500 ms, which a busy
+/// machine takes longer for.
+pub(crate) async fn connect(url: &str) -> MultiplexedConnection {
+    let client = ::redis::Client::open(url).unwrap();
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(SOON))
+        .set_response_timeout(Some(SOON));
+    let open = async || client.get_multiplexed_async_connection_with_config(&config).await.ok();
+    eventually("a connection", open).await
+}
+
 /// Sends one command to the server at an address.
 pub(crate) async fn tell(url: &str, words: &[&str]) -> ::redis::Value {
-    let client = ::redis::Client::open(url).unwrap();
-    let mut connection =
-        eventually("a connection", async || client.get_multiplexed_async_connection().await.ok())
-            .await;
+    let mut connection = connect(url).await;
     let mut command = ::redis::cmd(words[0]);
     command.arg(&words[1..]);
     command.query_async(&mut connection).await.unwrap()

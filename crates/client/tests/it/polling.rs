@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Long enough for a busy machine to take a request up.
-const ANSWER_MAX: Duration = Duration::from_millis(500);
+const ANSWER_MAX: Duration = Duration::from_secs(2);
 
 fn polling(peer: &Peer) -> ClientBuilder {
     peer.client().transports([Transport::LongPolling]).reconnect(ReconnectPolicy::Never)
@@ -176,7 +176,7 @@ async fn a_server_that_takes_nothing_is_left() {
     };
     let (refused, ()) = tokio::join!(polling(&peer).timing(timing).connect(), serve);
     let error = refused.unwrap_err().to_string();
-    assert!(error.ends_with("sending took longer than 500ms"), "{error}");
+    assert!(error.ends_with("sending took longer than 2s"), "{error}");
 }
 
 #[tokio::test]

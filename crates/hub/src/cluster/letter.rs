@@ -21,6 +21,8 @@ pub(crate) enum Purpose {
     Review,
     /// To move sessions.
     Move,
+    /// To know what time it is there.
+    Hello,
 }
 
 /// What a node writes on a request.
@@ -33,7 +35,7 @@ pub(crate) struct Letter {
     pub(crate) sender: u64,
     /// How many it has written before.
     pub(crate) number: u64,
-    /// Milliseconds since 1970.
+    /// When it was written, in milliseconds by the clock of the node that reads it; of a hello nothing.
     pub(crate) at: u64,
 }
 
@@ -90,11 +92,12 @@ impl Purpose {
             Self::Claim => "c",
             Self::Review => "r",
             Self::Move => "m",
+            Self::Hello => "h",
         }
     }
 
     fn of(letter: &str) -> Option<Self> {
-        let all = [Self::Pass, Self::Claim, Self::Review, Self::Move];
+        let all = [Self::Pass, Self::Claim, Self::Review, Self::Move, Self::Hello];
         all.into_iter().find(|one| one.letter() == letter)
     }
 }

@@ -11,11 +11,12 @@ use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use super::{
-    Cluster, Purpose,
+    Cluster, Purpose, clocks,
     letter::{self, Address},
     peers::PeerBody,
 };
 use crate::{
+    clock,
     fanout::{
         fields::{Reader, Writer},
         ledger::Progress,
@@ -97,8 +98,7 @@ impl Mesh {
     async fn moves(&self, node: &str, what: &str, wave: u64, body: Bytes) -> Option<Bytes> {
         let (own, digest) = (self.cluster.advertise(), digest(&body));
         let target = format!("/move/{what}?wave={wave:x}&node={own}&digest={digest}");
-        let request = asking(Method::POST, &target, body)?;
-        self.answered(Purpose::Move, node, request, PROGRESS_ROOM).await
+        self.answered(Purpose::Move, node, Method::POST, &target, body, PROGRESS_ROOM).await
     }
 
     /// Passes a client's request to a node, as it is; `None` if that does not answer in time.
@@ -109,7 +109,7 @@ impl Mesh {
         within: Duration,
     ) -> Option<Response<Incoming>> {
         self.cluster.count(|tally| &tally.passed);
-        self.send(Purpose::Pass, node, request, within).await
+        self.send(Purpose::Pass, node, request, within).await.ok()
     }
 
     /// Passes a request for a WebSocket, which is carried on if the node opens it.
@@ -119,7 +119,7 @@ impl Mesh {
         request: Request<PeerBody>,
     ) -> Option<Response<Incoming>> {
         self.cluster.count(|tally| &tally.tunneled);
-        self.send(Purpose::Pass, node, request, ANSWER_MAX).await
+        self.send(Purpose::Pass, node, request, ANSWER_MAX).await.ok()
     }
 
     /// What a node answers to a question of ours.
@@ -132,65 +132,115 @@ impl Mesh {
         body: Bytes,
     ) -> Option<Bytes> {
         let room = body.len() + ROOM;
-        self.answered(purpose, node, asking(method, target, body)?, room).await
+        self.answered(purpose, node, method, target, body, room).await
     }
 
+    /// The same with an answer of so many bytes.
     async fn answered(
         &self,
         purpose: Purpose,
         node: &str,
-        request: Request<PeerBody>,
+        method: Method,
+        target: &str,
+        body: Bytes,
         room: usize,
     ) -> Option<Bytes> {
-        let response = self.send(purpose, node, request, ANSWER_MAX).await?;
-        if response.status() != StatusCode::OK {
-            return None;
+        let question = || {
+            let mut request = Request::new(boxed(body.clone()));
+            *request.method_mut() = method.clone();
+            *request.uri_mut() = target.parse().ok()?;
+            Some(request)
+        };
+        let mut answer = self.send(purpose, node, question()?, ANSWER_MAX).await;
+        if matches!(answer, Err(Unheard::Stranger)) {
+            // It may be another node than the one whose clock is known.
+            answer = self.send(purpose, node, question()?, ANSWER_MAX).await;
         }
-        let body = Limited::new(response.into_body(), room).collect();
-        Some(timeout(ANSWER_MAX, body).await.ok()?.ok()?.to_bytes())
+        whole(answer.ok()?, room).await
     }
 
     async fn send(
         &self,
         purpose: Purpose,
         node: &str,
+        request: Request<PeerBody>,
+        within: Duration,
+    ) -> Result<Response<Incoming>, Unheard> {
+        let at = self.time_at(node).await?;
+        let (_, answer) = self.write_to(purpose, node, at, request, within).await?;
+        if answer.status() == StatusCode::MISDIRECTED_REQUEST {
+            // It is a node's own word that this is none: no client is to hear it.
+            tracing::warn!(node, "a node does not know this one any more, and is asked anew");
+            self.cluster.clocks().forget(node);
+            return Err(Unheard::Stranger);
+        }
+        Ok(answer)
+    }
+
+    /// What time it is at a node, which is asked if that is not known.
+    async fn time_at(&self, node: &str) -> Result<u64, Unheard> {
+        let known = self.cluster.clocks().at(node, clock::now());
+        if let Some(at) = known {
+            return Ok(at);
+        }
+        let mut request = Request::new(boxed(Bytes::new()));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = Uri::from_static("/hello");
+        let (letter, answer) = self.write_to(Purpose::Hello, node, 0, request, ANSWER_MAX).await?;
+        if answer.status() == StatusCode::MISDIRECTED_REQUEST {
+            tracing::warn!(node, "a node does not know this one: their secrets differ");
+            return Err(Unheard::Unreachable);
+        }
+        let told = whole(answer, ROOM).await.ok_or(Unheard::Unreachable)?;
+        let time = clocks::read(self.cluster.seal(), letter.as_bytes(), &told);
+        let time = time.ok_or(Unheard::Unreachable)?;
+        self.cluster.clocks().learn(node, time, clock::now());
+        Ok(time)
+    }
+
+    /// Sends a request with its letter, which is given back.
+    async fn write_to(
+        &self,
+        purpose: Purpose,
+        node: &str,
+        at: u64,
         mut request: Request<PeerBody>,
         within: Duration,
-    ) -> Option<Response<Incoming>> {
+    ) -> Result<(HeaderValue, Response<Incoming>), Unheard> {
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
         let address = Address { to: node, method: request.method().as_str(), target };
-        let letter = self.cluster.write_letter(purpose, &self.hub, &address);
+        let letter = self.cluster.write_letter(purpose, &self.hub, at, &address);
         let uri = Uri::builder().scheme("http").authority(node).path_and_query(target).build();
-        *request.uri_mut() = uri.ok()?;
+        *request.uri_mut() = uri.map_err(|_| Unheard::Unreachable)?;
         *request.version_mut() = Version::HTTP_11;
-        request.headers_mut().insert(letter::HEADER, letter);
+        request.headers_mut().insert(letter::HEADER, letter.clone());
         let answered = timeout(within, self.cluster.0.peers.ask(request)).await;
         match answered {
-            // It is a node's own word that this is none: no client is to hear it.
-            Ok(Ok(response)) if response.status() == StatusCode::MISDIRECTED_REQUEST => {
-                tracing::warn!(node, "a node does not know this one: secrets or clocks differ");
-                None
-            }
-            Ok(Ok(response)) => Some(response),
-            Ok(Err(error)) => {
-                self.cluster.count(|tally| &tally.unreachable);
-                tracing::warn!(node, %error, "a node is not reached");
-                None
-            }
-            Err(_) => {
-                self.cluster.count(|tally| &tally.unreachable);
-                tracing::warn!(node, "a node does not answer in time");
-                None
-            }
+            Ok(Ok(response)) => return Ok((letter, response)),
+            Ok(Err(error)) => tracing::warn!(node, %error, "a node is not reached"),
+            Err(_) => tracing::warn!(node, "a node does not answer in time"),
         }
+        self.cluster.count(|tally| &tally.unreachable);
+        Err(Unheard::Unreachable)
     }
 }
 
-fn asking(method: Method, target: &str, body: Bytes) -> Option<Request<PeerBody>> {
-    let mut request = Request::new(boxed(body));
-    *request.method_mut() = method;
-    *request.uri_mut() = target.parse().ok()?;
-    Some(request)
+/// Why a node has not heard a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unheard {
+    /// It does not answer, or not as a node of this cluster does.
+    Unreachable,
+    /// It took the letter for an old one.
+    Stranger,
+}
+
+/// The body of a good answer, if it is as short as it ought to be and comes in time.
+async fn whole(answer: Response<Incoming>, room: usize) -> Option<Bytes> {
+    if answer.status() != StatusCode::OK {
+        return None;
+    }
+    let body = Limited::new(answer.into_body(), room).collect();
+    Some(timeout(ANSWER_MAX, body).await.ok()?.ok()?.to_bytes())
 }
 
 /// A body that is there.

@@ -14,7 +14,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Limited};
 use tower_service::Service;
 
-use super::{ADDRESS_MAX, Cluster, Purpose, letter, review::REVIEW_MAX};
+use super::{ADDRESS_MAX, Cluster, Purpose, clocks, letter, review::REVIEW_MAX};
 use crate::{
     clock,
     directory::Found,
@@ -49,8 +49,8 @@ impl PeerService {
         let method = request.method().as_str();
         let letter = request.headers().get(letter::HEADER);
         let letter = letter.and_then(|value| self.cluster.read_letter(value, method, target));
-        request.headers_mut().remove(letter::HEADER);
-        let Some(letter) = letter else {
+        let value = request.headers_mut().remove(letter::HEADER);
+        let (Some(letter), Some(value)) = (letter, value) else {
             self.cluster.count(|tally| &tally.refused);
             return reply::text(StatusCode::MISDIRECTED_REQUEST, NOT_A_NODE);
         };
@@ -62,6 +62,10 @@ impl PeerService {
             Purpose::Claim => self.claim(&hub.hub, &ClientRequest::new(&request)),
             Purpose::Review => review(&hub.hub, request.into_body()).await,
             Purpose::Move => moving::answer(&hub.hub, hub.shard(), request).await,
+            Purpose::Hello => {
+                let told = clocks::tell(self.cluster.seal(), value.as_bytes(), self.cluster.time());
+                reply::whole(StatusCode::OK, "application/octet-stream", told.into())
+            }
         }
     }
 

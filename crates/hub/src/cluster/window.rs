@@ -1,6 +1,7 @@
 //! Which letters have been read: none is read twice. Pure.
 //!
-//! A letter is old after half a minute. Of each node that writes, the highest number is kept and
+//! A letter is old after half a minute, by the clock of the node that reads it: whoever writes one has
+//! asked for that. Of each node that writes, the highest number is kept and
 //! which of the 65,536 before it have come, so that memory does not grow with what is said.
 
 use std::collections::HashMap;
@@ -20,7 +21,7 @@ struct Sender {
 
 impl Senders {
     /// Whether a letter is new: of this node's run, with this number, written at this moment, in
-    /// milliseconds since 1970.
+    /// milliseconds.
     pub(super) fn admit(&mut self, sender: u64, number: u64, at: u64, now: u64) -> bool {
         if at.abs_diff(now) > SKEW_MAX {
             return false;
@@ -71,8 +72,8 @@ const fn place(number: u64) -> (usize, u64) {
     ((at / 64) as usize, 1 << (at % 64))
 }
 
-/// By how much the clocks of two nodes may differ, and how long a letter may be on its way, in
-/// milliseconds: more than machines differ that are set by NTP.
+/// How long a letter may be on its way, in milliseconds, and how far its writer may have lost sight of
+/// the reader's clock.
 const SKEW_MAX: u64 = 30_000;
 
 /// Letters of one node that may be on their way at once: more than it has sockets.

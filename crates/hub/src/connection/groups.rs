@@ -40,7 +40,7 @@ impl Joined {
         std::mem::take(&mut self.groups)
     }
 
-    /// The groups.
+    /// All groups.
     pub(crate) const fn all(&self) -> &BTreeSet<GroupName> {
         &self.groups
     }

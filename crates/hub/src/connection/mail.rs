@@ -31,6 +31,8 @@ struct Visits {
     last: u64,
     /// Wakes the last one, if it waits.
     carrier: Option<Waker>,
+    /// What the last one carried away, until the client comes again and so has it.
+    given: Option<Bytes>,
     /// Whether the client knows that nothing comes any more.
     told_end: bool,
 }
@@ -92,10 +94,25 @@ impl Mail {
     pub(crate) fn visit(&self) -> Visit {
         let mut visits = self.visits();
         visits.last += 1;
+        visits.given = None;
         let (visit, earlier) = (Visit(visits.last), visits.carrier.take());
         drop(visits);
         earlier.into_iter().for_each(Waker::wake);
         visit
+    }
+
+    /// A visit carries this away.
+    pub(crate) fn give(&self, visit: Visit, bytes: &Bytes) {
+        let mut visits = self.visits();
+        if visits.last == visit.0 {
+            visits.given = Some(bytes.clone());
+        }
+    }
+
+    /// What a visit has carried away and its client never got; `None` if that has come again since.
+    pub(crate) fn take_back(&self, visit: Visit) -> Option<Bytes> {
+        let mut visits = self.visits();
+        if visits.last == visit.0 { visits.given.take() } else { None }
     }
 
     /// Has a visit woken when there is something, or another comes; gives whether none has come.

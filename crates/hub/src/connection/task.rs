@@ -44,6 +44,8 @@ use crate::{
     clock,
     conversation::Conversation,
     end::{End, Farewell},
+    estate::{Leave, Teller},
+    events::Leaving,
     frames::{encode, frame_text},
     hub::Hub,
     pulse::Watch,
@@ -89,6 +91,7 @@ impl Task {
         let raw = hub.raw().map(|raw| Box::new(RawTalk::new(raw, &hub, &connection)));
         if raw.is_some() {
             talk.has_come = true;
+            connection.come();
             // Nothing is known of what is spoken: there is no handshake to wait for.
             connection.wire().pulse.watch(Watch::Nothing, clock::now());
         }
@@ -442,6 +445,29 @@ impl Task {
     }
 }
 
+impl Task {
+    /// Tells of the end of a client that had come, unless another node does.
+    fn take_leave(&self, end: End) -> Option<Leaving> {
+        let context = self.context();
+        let leave = self.connection.shard.gone(self.connection.id());
+        let hub = self.hub.clone();
+        if !hub.events().takes_leave() {
+            return None;
+        }
+        match leave {
+            Leave::Known(Teller::Own) => hub.events().disconnected(|| context, end),
+            Leave::Known(Teller::Heir) => None,
+            Leave::Awaited(_) => Some(Box::pin(async move {
+                if leave.teller().await == Teller::Own
+                    && let Some(leaving) = hub.events().disconnected(|| context, end)
+                {
+                    leaving.await;
+                }
+            })),
+        }
+    }
+}
+
 impl Future for Task {
     type Output = ();
 
@@ -470,8 +496,11 @@ impl Drop for Task {
             self.hub.directory().remove(&self.connection);
         }
         let at_work = self.talk.calls.disconnect(&self.hub, &self.connection);
+        if let Some(attendance) = self.hub.attendance().filter(|_| !is_gone) {
+            attendance.gone(&self.hub, id);
+        }
         let takes_leave = self.talk.has_come && !is_gone;
-        let leaving = takes_leave.then(|| self.hub.events().disconnected(|| self.context(), end));
+        let leaving = takes_leave.then(|| self.take_leave(end));
         if let Ok(runtime) = Handle::try_current() {
             let tasks = &self.connection.shard.tasks;
             let raw = self.raw.take().map(|raw| raw.into_rest());

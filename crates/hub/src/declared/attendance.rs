@@ -17,7 +17,7 @@ use super::Presence;
 use crate::{
     error::HubError,
     fanout::envelope::Envelope,
-    hub::{Hub, HubBuilder},
+    hub::Hub,
     id::{ConnectionId, GroupName},
     method::Context,
     moving::session::Attending,
@@ -46,27 +46,28 @@ struct State {
 }
 
 impl Attendance {
-    pub(super) fn new(presence: Option<Presence>, memberships_max: usize) -> Self {
+    pub(crate) fn new(presence: Option<Presence>, memberships_max: usize) -> Self {
         let names = presence.as_ref().map_or(0, |presence| presence.names_max);
         let limits = Limits { memberships: memberships_max, names };
         Self { presence, limits, state: Mutex::default() }
     }
 
-    /// Sees to those who come and go.
-    pub(super) fn attend(self: Arc<Self>, hub: HubBuilder) -> HubBuilder {
-        let leaving = Arc::clone(&self);
-        let hub = hub.attendance(Arc::clone(&self)).disconnected(move |cx, _| {
-            leaving.gone(&cx);
-            async {}
-        });
-        if self.presence.is_none() {
-            return hub;
-        }
-        hub.connected(move |cx| {
-            let state = self.state();
-            self.tell_newcomer(&cx, &Scope::Hub, &state.roster.names(&Scope::Hub));
-            async { Ok(()) }
-        })
+    /// A client has come, and is told who is there.
+    pub(crate) fn come(&self, cx: &Context) {
+        let state = self.state();
+        self.tell_newcomer(cx, &Scope::Hub, &state.roster.names(&Scope::Hub));
+    }
+
+    /// A client has gone, and with it what it was present under.
+    pub(crate) fn gone(&self, hub: &Hub, id: ConnectionId) {
+        let mut state = self.state();
+        let changes = state.roster.gone(id);
+        self.follow(&mut state, hub, changes);
+    }
+
+    /// Who is present in the hub, on all nodes.
+    pub(crate) fn names(&self) -> Vec<Arc<str>> {
+        self.state().roster.names(&Scope::Hub)
     }
 
     pub(super) fn join(&self, cx: &Context, group: &GroupName) -> Result<(), HubError> {
@@ -85,7 +86,7 @@ impl Attendance {
 
     /// What is told is told before anybody else changes who is present, so that all hear of it in
     /// the order in which it happens.
-    pub(super) fn enter(&self, cx: &Context, place: Place) -> Result<(), HubError> {
+    pub(crate) fn enter(&self, cx: &Context, place: Place) -> Result<(), HubError> {
         let mut state = self.state();
         let scope = place.0.clone();
         // A newcomer to the hub was told when it connected.
@@ -99,14 +100,10 @@ impl Attendance {
         Ok(())
     }
 
-    pub(super) fn exit(&self, cx: &Context, name: Arc<str>) {
+    pub(crate) fn exit(&self, cx: &Context, name: Arc<str>) {
         let mut state = self.state();
         let change = state.roster.exit(cx.connection_id(), (Scope::Hub, name));
         self.follow(&mut state, cx.hub(), change);
-    }
-
-    fn gone(&self, cx: &Context) {
-        self.departed(cx.hub(), cx.connection_id());
     }
 
     /// What a connection has.
@@ -130,13 +127,6 @@ impl Attendance {
                 }
             }
         }
-    }
-
-    /// A connection is at another node, with what it had.
-    pub(crate) fn departed(&self, hub: &Hub, id: ConnectionId) {
-        let mut state = self.state();
-        let changes = state.roster.gone(id);
-        self.follow(&mut state, hub, changes);
     }
 
     /// A hub on another node announces a change.
@@ -260,6 +250,15 @@ impl Attendance {
     }
 }
 
+/// A name of something, which is neither empty nor long.
+pub(crate) fn checked(name: &str) -> Result<Arc<str>, HubError> {
+    match name.len() {
+        0 => Err(HubError::new("A name is empty.")),
+        1..=NAME_MAX => Ok(name.into()),
+        _ => Err(HubError::new(format!("A name is longer than {NAME_MAX} bytes."))),
+    }
+}
+
 fn in_words(full: Full) -> HubError {
     HubError::new(full.to_string())
 }
@@ -274,6 +273,10 @@ fn tell(to: &Recipients, target: &str, scope: &Scope, what: &(impl Serialize + ?
         tracing::warn!(target, %error, "clients are not told who is present");
     }
 }
+
+/// The longest name of a group, a user, or somebody who is present: as long as a DNS name. Names
+/// are kept, and told to everybody.
+const NAME_MAX: usize = 255;
 
 /// Names of one page: with the longest some 2 MiB.
 const PAGE_MAX: usize = 4096;

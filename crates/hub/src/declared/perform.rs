@@ -11,7 +11,9 @@ use everwire_proto::signalr::{
 };
 
 use super::{
-    Action, Declaration, Receivers, Send, Template, attendance::Attendance, template::Part,
+    Action, Declaration, Receivers, Send, Template,
+    attendance::{Attendance, checked},
+    template::Part,
 };
 use crate::{
     error::HubError,
@@ -41,7 +43,7 @@ impl Declaration {
     #[must_use]
     pub fn declare(self, hub: HubBuilder) -> HubBuilder {
         let attendance = Arc::new(Attendance::new(self.presence, self.memberships_max));
-        let mut hub = attendance.clone().attend(hub);
+        let mut hub = hub.attendance(Arc::clone(&attendance));
         for (name, action) in self.methods {
             let attendance = Arc::clone(&attendance);
             hub = hub.method(name, move |cx: Context, all: Untouched| {
@@ -88,15 +90,8 @@ impl<'a> Call<'a> {
         Ok(self.name(template)?.map(GroupName::new))
     }
 
-    /// A name of something, which is neither empty nor long.
     fn name(&self, template: Option<&Template>) -> Result<Option<Arc<str>>, HubError> {
-        let Some(template) = template else { return Ok(None) };
-        let name = self.text(template)?;
-        match name.len() {
-            0 => Err(HubError::new("A name is empty.")),
-            1..=NAME_MAX => Ok(Some(name.into())),
-            _ => Err(HubError::new(format!("A name is longer than {NAME_MAX} bytes."))),
-        }
+        template.map(|template| checked(&self.text(template)?)).transpose()
     }
 
     fn message<'s>(&self, send: &'s Send) -> Result<Message<'s>, HubError> {
@@ -148,6 +143,7 @@ impl<'a> Call<'a> {
                     text.push_str(user.as_str());
                 }
                 Part::Connection => text.push_str(&self.cx.connection_id().to_string()),
+                Part::Node => text.push_str(&self.cx.hub().node().to_string()),
             }
         }
         Ok(text)
@@ -176,7 +172,3 @@ impl<'a> Call<'a> {
         }
     }
 }
-
-/// The longest name of a group, a user, or somebody who is present: as long as a DNS name. Names
-/// are kept, and told to everybody.
-const NAME_MAX: usize = 255;

@@ -3,7 +3,8 @@
 use std::{fmt, str::FromStr};
 
 /// A text with places: `{0}` and so on for the arguments of a call, `{user}` and `{connection}` for
-/// who calls. Everything else stands for itself; there is no way to write a brace.
+/// who calls, `{node}` for the [node](crate::Hub::node) that it calls. Everything else stands for
+/// itself; there is no way to write a brace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template(Vec<Part>);
 
@@ -18,6 +19,8 @@ pub(super) enum Part {
     User,
     /// The caller's connection id.
     Connection,
+    /// The id of the node that is called.
+    Node,
 }
 
 /// Why a text is no template.
@@ -30,7 +33,7 @@ pub enum TemplateError {
     #[error("has a brace without its other one")]
     Unbalanced,
     /// There is no such place.
-    #[error("has {{{0}}}, which is not one of {{0}} to {{9}}, {{user}}, {{connection}}")]
+    #[error("has {{{0}}}, which is not one of {{0}} to {{9}}, {{user}}, {{connection}}, {{node}}")]
     UnknownPlace(Box<str>),
 }
 
@@ -80,6 +83,7 @@ fn place(name: &str) -> Result<Part, TemplateError> {
     match name.as_bytes() {
         b"user" => Ok(Part::User),
         b"connection" => Ok(Part::Connection),
+        b"node" => Ok(Part::Node),
         [digit @ b'0'..=b'9'] => Ok(Part::Argument(usize::from(digit - b'0'))),
         _ => Err(TemplateError::UnknownPlace(name.into())),
     }
@@ -92,6 +96,7 @@ impl fmt::Display for Template {
             Part::Argument(index) => write!(f, "{{{index}}}"),
             Part::User => f.write_str("{user}"),
             Part::Connection => f.write_str("{connection}"),
+            Part::Node => f.write_str("{node}"),
         })
     }
 }
@@ -102,7 +107,9 @@ mod tests {
 
     #[test]
     fn a_template_is_read_as_it_is_written() {
-        for text in ["{0}", "lobby", "room-{1}", "{0}:{2}", "{user}", "a{connection}b", "ä{9}"] {
+        for text in
+            ["{0}", "lobby", "room-{1}", "{0}:{2}", "{user}", "a{connection}b", "{node}", "ä{9}"]
+        {
             let template: Template = text.parse().expect(text);
             assert_eq!(template.to_string(), text);
         }

@@ -6,6 +6,8 @@
 //! newer node may say more; another version, an unknown kind, and what cannot be read are dropped
 //! and counted by whoever receives them.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use everwire_proto::signalr::{
     Protocol,
@@ -18,6 +20,7 @@ use crate::{
     audience::{Audience, Whom},
     id::{ConnectionId, GroupName, UserId},
     presence::{Place, Scope},
+    standing::Change,
 };
 
 /// What a hub says to itself on all other nodes.
@@ -34,6 +37,10 @@ pub(crate) enum Envelope {
     Membership { connection: ConnectionId, group: GroupName, joins: bool },
     /// A name is present on the node that says so, or no longer. Its changes are numbered.
     Presence { version: u64, place: Place, is_there: bool },
+    /// Connections end, behind what the node has said before.
+    Dismissal { audience: Audience, reason: Option<String> },
+    /// Users are to be in a group, or no longer.
+    Users(Change),
     /// How many changes of who is present the node has announced. One that has only just begun to
     /// listen wants to know the same of all others.
     Standing { version: u64, is_new: bool },
@@ -74,6 +81,9 @@ impl Envelope {
             Self::Presence { version, place, is_there } => {
                 write_place(begin(PRESENCE).number(*version).byte(u8::from(*is_there)), place)
             }
+            Self::Dismissal { audience, reason } => write_audience(begin(DISMISSAL), audience)
+                .list(reason.iter(), |to, reason| to.text(reason)),
+            Self::Users(change) => write_change(begin(USERS), change),
             Self::Standing { version, is_new } => {
                 begin(STANDING).number(*version).byte(u8::from(*is_new))
             }
@@ -108,6 +118,11 @@ impl Envelope {
                 is_there: reader.byte()? != 0,
                 place: read_place(&mut reader)?,
             },
+            DISMISSAL => Self::Dismissal {
+                audience: read_audience(&mut reader)?,
+                reason: reader.list(Reader::text)?.into_iter().next(),
+            },
+            USERS => Self::Users(read_change(&mut reader)?),
             STANDING => Self::Standing { version: reader.number()?, is_new: reader.byte()? != 0 },
             MARK => Self::Mark,
             _ => return None,
@@ -207,6 +222,32 @@ pub(crate) fn read_place(reader: &mut Reader) -> Option<Place> {
     Some((scope, reader.text()?.into()))
 }
 
+fn write_change(writer: Writer, change: &Change) -> Writer {
+    match change {
+        Change::Add { user, group, stay } => {
+            let millis =
+                stay.and_then(|stay| u64::try_from(stay.as_millis()).ok()).unwrap_or(u64::MAX);
+            writer.byte(0).text(user.as_str()).text(group.as_str()).number(millis)
+        }
+        Change::Remove { user, group } => writer.byte(1).text(user.as_str()).text(group.as_str()),
+        Change::RemoveAll { user } => writer.byte(2).text(user.as_str()),
+    }
+}
+
+fn read_change(reader: &mut Reader) -> Option<Change> {
+    let (kind, user) = (reader.byte()?, UserId::new(reader.text()?));
+    Some(match kind {
+        0 => {
+            let group = GroupName::new(reader.text()?);
+            let millis = Some(reader.number()?).filter(|millis| *millis != u64::MAX);
+            Change::Add { user, group, stay: millis.map(Duration::from_millis) }
+        }
+        1 => Change::Remove { user, group: GroupName::new(reader.text()?) },
+        2 => Change::RemoveAll { user },
+        _ => return None,
+    })
+}
+
 fn begin(kind: u8) -> Writer {
     Writer::default().byte(FORMAT).byte(kind)
 }
@@ -219,6 +260,8 @@ const CALL: u8 = 1;
 const MEMBERSHIP: u8 = 2;
 const PRESENCE: u8 = 3;
 const STANDING: u8 = 4;
+const DISMISSAL: u8 = 5;
+const USERS: u8 = 6;
 const MARK: u8 = 16;
 
 const JSON: u8 = 1;
@@ -272,6 +315,16 @@ mod tests {
             Envelope::Presence { version: 8, place: in_group, is_there: false },
             Envelope::Standing { version: 9, is_new: true },
             Envelope::Mark,
+            Envelope::Dismissal { audience: Whom::All.into(), reason: Some("late".into()) },
+            Envelope::Dismissal { audience: audiences()[2].clone(), reason: None },
+            Envelope::Users(Change::Add { user: "ann".into(), group: "go".into(), stay: None }),
+            Envelope::Users(Change::Add {
+                user: "ann".into(),
+                group: "go".into(),
+                stay: Some(Duration::from_secs(9)),
+            }),
+            Envelope::Users(Change::Remove { user: "ann".into(), group: "go".into() }),
+            Envelope::Users(Change::RemoveAll { user: "ann".into() }),
         ] {
             let written = envelope.write();
             assert_eq!(Envelope::read(&written).as_ref(), Ok(&envelope));
@@ -297,7 +350,7 @@ mod tests {
     proptest! {
         #[test]
         fn attack_s8_no_bytes_do_harm(
-            kind in 0..6_u8,
+            kind in 0..8_u8,
             bytes in prop::collection::vec(any::<u8>(), 0..200),
         ) {
             let bytes = Bytes::from([&[FORMAT, kind][..], &bytes].concat());

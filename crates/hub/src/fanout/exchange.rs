@@ -7,7 +7,8 @@ use std::{
 
 use bytes::Bytes;
 use everwire_backplane::{
-    Answer, Gap, Item, Member, Members, Membership, Message, Origin, Questions, Start, Subscription,
+    Answer, Gap, Item, Member, Members, Membership, Message, Observer, Origin, Questions, Start,
+    Subscription,
 };
 use everwire_proto::signalr::message::HubMessage;
 use tokio::{
@@ -19,13 +20,17 @@ use super::{
     ANSWER_WITHIN, Counts, Fanout,
     envelope::{Envelope, read_call},
     ledger::Said,
-    request::{Request, read_page},
+    request::{Request, read_page, read_stays},
     serve::serve,
 };
 use crate::{
     audience::Audience,
+    clock,
+    estate::heir::inherit,
     frames::Frames,
     hub::{Hub, Inner},
+    presence::Place,
+    recipients::Recipients,
     shard::Post,
 };
 
@@ -52,7 +57,7 @@ impl Exchange {
             tokio::select! {
                 change = ears.members.next() => {
                     let (Some(hub), Some(change)) = (self.hub(), change) else { return };
-                    attend(&hub, change, &mut work);
+                    attend(&hub, change, ears.members.observer(), &mut work);
                 }
                 item = ears.heard.next() => {
                     let (Some(hub), Some(item)) = (self.hub(), item) else { return };
@@ -83,6 +88,7 @@ impl Exchange {
             questions: bus.questions(channel),
             members: bus.members(),
         };
+        hub.standing().begin_learning(clock::now());
         stand(&hub, true);
         Some(ears)
     }
@@ -134,6 +140,18 @@ async fn hear_message(hub: &Hub, Message { origin, payload, .. }: Message) {
             return;
         }
         Ok(Envelope::Mark) => {}
+        Ok(Envelope::Dismissal { audience, reason }) => {
+            // First, so that who comes meanwhile is meant too.
+            fanout.note(origin, Some(&Said::Dismissal(Arc::new(audience.clone()))));
+            if wanted(hub, fanout, &audience) {
+                dismiss(hub, audience, reason.as_deref()).await;
+            }
+        }
+        Ok(Envelope::Users(change)) => {
+            if let Err(error) = hub.groups().follow(&change).await {
+                tracing::warn!(%error, "a user's groups are not quite what another node wants");
+            }
+        }
         Ok(Envelope::Presence { version, place, is_there }) => {
             if let Some(attendance) = hub.attendance() {
                 attendance.change_elsewhere(hub, origin.member, version, place, is_there);
@@ -159,10 +177,7 @@ async fn hear_call(hub: &Hub, fanout: &Fanout, origin: Origin, audience: Audienc
     loop {
         {
             let _order = fanout.in_order();
-            let is_wanted = hub.shards().iter().any(|shard| hub.may_reach(shard, &audience));
-            if !is_wanted {
-                Counts::count(&fanout.counts.unwanted);
-            }
+            let is_wanted = wanted(hub, fanout, &audience);
             if !is_wanted && !fanout.ledger().has_taps() {
                 return fanout.note(origin, None);
             }
@@ -184,6 +199,15 @@ async fn hear_call(hub: &Hub, fanout: &Fanout, origin: Origin, audience: Audienc
     }
 }
 
+/// Whether somebody of the audience may be here.
+fn wanted(hub: &Hub, fanout: &Fanout, audience: &Audience) -> bool {
+    let is_wanted = hub.shards().iter().any(|shard| hub.may_reach(shard, audience));
+    if !is_wanted {
+        Counts::count(&fanout.counts.unwanted);
+    }
+    is_wanted
+}
+
 /// Posts to the shards that may have somebody, if there is room in all of them.
 fn deliver(hub: &Hub, audience: &Arc<Audience>, frames: &Arc<Frames>) -> bool {
     let reached = || hub.shards().iter().filter(|shard| hub.may_reach(shard, audience));
@@ -197,6 +221,14 @@ fn deliver(hub: &Hub, audience: &Arc<Audience>, frames: &Arc<Frames>) -> bool {
         );
     }
     true
+}
+
+/// Ends connections behind what other nodes have said before.
+async fn dismiss(hub: &Hub, audience: Audience, reason: Option<&str>) {
+    let these = Recipients::of(hub.clone(), audience);
+    while these.end_here(reason).is_err() {
+        sleep(ROOM_AFTER).await;
+    }
 }
 
 fn unreadable(fanout: &Fanout, member: Member, why: &dyn std::fmt::Display) {
@@ -215,38 +247,70 @@ fn hear_gap(hub: &Hub, gap: Gap, work: &mut JoinSet<()>) {
         let of = if let Gap::Lost { member, .. } = gap { Some(member) } else { None };
         attendance.gap(of);
     }
+    if gap == Gap::Emptied {
+        hub.estate().into_iter().for_each(|estate| estate.begin_anew());
+    }
     hub.events().gap(hub, gap).into_iter().for_each(|told| drop(work.spawn(told)));
 }
 
 /// Takes note of who comes and goes.
-fn attend(hub: &Hub, change: Membership, work: &mut JoinSet<()>) {
+fn attend(hub: &Hub, change: Membership, observer: Observer, work: &mut JoinSet<()>) {
     let Some(fanout) = hub.fanout() else { return };
     let own = fanout.bus.member().node;
     match change {
         Membership::Joined(member) if member.node == own => {}
-        Membership::Joined(member) => drop(fanout.living().insert(member)),
+        Membership::Joined(member) => {
+            fanout.living().insert(member);
+            if hub.standing().learns(clock::now()) {
+                work.spawn(learn(hub.clone(), member));
+            }
+        }
         Membership::Left(member) => drop(part(hub, fanout, member)),
         // The others have forgotten this node, and hear of it as of a new one.
-        Membership::Expired { member, .. } if member.node == own => stand(hub, true),
+        Membership::Expired { member, .. } if member.node == own => {
+            hub.estate().into_iter().for_each(|estate| estate.look_after());
+            stand(hub, true);
+        }
         Membership::Expired { member, yours } => {
             let names = part(hub, fanout, member);
-            if !yours {
-                return;
+            // Who listened too slowly is told once more.
+            if yours && fanout.cleaning().insert(member) {
+                clean_up(hub, fanout, member, names, observer, work);
             }
-            let bus = Arc::clone(&fanout.bus);
-            let told = hub.events().lost(hub, member.node, names);
-            work.spawn(async move {
-                if let Some(told) = told {
-                    told.await;
-                }
-                bus.cleaned(member);
-            });
         }
         Membership::Reset => fanout.living().clear(),
     }
 }
 
-fn part(hub: &Hub, fanout: &Fanout, member: Member) -> Vec<crate::presence::Place> {
+/// Tells the application what has gone with a node.
+fn clean_up(
+    hub: &Hub,
+    fanout: &Fanout,
+    member: Member,
+    names: Vec<Place>,
+    observer: Observer,
+    work: &mut JoinSet<()>,
+) {
+    let told = hub.events().lost(hub, member.node, names);
+    let estate = hub.estate().cloned();
+    let (bus, weak) = (Arc::clone(&fanout.bus), hub.downgrade());
+    work.spawn(async move {
+        if let Some(told) = told {
+            told.await;
+        }
+        if let Some(estate) = estate {
+            inherit(weak.clone(), estate, member, bus.member()).await;
+        }
+        bus.cleaned(observer, member);
+        if let Some(hub) = weak.upgrade().map(Hub::from_inner)
+            && let Some(fanout) = hub.fanout()
+        {
+            fanout.cleaning().remove(&member);
+        }
+    });
+}
+
+fn part(hub: &Hub, fanout: &Fanout, member: Member) -> Vec<Place> {
     fanout.living().remove(&member);
     fanout.gone(member.node);
     tracing::info!(node = %member.node, channel = %fanout.channel, "another node is gone");
@@ -280,6 +344,27 @@ fn read_on(hub: &Hub, work: &mut JoinSet<()>) {
                 attendance.page_elsewhere(&hub, member, after.as_ref(), page);
             }
         });
+    }
+}
+
+/// Reads from a node which groups users are to be in, for a node that has not heard it being said.
+async fn learn(hub: Hub, member: Member) {
+    let mut after = None;
+    loop {
+        let Some(fanout) = hub.fanout() else { return };
+        let request = Request::Stays(after.take()).write();
+        let answer = fanout.ask(member.node, request, ANSWER_WITHIN).await;
+        let page = if let Answer::Reply(reply) = answer { read_stays(reply) } else { None };
+        let Some((stays, next)) = page else {
+            return tracing::debug!(node = %member.node, "users' groups are not learnt from a node");
+        };
+        for stay in stays {
+            hub.groups().learn(stay).await;
+        }
+        if next.is_none() {
+            return;
+        }
+        after = next;
     }
 }
 

@@ -23,7 +23,13 @@ pub(crate) struct Progress(BTreeMap<NodeId, (Incarnation, u64)>);
 #[derive(Debug, Clone)]
 pub(crate) enum Said {
     Call(Arc<Audience>, Arc<Frames>),
-    Membership { connection: ConnectionId, group: GroupName, joins: bool },
+    Membership {
+        connection: ConnectionId,
+        group: GroupName,
+        joins: bool,
+    },
+    /// That connections end.
+    Dismissal(Arc<Audience>),
 }
 
 /// What is heard while somebody wants to have it kept.
@@ -94,6 +100,7 @@ impl Tap {
         let bytes = match said {
             Said::Call(_, frames) => frames.charged(),
             Said::Membership { group, .. } => group.as_str().len(),
+            Said::Dismissal(_) => 0,
         };
         self.bytes += bytes + size_of::<(Origin, Said)>();
         if self.is_over || self.bytes > TAP_BYTES_MAX {

@@ -23,6 +23,7 @@ use crate::{
     member::Member,
     presence::{Place, peers::Page},
     recipients::GroupError,
+    standing::{Kind, Stay},
 };
 
 /// What a node asks another.
@@ -46,6 +47,12 @@ pub(crate) enum Request {
     Names { of: NamesOf, after: String, limit: u32 },
     /// Who is present behind a place.
     Presence(Option<Place>),
+    /// To take a connection out of all groups.
+    LeaveAll(ConnectionId),
+    /// Whether a connection of a user is in a group.
+    HasUser { user: UserId, group: GroupName },
+    /// Which groups users are to be in, behind one of the answers.
+    Stays(Option<Bytes>),
     /// Where the session of a connection is reached, if it is here.
     Where(ConnectionId),
     /// Whether sessions may move here.
@@ -100,6 +107,9 @@ impl Request {
                 begin(8).byte(*of as u8).number(u64::from(*limit)).text(after)
             }
             Self::Presence(after) => begin(9).list(after.iter(), write_place),
+            Self::LeaveAll(connection) => begin(10).plain(connection.as_bytes()),
+            Self::HasUser { user, group } => begin(11).text(user.as_str()).text(group.as_str()),
+            Self::Stays(after) => begin(12).list(after.iter(), |to, after| to.bytes(after)),
             Self::Where(connection) => begin(20).plain(connection.as_bytes()),
             Self::Offer => begin(21),
         }
@@ -142,6 +152,12 @@ impl Request {
                 Self::Names { of, limit, after: reader.text()? }
             }
             9 => Self::Presence(reader.list(read_place)?.into_iter().next()),
+            10 => Self::LeaveAll(read_id(&mut reader)?),
+            11 => Self::HasUser {
+                user: UserId::new(reader.text()?),
+                group: GroupName::new(reader.text()?),
+            },
+            12 => Self::Stays(reader.list(Reader::bytes)?.into_iter().next()),
             20 => Self::Where(read_id(&mut reader)?),
             21 => Self::Offer,
             _ => return None,
@@ -251,6 +267,27 @@ pub(crate) fn read_page(reply: Bytes) -> Option<Page> {
     Some(Page { version, places: reader.list(read_place)?, has_more })
 }
 
+/// Some of the groups that users are to be in, and the cursor behind them if there may be more.
+pub(crate) fn write_stays(stays: &[Stay], next: Option<&Bytes>) -> Bytes {
+    let write = |to: Writer, Stay { user, group, left, kind }: &Stay| {
+        let is_open = u8::from(*kind == Kind::Open);
+        to.text(user.as_str()).text(group.as_str()).number(left.as_millis() as u64).byte(is_open)
+    };
+    let writer = Writer::default().list(stays.iter(), write);
+    writer.list(next.iter(), |to, next| to.bytes(next)).finish()
+}
+
+pub(crate) fn read_stays(reply: Bytes) -> Option<(Vec<Stay>, Option<Bytes>)> {
+    let mut reader = Reader::new(reply);
+    let stays = reader.list(|reader| {
+        let (user, group) = (UserId::new(reader.text()?), GroupName::new(reader.text()?));
+        let left = Duration::from_millis(reader.number()?);
+        let kind = if reader.byte()? == 0 { Kind::Timed } else { Kind::Open };
+        Some(Stay { user, group, left, kind })
+    })?;
+    Some((stays, reader.list(Reader::bytes)?.into_iter().next()))
+}
+
 fn write_answered(to: Writer, (id, answer): &Answered) -> Writer {
     let to = to.plain(id.as_bytes());
     match answer {
@@ -319,6 +356,10 @@ mod tests {
             Request::Names { of, after: "x".into(), limit: 9 },
             Request::Presence(None),
             Request::Presence(Some(place)),
+            Request::LeaveAll(id),
+            Request::HasUser { user: "ann".into(), group: "go".into() },
+            Request::Stays(None),
+            Request::Stays(Some(Bytes::from_static(b"cursor"))),
         ] {
             let read = Request::read(&request.write()).unwrap();
             assert_eq!(format!("{read:?}"), format!("{request:?}"));
@@ -340,6 +381,13 @@ mod tests {
         assert_eq!(read_names(write_names(&names)), Some(names));
         let page = Page { version: 3, places: vec![(Scope::Hub, "n".into())], has_more: true };
         assert_eq!(read_page(write_page(&page)), Some(page));
+        let stay = |kind| {
+            let left = Duration::from_secs(7);
+            Stay { user: "ann".into(), group: "go".into(), left, kind }
+        };
+        let (stays, next) = (vec![stay(Kind::Open), stay(Kind::Timed)], Bytes::from_static(b"x"));
+        let read = read_stays(write_stays(&stays, Some(&next)));
+        assert_eq!(read, Some((stays, Some(next))));
         assert_eq!(read_count(write_count(7)), Some(7));
         for joined in [Ok(true), Ok(false), Err(GroupError::TooMany), Err(GroupError::TooLong)] {
             assert_eq!(read_joined(write_joined(joined)), Some(joined));
@@ -351,7 +399,7 @@ mod tests {
     proptest! {
         #[test]
         fn attack_s8_no_question_and_no_answer_does_harm(
-            kind in 0..12_u8,
+            kind in 0..14_u8,
             bytes in prop::collection::vec(any::<u8>(), 0..200),
         ) {
             let request = Bytes::from([&[FORMAT, kind][..], &bytes].concat());
@@ -360,7 +408,8 @@ mod tests {
                 prop_assert_eq!(again, Some(format!("{read:?}")));
             }
             let reply = Bytes::from(bytes);
-            let _ = (read_members(reply.clone()), read_names(reply.clone()), read_page(reply));
+            let _ = (read_members(reply.clone()), read_names(reply.clone()));
+            let _ = (read_page(reply.clone()), read_stays(reply));
         }
     }
 }

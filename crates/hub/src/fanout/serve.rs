@@ -13,7 +13,7 @@ use super::{
     envelope::read_call,
     request::{
         Answered, NamesOf, Request, read_flag, write_count, write_flag, write_joined,
-        write_members, write_names, write_offer, write_page, write_text,
+        write_members, write_names, write_offer, write_page, write_stays, write_text,
     },
 };
 use crate::{
@@ -77,6 +77,14 @@ async fn answer(hub: &Hub, fanout: &Fanout, from: Member, request: Request) -> B
             Some(attendance) => write_page(&attendance.page_here(after.as_ref())),
             None => Bytes::new(),
         },
+        Request::LeaveAll(connection) => write_flag(hub.leave_all_here(connection)),
+        Request::HasUser { user, group } => {
+            write_flag(hub.groups().has_user_here(&user, &group).await)
+        }
+        Request::Stays(after) => {
+            let (stays, next) = hub.standing().page(after.as_ref());
+            write_stays(&stays, next.as_ref())
+        }
         Request::Where(connection) => write_text(hub.where_is(connection).await.as_deref()),
         Request::Offer => write_offer(hub.offer().as_ref()),
         Request::Survey { .. } => Bytes::new(),

@@ -1,6 +1,6 @@
 //! A hub on several nodes, seen through any of them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use everwire_backplane::{NodeId, Publishing};
 use tokio::{sync::oneshot, task::JoinSet};
@@ -48,6 +48,15 @@ impl Hub {
         }
     }
 
+    /// Whether there is such a connection, on whichever node.
+    pub async fn exists(&self, connection: ConnectionId) -> Across<bool> {
+        if self.has(connection) {
+            return Across::here(true);
+        }
+        let Across { value, unreached } = self.connections([connection]).count().await;
+        Across { value: value > 0, unreached }
+    }
+
     /// Some of the users that are connected to any node, in the order of their names, behind one of
     /// them: at most so many, and how many connections each has.
     pub async fn users_page(
@@ -62,6 +71,18 @@ impl Hub {
         Across { value: users, unreached }
     }
 
+    /// What this node is called: on its [backplane](crate::HubBuilder::backplane), or without one
+    /// by a name that it has given itself. Each start has another.
+    pub fn node(&self) -> NodeId {
+        self.0.node
+    }
+
+    /// Under which names clients are present on all nodes, as far as this one knows, in order; nobody
+    /// is in a hub without [presence](crate::HubBuilder::presence).
+    pub fn present(&self) -> Vec<Arc<str>> {
+        self.attendance().map(Attendance::names).unwrap_or_default()
+    }
+
     /// The other nodes that are alive, as far as this one knows.
     pub fn nodes(&self) -> Vec<NodeId> {
         let living = self.fanout().map(Fanout::living);
@@ -71,11 +92,18 @@ impl Hub {
     /// What the hub has said to other nodes and heard of them; `None` without a
     /// [backplane](crate::HubBuilder::backplane).
     pub fn exchanged(&self) -> Option<Exchanged> {
-        self.fanout().map(Fanout::exchanged)
+        let exchanged = self.fanout().map(Fanout::exchanged)?;
+        let unwritten = self.estate().map_or(0, |estate| estate.unwritten());
+        Some(Exchanged { unwritten, ..exchanged })
     }
 
     pub(crate) const fn from_inner(inner: Arc<Inner>) -> Self {
         Self(inner)
+    }
+
+    /// What does not keep the hub alive.
+    pub(crate) fn downgrade(&self) -> Weak<Inner> {
+        Arc::downgrade(&self.0)
     }
 
     pub(crate) fn fanout(&self) -> Option<&Fanout> {
@@ -88,6 +116,17 @@ impl Hub {
 
     pub(crate) fn shards(&self) -> &[Arc<ShardHandle>] {
         &self.0.shards
+    }
+
+    /// Takes a connection of this node out of all groups; gives whether there is one.
+    pub(crate) fn leave_all_here(&self, connection: ConnectionId) -> bool {
+        let _order = self.fanout().map(Fanout::in_order);
+        let Some(there) = self.find(connection) else { return false };
+        for group in there.part_all() {
+            // What is refused is counted.
+            let _ = self.groups().tell_successor(&there, group, false);
+        }
+        true
     }
 
     pub(crate) fn abort_here(&self, connection: ConnectionId) -> bool {

@@ -10,7 +10,7 @@ use std::{
     thread::available_parallelism,
 };
 
-use everwire_backplane::{Bus, Channel, Gap};
+use everwire_backplane::{Bus, Channel, Gap, Log, NodeId};
 use rand::random;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -19,11 +19,12 @@ use super::{Hub, Inner, Running};
 use crate::{
     cluster::{Cluster, Mesh},
     config::HubConfig,
-    declared::attendance::Attendance,
+    declared::{MEMBERSHIPS_MAX, Presence, attendance::Attendance},
     directory::Directory,
     end::End,
     error::{ErrorDetail, HubError},
-    events::{Events, Lost},
+    estate::Estate,
+    events::{Events, Lost, LostClient},
     fanout::Fanout,
     identity::{Authenticate, Denied, Identity},
     keepers::Keepers,
@@ -50,6 +51,7 @@ pub struct HubBuilder {
     redirects: Option<Redirects>,
     fanout: Option<Fanout>,
     attendance: Option<Arc<Attendance>>,
+    estates: Option<Arc<dyn Log>>,
     mesh: Option<Mesh>,
 }
 
@@ -180,7 +182,8 @@ impl HubBuilder {
     }
 
     /// What is done when a client has gone that had come: once for each, however it went, as long
-    /// as its runtime lives.
+    /// as its runtime lives. Of those that go together with their node
+    /// [`client_lost`](Self::client_lost) tells.
     #[must_use]
     pub fn disconnected<F>(
         mut self,
@@ -224,6 +227,40 @@ impl HubBuilder {
         self
     }
 
+    /// Tells clients who is [present](Context::present), on all nodes: a newcomer who is there,
+    /// everybody who has come and who has gone, however they went.
+    #[must_use]
+    pub fn presence(self, presence: Presence) -> Self {
+        self.attendance(Arc::new(Attendance::new(Some(presence), MEMBERSHIPS_MAX)))
+    }
+
+    /// What is done when a client has gone because its node has ended without taking its leave: on one
+    /// of the nodes that are left, with what was known of the client. Needs a
+    /// [backplane](Self::backplane), and a log of the same: each node writes down there, in the
+    /// background, who comes, joins, leaves and goes.
+    ///
+    /// Of each client that had come, and for longer than it takes to write that down, either this is
+    /// told or [`disconnected`](Self::disconnected), and once. For that `disconnected` waits until the
+    /// client's end is written down, while the backplane is away up to its return; and a node that was
+    /// given up by mistake ends the connections of which another one has begun to tell
+    /// ([`End::GivenUp`]). If the node that tells ends meanwhile, too, another one goes on, and may
+    /// tell of up to 64 clients again. While the backplane is away nobody is given up.
+    ///
+    /// All nodes of the hub have to ask for this.
+    #[must_use]
+    pub fn client_lost<F>(
+        mut self,
+        log: Arc<dyn Log>,
+        tell: impl Fn(Hub, LostClient) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.events.on_client_lost(tell);
+        self.estates = Some(log);
+        self
+    }
+
     /// Whose presence the hub tells other nodes.
     pub(crate) fn attendance(mut self, attendance: Arc<Attendance>) -> Self {
         self.attendance = Some(attendance);
@@ -243,8 +280,10 @@ impl HubBuilder {
         let processors = || available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let shards = shards.unwrap_or_else(processors).get();
         let bytes_max = config.stateful_total_max;
-        let shards: Box<[Arc<ShardHandle>]> =
-            (0..shards).map(|_| Arc::new(ShardHandle::new(fanout.is_some()))).collect();
+        let estate = self.estates.zip(fanout.as_ref());
+        let estate = estate.map(|(log, fanout)| Arc::new(Estate::new(log, fanout.channel())));
+        let shard = || Arc::new(ShardHandle::new(fanout.is_some(), estate.clone()));
+        let shards: Box<[Arc<ShardHandle>]> = (0..shards).map(|_| shard()).collect();
         let standing = Arc::new(Standing::new(shards.clone(), &config));
         let directory = Directory::new(config.disconnect_timeout, config.spent_max);
         Ok(Hub(Arc::new(Inner {
@@ -260,8 +299,10 @@ impl HubBuilder {
             raw,
             redirects,
             keepers: Arc::new(Keepers::new(bytes_max)),
+            node: fanout.as_ref().map_or_else(NodeId::random, Fanout::node),
             fanout,
             attendance,
+            estate,
             moving: Moving::default(),
             // An answer to a question of another node must not pass for one to a question of this one.
             questions: AtomicU64::new(random::<u64>() >> 16),

@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{claims::Claims, items::Items};
 use crate::{
-    Client, ClientRequest, ConnectionId, Hub, Identity, Recipients, UserId, connection::Connection,
+    Client, ClientRequest, ConnectionId, Hub, HubError, Identity, Recipients, UserId,
+    connection::Connection, declared::attendance::checked, presence::Scope,
 };
 
 /// One call of a method: who calls, in which hub, and whether the answer is still wanted. Cheap to
@@ -93,6 +94,26 @@ impl Context {
     /// How bytes travel between the client and the hub.
     pub fn transport(&self) -> Transport {
         self.connection.transport
+    }
+
+    /// The caller is present under this name, until it is [absent](Self::absent) or its connection
+    /// ends, however that does. A name that several have is present as long as one of them has it.
+    ///
+    /// # Errors
+    /// If the name is empty or longer than 255 bytes, the caller has 100 names, as many are present
+    /// as [may be](crate::Presence::names_max), or the hub was built without
+    /// [presence](crate::HubBuilder::presence).
+    pub fn present(&self, name: &str) -> Result<(), HubError> {
+        let without = || HubError::unexpected("Presence", "The hub has no presence.");
+        let attendance = self.hub.attendance().ok_or_else(without)?;
+        attendance.enter(self, (Scope::Hub, checked(name)?))
+    }
+
+    /// The caller is no longer present under this name; if it was not, nothing happens.
+    pub fn absent(&self, name: &str) {
+        if let Some(attendance) = self.hub.attendance() {
+            attendance.exit(self, name.into());
+        }
     }
 
     /// What the application keeps for this connection, from one call to the next.

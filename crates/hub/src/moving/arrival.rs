@@ -181,7 +181,17 @@ impl Hub {
                         false => session.groups.remove(group),
                     };
                 }
-                Said::Membership { .. } => {}
+                // It stays where it is, to end there.
+                Said::Dismissal(audience)
+                    if audience.has(
+                        session.id,
+                        session.identity.user.as_ref(),
+                        &session.groups,
+                    ) =>
+                {
+                    return None;
+                }
+                Said::Membership { .. } | Said::Dismissal(_) => {}
             }
         }
         if kept.is_over() {
@@ -210,6 +220,7 @@ impl Hub {
                 break;
             }
         }
+        connection.come();
         connection.shard.tasks.spawn(task);
         tracing::debug!(connection = %connection.id(), "has come");
         Some(connection)

@@ -50,7 +50,7 @@ pub(super) async fn depart(hub: &Hub, to: &Successor, sessions: Vec<Arc<Connecti
     }
     let wave = rand::random();
     let Some(there) = mesh.begin_wave(&to.node, wave).await else { return 0 };
-    let own = fanout.own();
+    let own = fanout.node();
     let come_as_far = fanout.until(|here| here.covers(&there, own, to.name));
     if timeout(CATCH_UP_MAX, come_as_far).await.is_ok() {
         for part in parts(departure.freeze(fanout).await) {
@@ -126,6 +126,8 @@ impl Departure<'_> {
             self.hub.directory().depart(session.id(), &to.node, clock::now());
             session.part_with(Parted::Gone);
             session.shard.leave(session);
+            // For the application it has not gone.
+            drop(session.shard.gone(session.id()));
             tracing::debug!(connection = %session.id(), node = &*to.node, "has moved");
         }
         self.hub.moving().moved_out.fetch_add(moved.len() as u64, Relaxed);
@@ -135,10 +137,10 @@ impl Departure<'_> {
         self.hub.moving().settled.notify_waiters();
         if let Some(attendance) = self.hub.attendance() {
             // Who is present goes here once it has come there, so that nobody is told of either.
-            let own = fanout.own();
+            let own = fanout.node();
             let come = fanout.until(|here| here.covers(&ended.progress, own, to.name));
             let _ = timeout(CATCH_UP_MAX, come).await;
-            moved.iter().for_each(|session| attendance.departed(self.hub, session.id()));
+            moved.iter().for_each(|session| attendance.gone(self.hub, session.id()));
         }
         moved.len()
     }

@@ -8,7 +8,7 @@ use crate::{
     fanout::{
         Across, Fanout,
         envelope::Envelope,
-        request::{NamesOf, Request, read_joined, read_names},
+        request::{NamesOf, Request, read_flag, read_joined, read_names},
     },
     hub::Hub,
     id::{ConnectionId, GroupName},
@@ -33,7 +33,7 @@ impl Groups {
         match self.hub.find(connection) {
             Some(there) => {
                 there.join(group.clone(), self.hub.config().groups_max)?;
-                self.follow(&there, group, true)
+                self.tell_successor(&there, group, true)
             }
             None => self.tell(connection, group, true),
         }
@@ -54,7 +54,7 @@ impl Groups {
         match self.hub.find(connection) {
             Some(there) => {
                 there.part(group.clone());
-                self.follow(&there, group, false)
+                self.tell_successor(&there, group, false)
             }
             None => self.tell(connection, group, false),
         }
@@ -91,14 +91,15 @@ impl Groups {
         self.ask(connection, group, false).await.unwrap_or_default()
     }
 
-    /// Takes a connection of this node out of all groups.
-    pub fn remove_from_all(&self, connection: ConnectionId) {
-        let _order = self.hub.fanout().map(Fanout::in_order);
-        if let Some(there) = self.hub.find(connection) {
-            for group in there.part_all() {
-                // What is refused is counted.
-                let _ = self.follow(&there, group, false);
+    /// Takes a connection out of all groups, on whichever node it is, and gives whether there is one.
+    pub async fn remove_from_all(&self, connection: ConnectionId) -> Across<bool> {
+        let here = self.hub.leave_all_here(connection);
+        match self.hub.fanout().filter(|_| !here) {
+            Some(fanout) => {
+                let request = Request::LeaveAll(connection);
+                fanout.gather(&request, false, read_flag, |one, other| one | other).await
             }
+            None => Across::here(here),
         }
     }
 
@@ -121,12 +122,17 @@ impl Groups {
         if let Some(there) = self.hub.find(connection) {
             there.part(group.clone());
             // What is refused is counted.
-            let _ = self.follow(&there, group, false);
+            let _ = self.tell_successor(&there, group, false);
         }
     }
 
     /// Tells the node that a session is moving to.
-    fn follow(&self, there: &Connection, group: GroupName, joins: bool) -> Result<(), GroupError> {
+    pub(crate) fn tell_successor(
+        &self,
+        there: &Connection,
+        group: GroupName,
+        joins: bool,
+    ) -> Result<(), GroupError> {
         if there.is_leaving() { self.tell(there.id(), group, joins) } else { Ok(()) }
     }
 

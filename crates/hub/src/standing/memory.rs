@@ -2,33 +2,49 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    ops::Bound,
     time::Duration,
 };
 
+use bytes::Bytes;
 use everwire_proto::time::Time;
 
-use crate::id::{GroupName, UserId};
+use crate::{
+    connection::groups::NAME_MAX,
+    fanout::fields::{Reader, Writer},
+    id::{GroupName, UserId},
+};
 
 /// What is remembered of users.
 #[derive(Debug)]
 pub(super) struct Memory {
     /// Each user's, the latest last.
-    users: HashMap<UserId, Vec<Stay>>,
+    users: HashMap<UserId, Vec<Kept>>,
     /// The same in the order in which they end.
     ends: BTreeSet<(Time, UserId, GroupName)>,
     most: usize,
 }
 
-/// One membership.
+/// One membership as others are told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stay {
+    pub(crate) user: UserId,
+    pub(crate) group: GroupName,
+    /// How much longer it lasts.
+    pub(crate) left: Duration,
+    pub(crate) kind: Kind,
+}
+
+/// One membership of a user.
 #[derive(Debug)]
-struct Stay {
+struct Kept {
     group: GroupName,
     until: Time,
     kind: Kind,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     /// Somebody said how long.
     Timed,
     /// Nobody did.
@@ -57,7 +73,7 @@ impl Memory {
         let until = now + stay.map_or(STAY_MAX, |stay| stay.min(STAY_MAX));
         let kind = if stay.is_some() { Kind::Timed } else { Kind::Open };
         let stays = self.users.entry(user.clone()).or_default();
-        stays.push(Stay { group: group.clone(), until, kind });
+        stays.push(Kept { group: group.clone(), until, kind });
         self.ends.insert((until, user.clone(), group.clone()));
         let mut open = stays.iter().filter(|stay| stay.kind == Kind::Open);
         let oldest = open.next().map(|oldest| oldest.group.clone());
@@ -66,6 +82,47 @@ impl Memory {
             self.remove(user, outdated);
         }
         Some(outdated)
+    }
+
+    /// Remembers a membership that another node remembers; gives whether there is room.
+    pub(super) fn learn(
+        &mut self,
+        user: &UserId,
+        group: &GroupName,
+        left: Duration,
+        kind: Kind,
+        now: Time,
+    ) -> bool {
+        let stays = self.users.get(user).map_or(0, Vec::len);
+        let is_full = kind == Kind::Open && stays >= OPEN_MAX || self.ends.len() >= self.most;
+        if is_full || group.as_str().len() > NAME_MAX {
+            return false;
+        }
+        let until = now + left.min(STAY_MAX);
+        let stays = self.users.entry(user.clone()).or_default();
+        stays.push(Kept { group: group.clone(), until, kind });
+        self.ends.insert((until, user.clone(), group.clone()));
+        true
+    }
+
+    /// Some memberships behind a cursor, in the order in which they end, and the cursor behind them if
+    /// there are more.
+    pub(super) fn page(
+        &self,
+        after: Option<&Bytes>,
+        most: usize,
+        now: Time,
+    ) -> (Vec<Stay>, Option<Bytes>) {
+        let from = after.and_then(read_cursor).map_or(Bound::Unbounded, Bound::Excluded);
+        let mut rest = self.ends.range((from, Bound::Unbounded));
+        let some: Vec<_> = rest.by_ref().take(most).collect();
+        let next = some.last().filter(|_| rest.next().is_some()).map(|last| write_cursor(last));
+        let stays = some.into_iter().filter_map(|(until, user, group)| {
+            let kept = self.users.get(user)?.iter().find(|kept| kept.group == *group)?;
+            let (user, group, kind) = (user.clone(), group.clone(), kept.kind);
+            Some(Stay { user, group, left: until.saturating_since(now), kind })
+        });
+        (stays.collect(), next)
     }
 
     /// Forgets a membership.
@@ -96,6 +153,18 @@ impl Memory {
         let (until, user, group) = self.ends.first()?;
         (*until <= now).then(|| (user.clone(), group.clone()))
     }
+}
+
+/// Where a page ends. It means something to the node that wrote it alone.
+fn write_cursor((until, user, group): &(Time, UserId, GroupName)) -> Bytes {
+    let writer = Writer::default().number(until.as_millis());
+    writer.text(user.as_str()).text(group.as_str()).finish()
+}
+
+fn read_cursor(cursor: &Bytes) -> Option<(Time, UserId, GroupName)> {
+    let mut reader = Reader::new(cursor.clone());
+    let until = Time::from_millis(reader.number()?);
+    Some((until, UserId::new(reader.text()?), GroupName::new(reader.text()?)))
 }
 
 /// How long a membership lasts that nobody limits, as in Azure SignalR.
@@ -156,6 +225,38 @@ mod tests {
             (OPEN_MAX + 1, "timed", true)
         );
         assert_eq!(memory.ends.len(), OPEN_MAX + 1);
+    }
+
+    #[test]
+    fn another_node_learns_all_of_it_page_by_page() {
+        let mut memory = Memory::new(1000);
+        for (number, stay) in
+            [seconds(9), None, seconds(5), None, seconds(7)].into_iter().enumerate()
+        {
+            memory.add(&"ann".into(), &number.to_string().into(), stay, NOW);
+        }
+        let (mut other, mut after, mut pages) = (Memory::new(1000), None, 0);
+        loop {
+            let (stays, next) = memory.page(after.as_ref(), 2, NOW);
+            pages += 1;
+            for Stay { user, group, left, kind } in stays {
+                assert!(other.learn(&user, &group, left, kind, NOW));
+            }
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!((pages, &other.ends), (3, &memory.ends));
+        assert!(!other.learn(
+            &"x".into(),
+            &"x".repeat(NAME_MAX + 1).into(),
+            Duration::ZERO,
+            Kind::Open,
+            NOW
+        ));
+        let broken = Bytes::from_static(b"no cursor");
+        assert_eq!(memory.page(Some(&broken), 2, NOW).0.len(), 2, "it is read from the beginning");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use super::{
     attach::{Attached, Detached, Visitor},
     body::HubBody,
+    receipt::Receipt,
     reply,
 };
 use crate::{
@@ -35,7 +36,10 @@ pub(super) async fn answer(visitor: Visitor) -> Response<HubBody> {
             let Some(mail) = &connection.mail else { return ended() };
             let poll = Polling::begin(&connection, mail);
             match timeout(wait, poll.wait()).await {
-                Ok(Some(bytes)) => carried(bytes),
+                Ok(Some(bytes)) => {
+                    let receipt = Receipt::new(Arc::clone(&connection), poll.visit);
+                    given(bytes, receipt)
+                }
                 Ok(None) => ended(),
                 Err(_) => carried(Bytes::new()),
             }
@@ -85,6 +89,7 @@ impl<'a> Polling<'a> {
                 return Poll::Ready(None);
             }
             if let Some(bytes) = self.connection.carry(clock::now()) {
+                self.mail.give(self.visit, &bytes);
                 return Poll::Ready(Some(bytes));
             }
             if self.connection.wire().is_closed() {
@@ -107,9 +112,18 @@ impl Drop for Polling<'_> {
 }
 
 fn carried(bytes: Bytes) -> Response<HubBody> {
-    reply::whole(StatusCode::OK, "application/octet-stream", bytes)
+    reply::whole(StatusCode::OK, KIND, bytes)
+}
+
+fn given(bytes: Bytes, receipt: Receipt) -> Response<HubBody> {
+    let body = HubBody::given(bytes, receipt.clone());
+    let mut response = reply::of(StatusCode::OK, KIND, body);
+    response.extensions_mut().insert(receipt);
+    response
 }
 
 fn ended() -> Response<HubBody> {
     reply::text(StatusCode::NO_CONTENT, "")
 }
+
+const KIND: &str = "application/octet-stream";

@@ -5,9 +5,11 @@ mod faults;
 mod groups;
 mod hostile;
 mod looking;
+mod lost;
 mod presence;
 mod reaching;
 mod redis;
+mod users;
 
 use std::{num::NonZeroUsize, sync::Arc};
 

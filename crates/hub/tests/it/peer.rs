@@ -115,11 +115,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         self.next().await.unwrap()
     }
 
-    /// The next message that is not a ping; `None` at the end.
+    /// The next message that is neither a ping nor an acknowledgement, which come when the hub's
+    /// clock says so; `None` at the end.
     pub(crate) async fn next(&mut self) -> Option<String> {
         loop {
             let next = self.next_or_ping().await?;
-            if next != r#"{"type":6}"# {
+            if next != r#"{"type":6}"# && !next.starts_with(r#"{"type":8,"#) {
                 return Some(next);
             }
         }

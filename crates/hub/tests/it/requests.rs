@@ -1,5 +1,7 @@
 //! The transports that are made of requests, and every status that a request may be answered with.
 
+mod lost;
+
 use std::time::Duration;
 
 use bytes::Bytes;

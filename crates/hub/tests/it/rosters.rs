@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use everwire_hub::{
-    Context, GroupError, GroupName, Hub, HubBuilder, HubConfig, Identity, Member, Overloaded,
-    Shard, StandingError, UserId,
+    Context, GroupError, GroupName, Hub, HubBuilder, HubConfig, Identity, Member, SendError, Shard,
+    StandingError, UserId,
 };
 use futures_util::future::join_all;
 
@@ -70,7 +70,7 @@ async fn a_connection_leaves_all_groups_at_once() {
     let bobs = served.hub.user("bob");
     let members = bobs.members_now().await;
     assert_eq!(groups_of(&members), [["go", "chess"]]);
-    served.hub.groups().remove_from_all(members[0].id);
+    assert!(served.hub.groups().remove_from_all(members[0].id).await.value);
     assert_eq!(groups_of(&bobs.members_now().await), [[""; 0]]);
     assert_eq!(served.hub.group("go").members_now().await.len(), 1, "ann stays");
     bob.call("join", r#"["go"]"#).await;
@@ -98,22 +98,22 @@ async fn a_user_is_in_its_groups_with_every_connection_that_comes() {
     let served = served().await;
     let groups = served.hub.groups();
     groups.add_user("ann", "go", None).await.unwrap();
-    assert!(groups.has_user("ann", "go").await, "before it comes");
+    assert!(groups.has_user("ann", "go").await.value, "before it comes");
     let _first = client(&served, "ann").await;
     groups.add_user("ann", "chess", Some(Duration::from_secs(3600))).await.unwrap();
     let _second = client(&served, "ann").await;
     let _bob = client(&served, "bob").await;
     let anns = served.hub.user("ann");
     assert_eq!(groups_of(&anns.members_now().await), [["go", "chess"]; 2]);
-    assert!(!groups.has_user("bob", "go").await);
+    assert!(!groups.has_user("bob", "go").await.value);
 
-    groups.remove_user("ann", "go").await;
+    groups.remove_user("ann", "go").await.unwrap();
     let _third = client(&served, "ann").await;
     assert_eq!(groups_of(&anns.members_now().await), [["chess"]; 3]);
-    groups.remove_user_from_all("ann").await;
+    groups.remove_user_from_all("ann").await.unwrap();
     let _fourth = client(&served, "ann").await;
     assert_eq!(groups_of(&anns.members_now().await), [[""; 0]; 4]);
-    assert!(!groups.has_user("ann", "chess").await);
+    assert!(!groups.has_user("ann", "chess").await.value);
 }
 
 #[tokio::test(start_paused = true)]
@@ -123,9 +123,9 @@ async fn a_user_leaves_when_its_time_is_over() {
     let shards: tokio::task::JoinSet<()> = hub.take_shards().into_iter().map(Shard::run).collect();
     groups.add_user("ann", "go", Some(Duration::from_secs(60))).await.unwrap();
     tokio::time::advance(Duration::from_secs(59)).await;
-    assert!(groups.has_user("ann", "go").await);
+    assert!(groups.has_user("ann", "go").await.value);
     tokio::time::sleep(Duration::from_secs(3)).await;
-    assert!(!groups.has_user("ann", "go").await);
+    assert!(!groups.has_user("ann", "go").await.value);
     drop(shards);
 }
 
@@ -162,8 +162,9 @@ async fn what_waits_for_a_shard_is_limited() {
     let _ann = client(&served, "ann").await;
     // The shards have no turn before this waits for something.
     let nobody = served.hub.group("nobody");
-    assert!((0..100).any(|_| nobody.end(None) == Err(Overloaded)));
-    assert_eq!(served.hub.all().end(None), Err(Overloaded));
+    let is_overloaded = |ended| matches!(ended, Err(SendError::Overloaded));
+    assert!((0..100).any(|_| is_overloaded(nobody.end(None))));
+    assert!(is_overloaded(served.hub.all().end(None)));
     assert_eq!(served.hub.all().members_now().await.len(), 1, "nobody has been ended");
-    assert_eq!(nobody.end(None), Ok(()), "it has been done");
+    assert!(nobody.end(None).is_ok(), "it has been done");
 }

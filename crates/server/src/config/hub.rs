@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use everwire_hub::{
     HubConfig,
-    config::{Origins, SlowPolicy},
+    config::{Expiry, Origins, SlowPolicy},
 };
 use everwire_proto::signalr::negotiate::{StatefulReconnect, Transport};
 
@@ -36,6 +36,10 @@ pub(super) const TRANSPORTS: [(&str, Transport); 3] = [
     ("sse", Transport::ServerSentEvents),
     ("long-polling", Transport::LongPolling),
 ];
+
+/// The names of what happens to clients whose token expires.
+pub(super) const EXPIRIES: [(&str, Expiry); 2] =
+    [("ignore", Expiry::Ignored), ("close", Expiry::Closes)];
 
 /// What stands for every origin.
 pub(super) const ANY_ORIGIN: &str = "*";
@@ -78,6 +82,10 @@ fn read(path: String, node: Node, mistakes: &mut Mistakes) -> Option<Written> {
         .and_then(|node| hub_path(&node).map_err(|what| reader.refuse("path", &node, &what)).ok());
     let config = read_config(&mut reader);
     let access = access::read(&mut reader);
+    if config.expiry == Expiry::Closes && access.is_none() {
+        let what = "without access_key clients bring no token, and nothing expires";
+        reader.contradict(&["expiry"], what);
+    }
     let declaration = declaration::read(&mut reader);
     reader.finish();
     Some(Written { hub: Hub { path: path?, access, config, declaration }, origin })
@@ -99,7 +107,9 @@ fn read_config(reader: &mut Reader<'_>) -> HubConfig {
     reader.set("stateful_total_max", &mut config.stateful_total_max, bytes);
     reader.set("inbox_max", &mut config.inbox_max, bytes);
     reader.set("spent_max", &mut config.spent_max, reader::number(1, SPENT_MAX));
+    reader.set("asked_max", &mut config.asked_max, reader::number(1, ASKED_MAX));
     reader.set("rate_max", &mut config.rate_max, rate);
+    reader.set("expiry", &mut config.expiry, reader::one_of(&EXPIRIES));
     reader.set("slow_consumer", &mut config.slow, reader::one_of(&SLOW));
     reader.set("stateful_reconnect", &mut config.stateful_reconnect, stateful);
     reader.set("detailed_errors", &mut config.detailed_errors, reader::flag);
@@ -179,3 +189,6 @@ const RATE_MAX: u32 = 10_000_000;
 
 /// What one process can have in clients.
 const SPENT_MAX: usize = 4_000_000;
+
+/// As many answers: some gigabytes.
+const ASKED_MAX: usize = 4_000_000;

@@ -150,6 +150,8 @@ impl Toml {
         self.key("origins", &origins(&config.origins));
         self.key("spent_max", &config.spent_max);
         self.key("inbox_max", &size(config.inbox_max));
+        self.key("asked_max", &config.asked_max);
+        self.key("expiry", &quoted(name_of(&hub::EXPIRIES, config.expiry)));
         self.key("rate_max", &config.rate_max.map_or(0, NonZeroU32::get));
         self.key("detailed_errors", &config.detailed_errors);
     }

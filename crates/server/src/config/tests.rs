@@ -94,7 +94,7 @@ fn what_is_printed_is_read_back() {
 fn a_hub_that_is_printed_is_read_back() {
     let file = "[hubs.status]\npath = \"/statusHub\"\nkeep_alive = \"5s\"\norigins = [\"*\"]\n\
         slow_consumer = \"conflate\"\ntransports = [\"sse\", \"websocket\"]\n\
-        stateful_reconnect = false\n[hubs.status.presence]\nroster = \"all \\\"here\\\"\"\n\
+        stateful_reconnect = false\nasked_max = 7\n[hubs.status.presence]\nroster = \"all \\\"here\\\"\"\n\
         [hubs.status.methods]\nBroadcast = { send = \"all\" }\n\"with space\" = { leave = \"{0}\" }\n\
         Enter = { join = \"room-{0}\", present = \"{user}\", send = \"group:{0}\", target = \"x\", \
         arguments = [\"{0}\", \"{0}\"], absent = \"a\", leave = \"b\" }\n\
@@ -113,6 +113,10 @@ fn mistakes_in_a_hub_are_told_with_line_and_key() {
         ("keepalive = \"9s\"", ":3: hubs.a.keepalive: unknown key; did you mean keep_alive?"),
         ("keep_alive = \"30s\"", ":3: hubs.a.keep_alive: keep_alive is not shorter than"),
         ("rate_max = -1", ":3: hubs.a.rate_max: "),
+        ("asked_max = 0", ":3: hubs.a.asked_max: "),
+        ("asked_max = 4000001", ":3: hubs.a.asked_max: "),
+        ("expiry = \"closes\"", ":3: hubs.a.expiry: \"closes\" is not one of ignore, close"),
+        ("expiry = \"close\"", ":3: hubs.a.expiry: without access_key clients bring no token"),
         ("stateful_total_max = \"1KB\"", ":3: hubs.a.stateful_total_max: \"1KB\" is too small"),
         ("message_max = \"8GiB\"", ":3: hubs.a.message_max: \"8GiB\" is too large"),
         ("slow_consumer = \"wait\"", ":3: hubs.a.slow_consumer: \"wait\" is not one of close, "),

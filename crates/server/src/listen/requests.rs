@@ -21,6 +21,7 @@ use super::{
     judged::Judged,
     shard::{Shard, Slot},
     stream::ClientStream,
+    unconfirmed::{Observed, Unconfirmed},
 };
 use crate::{
     node::Phase,
@@ -64,7 +65,17 @@ pub(super) fn serve(
 /// Answers one request after the other until the client has no more, or the node stops.
 async fn answer_all(stream: Judged, peer: SocketAddr, shard: Shard) {
     let stop = shard.node.hubs.stop.clone();
-    let service = service_fn(move |request| answer(shard.clone(), peer, request));
+    let last = Unconfirmed::default();
+    let stream = Observed::new(stream, last.clone());
+    let service = service_fn(move |request| {
+        last.confirm();
+        let (answering, last) = (answer(shard.clone(), peer, request), last.clone());
+        async move {
+            let mut response = answering.await?;
+            last.answer(&mut response);
+            Ok::<_, Infallible>(response)
+        }
+    });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(IDLE_MAX).max_buf_size(BUFFER_MAX);
     let mut connection =

@@ -96,7 +96,16 @@ const COUNTERS: [Series; 14] = [
         hub.hub.totals().moves_failed
     }),
     ("hub_refused", "Requests answered with an error", |hub| hub.refused.get()),
+    ("hub_nodes_said", "Envelopes for the hub on other nodes", |hub| exchanged(hub).said),
+    (
+        "hub_nodes_refused",
+        "Envelopes that the backplane refused, of which their publishers were told",
+        |hub| exchanged(hub).refused,
+    ),
     ("hub_nodes_heard", "Envelopes of the hub on other nodes", |hub| exchanged(hub).heard),
+    ("hub_nodes_unwanted", "Those of the heard that were for nobody here", |hub| {
+        exchanged(hub).unwanted
+    }),
     (
         "hub_nodes_unreadable",
         "Envelopes and questions of other nodes that were dropped, since this one cannot read them",

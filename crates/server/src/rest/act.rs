@@ -1,8 +1,6 @@
 //! Doing what a request asks for.
 
-use everwire_hub::{
-    ConnectionId, GroupError, Hub, Overloaded, Recipients, SendError, StandingError,
-};
+use everwire_hub::{Across, ConnectionId, GroupError, Hub, Recipients, SendError, StandingError};
 use everwire_proto::signalr::publication::Publication;
 use http::{Method, StatusCode, request::Parts};
 use http_body::Body;
@@ -37,26 +35,26 @@ where
             tracing::info!(hub = %node.name, "connections closed by a publisher");
             Ok(empty(StatusCode::NO_CONTENT))
         }
-        Resource::Those(Whom::Connection(id)) => connection(node, &id, query, &head.method),
+        Resource::Those(Whom::Connection(id)) => connection(node, &id, query, &head.method).await,
         Resource::Those(whom) => exists(node, whom, query).await,
         Resource::Token => grant::token(node, query),
         Resource::Members(group) => listing::members(hub, name("group", group)?, query, head).await,
         Resource::Member { group, connection } => {
-            member(hub, name("group", group)?, &connection, &head.method)
+            member(hub, name("group", group)?, &connection, &head.method).await
         }
         Resource::Memberships(id) => {
-            let Some(id) = present(hub, &id) else {
-                return Ok(noted(StatusCode::OK, NO_CONNECTION));
+            let is_there = match parse(&id) {
+                Some(id) => known(hub.groups().remove_from_all(id).await)?,
+                None => false,
             };
-            hub.groups().remove_from_all(id);
-            Ok(empty(StatusCode::OK))
+            Ok(if is_there { empty(StatusCode::OK) } else { noted(StatusCode::OK, NO_CONNECTION) })
         }
         Resource::UserMember { user, group } => {
             let (user, group) = (name("user", user)?, name("group", group)?);
             user_member(hub, user, group, query, &head.method).await
         }
         Resource::UserMemberships(user) => {
-            hub.groups().remove_user_from_all(name("user", user)?).await;
+            hub.groups().remove_user_from_all(name("user", user)?).await?;
             Ok(empty(StatusCode::NO_CONTENT))
         }
     }
@@ -64,15 +62,8 @@ where
 
 fn send(to: &Recipients, message: Publication) -> Result<Answer, Problem> {
     let Publication { target, arguments } = message;
-    match to.send_encoded(&target, arguments) {
-        Ok(()) => Ok(empty(StatusCode::ACCEPTED)),
-        Err(SendError::Overloaded) => Err(Overloaded.into()),
-        Err(SendError::NotStored(refusal)) => {
-            let what = format!("this node's clients were sent it, others were not: {refusal}");
-            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, what))
-        }
-        Err(SendError::Encode(error)) => Err(Problem::bad_request(error.to_string())),
-    }
+    to.send_encoded(&target, arguments)?;
+    Ok(empty(StatusCode::ACCEPTED))
 }
 
 /// Whether anybody is there.
@@ -81,17 +72,25 @@ async fn exists(node: &NodeHub, whom: Whom, query: &Query) -> Result<Answer, Pro
         Whom::User(_) => ("no connection of this user", "Warning.User.NotExisted"),
         _ => ("no connection in this group", "Warning.Group.NotExisted"),
     };
-    let some = recipients(node, whom, query)?.page_now(None, 1).await;
-    if some.is_empty() {
+    let Across { value, unreached } = recipients(node, whom, query)?.count().await;
+    if !known(Across { value: value > 0, unreached })? {
         return Err(Problem::not_found(format!("there is {what}")).coded(code));
     }
     Ok(empty(StatusCode::OK))
 }
 
 /// One connection: is it there, or its end.
-fn connection(node: &NodeHub, id: &str, query: &Query, method: &Method) -> Result<Answer, Problem> {
+async fn connection(
+    node: &NodeHub,
+    id: &str,
+    query: &Query,
+    method: &Method,
+) -> Result<Answer, Problem> {
     const GONE: &str = "Warning.Connection.NotExisted";
-    let id = present(&node.hub, id);
+    let id = match parse(id) {
+        Some(id) => known(node.hub.exists(id).await)?.then_some(id),
+        None => None,
+    };
     match (id, *method == Method::DELETE) {
         (Some(id), true) => {
             node.hub.connections([id]).end(query.reason.as_deref())?;
@@ -106,16 +105,20 @@ fn connection(node: &NodeHub, id: &str, query: &Query, method: &Method) -> Resul
 }
 
 /// A connection comes into a group, or leaves it.
-fn member(hub: &Hub, group: String, id: &str, method: &Method) -> Result<Answer, Problem> {
-    match (present(hub, id), *method == Method::PUT) {
-        (Some(id), true) => hub.groups().add(id, group)?,
-        (Some(id), false) => hub.groups().remove(id, group)?,
-        (None, true) => {
-            return Err(Problem::not_found("there is no such connection").coded(NO_CONNECTION));
+async fn member(hub: &Hub, group: String, id: &str, method: &Method) -> Result<Answer, Problem> {
+    let (id, is_added) = (parse(id), *method == Method::PUT);
+    let is_there = match id {
+        Some(id) if is_added => known(hub.groups().add_confirmed(id, group).await?)?,
+        Some(id) => known(hub.groups().remove_confirmed(id, group).await)?,
+        None => false,
+    };
+    match (is_there, is_added) {
+        (true, _) => Ok(empty(StatusCode::OK)),
+        (false, true) => {
+            Err(Problem::not_found("there is no such connection").coded(NO_CONNECTION))
         }
-        (None, false) => return Ok(noted(StatusCode::OK, NO_CONNECTION)),
+        (false, false) => Ok(noted(StatusCode::OK, NO_CONNECTION)),
     }
-    Ok(empty(StatusCode::OK))
 }
 
 /// A user comes into a group, leaves it, or is looked for there.
@@ -130,10 +133,10 @@ async fn user_member(
     match *method {
         Method::PUT => groups.add_user(user, group, query.ttl).await?,
         Method::DELETE => {
-            groups.remove_user(user, group).await;
+            groups.remove_user(user, group).await?;
             return Ok(empty(StatusCode::NO_CONTENT));
         }
-        _ if groups.has_user(user, group).await => {}
+        _ if known(groups.has_user(user, group).await)? => {}
         _ => {
             let problem = Problem::not_found("the user is not in this group");
             return Err(problem.coded("Info.User.NotInGroup"));
@@ -156,9 +159,18 @@ fn recipients(node: &NodeHub, whom: Whom, query: &Query) -> Result<Recipients, P
     Ok(all.except(query.excluded.iter().copied()))
 }
 
-/// The id of a connection that is there.
-fn present(hub: &Hub, id: &str) -> Option<ConnectionId> {
-    parse(id).filter(|id| hub.has(*id))
+/// What all nodes say together: that something is not there is only known if all have answered.
+fn known(there: Across<bool>) -> Result<bool, Problem> {
+    match there {
+        Across { value: false, unreached: 1.. } => Err(unreached(there.unreached)),
+        Across { value, .. } => Ok(value),
+    }
+}
+
+/// Some nodes have not answered in time.
+pub(super) fn unreached(nodes: usize) -> Problem {
+    let what = format!("{nodes} of the hub's nodes have not answered; try again later");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, what)
 }
 
 fn parse(id: &str) -> Option<ConnectionId> {
@@ -169,10 +181,19 @@ fn name(kind: &str, name: String) -> Result<String, Problem> {
     within(kind, NAME_MAX, name)
 }
 
-impl From<Overloaded> for Problem {
-    fn from(_: Overloaded) -> Self {
-        let what = "what was published before has not been delivered; try again later";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, what)
+impl From<SendError> for Problem {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Overloaded => {
+                let what = "what was published before has not been delivered; try again later";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, what)
+            }
+            SendError::NotStored(refusal) => {
+                let what = format!("it was done on this node, on others it was not: {refusal}");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, what)
+            }
+            SendError::Encode(error) => Self::bad_request(error.to_string()),
+        }
     }
 }
 
@@ -192,7 +213,9 @@ impl From<StandingError> for Problem {
     fn from(error: StandingError) -> Self {
         match error {
             StandingError::Connection(error) => error.into(),
-            StandingError::TooMany => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+            StandingError::TooMany | StandingError::NotStored(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+            }
         }
     }
 }

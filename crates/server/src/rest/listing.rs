@@ -1,12 +1,12 @@
 //! The members of a group, a page at a time.
 
 use axum::{Json, response::IntoResponse};
-use everwire_hub::{Hub, Member};
+use everwire_hub::{Across, Hub, Member};
 use http::{header, request::Parts};
 use serde_json::{Value, json};
 
 use super::{
-    Answer,
+    Answer, act,
     query::{PAGE_MAX, Query},
 };
 use crate::problem::Problem;
@@ -21,7 +21,11 @@ pub(super) async fn members(
     let page_max = query.page_max.unwrap_or(PAGE_MAX as usize);
     let size = query.top.map_or(page_max, |top| top.min(page_max));
     // One more tells whether there is a next page.
-    let mut members = hub.group(group).page_now(query.after, size + 1).await;
+    let Across { value: mut members, unreached } =
+        hub.group(group).page(query.after, size + 1).await;
+    if unreached > 0 {
+        return Err(act::unreached(unreached));
+    }
     let has_more = members.len() > size;
     members.truncate(size);
     let left = query.top.map(|top| top - size);

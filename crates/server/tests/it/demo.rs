@@ -35,6 +35,21 @@ fn the_hub_unprotected_shows_losses_and_ends_with_0() {
 }
 
 #[test]
+fn the_demo_of_the_status_page_is_right_in_all_tabs_while_nodes_are_killed() {
+    let ended = run(&["demo", "status", "--once"]);
+    assert_eq!(ended.code, 0, "{}{}", ended.out, ended.err);
+    assert_eq!(count(&ended.out, "wrong lines"), 0, "{}", ended.out);
+    assert!(ended.out.contains("3/3") && ended.out.contains("[hubs.status]"), "{}", ended.out);
+}
+
+#[test]
+fn nodes_with_nothing_between_them_are_wrong_and_the_demo_ends_with_0() {
+    let ended = run(&["demo", "status", "--unprotected", "--once"]);
+    assert_eq!(ended.code, 0, "{}{}", ended.out, ended.err);
+    assert!(count(&ended.out, "wrong lines") > 0, "{}", ended.out);
+}
+
+#[test]
 fn unprotected_shows_losses_and_ends_with_0() {
     let ended = run(&["demo", "gateway", "--unprotected", "--once"]);
     assert_eq!(ended.code, 0, "{}{}", ended.out, ended.err);
@@ -53,6 +68,7 @@ fn the_demo_shows_everything_and_stays_until_it_is_told_to_stop() {
     let page = line("  page      http://");
     line("Still running");
     line("(a page; open it twice)");
+    line("(open it in two tabs");
     let page = page.rsplit('/').next().and_then(|address| address.parse().ok());
     let page = http(page.expect("an address"), "GET /", &[], "");
     assert!(page.contains("new WebSocket('ws://127.0.0.1:"), "{page}");

@@ -4,7 +4,9 @@
 mod access;
 mod client;
 mod declared;
+mod nodes;
 mod operator;
+mod polls;
 mod publishers;
 mod requests;
 mod rest;

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use crate::process::{Node, file, http, status};
 
 const QUICK: &str = "listen = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-    [stop]\nannounce = \"400ms\"\nwindow = \"0s\"\n[[routes]]\npool = \"chat\"\n[pools.chat]\n";
+    [stop]\nannounce = \"3s\"\nwindow = \"0s\"\n[[routes]]\npool = \"chat\"\n[pools.chat]\n";
 
 fn quick(name: &str, backends: &str) -> std::path::PathBuf {
     file(name, &format!("{QUICK}backends = [{backends}]\n"))

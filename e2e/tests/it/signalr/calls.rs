@@ -1,20 +1,22 @@
 //! Calls of methods, and what they come to.
 
-use everwire_testkit::{
-    need,
-    signalr::{Fixture, Peer},
-    tools,
-    wait::until_equal,
-};
+use everwire_testkit::{need, signalr::Peer, site::Site, tools, wait::until_equal};
 use serde_json::json;
 
 use super::{WAYS, each_way};
 
-#[tokio::test]
-async fn a_method_gives_its_result_whatever_the_case_of_its_name() {
+on_one_node_and_on_three! {
+    a_method_gives_its_result_whatever_the_case_of_its_name,
+    what_fails_reads_as_with_the_official_server,
+    a_call_that_wants_no_answer_is_carried_out,
+    values_of_every_kind_survive_both_ways,
+    a_hundred_calls_at_once_are_all_answered,
+    a_client_answers_what_the_server_asks,
+}
+
+async fn a_method_gives_its_result_whatever_the_case_of_its_name(site: Site) {
     let node = need!(tools::node());
-    let fixture = Fixture::start().await;
-    for launch in each_way(&node, &fixture.url("/testhub")) {
+    for launch in each_way(&node, &site.url("/testhub")) {
         let mut peer = Peer::start(&launch).await;
         assert_eq!(peer.call("Echo", json!(["你好，世界！"])).await, "你好，世界！");
         assert_eq!(peer.call("eCHO", json!(["a\nb\u{1e}c"])).await, "a\nb\u{1e}c");
@@ -22,10 +24,8 @@ async fn a_method_gives_its_result_whatever_the_case_of_its_name() {
     }
 }
 
-#[tokio::test]
-async fn what_fails_reads_as_with_the_official_server() {
+async fn what_fails_reads_as_with_the_official_server(site: Site) {
     let node = need!(tools::node());
-    let fixture = Fixture::start().await;
     let invoking = "An unexpected error occurred invoking";
     let expected = [
         (
@@ -65,7 +65,7 @@ async fn what_fails_reads_as_with_the_official_server() {
             ),
         ),
     ];
-    for launch in each_way(&node, &fixture.url("/testhub")) {
+    for launch in each_way(&node, &site.url("/testhub")) {
         let mut peer = Peer::start(&launch).await;
         for (method, arguments, error) in &expected {
             assert_eq!(&peer.fail(method, arguments.clone()).await, error);
@@ -74,11 +74,9 @@ async fn what_fails_reads_as_with_the_official_server() {
     }
 }
 
-#[tokio::test]
-async fn a_call_that_wants_no_answer_is_carried_out() {
+async fn a_call_that_wants_no_answer_is_carried_out(site: Site) {
     let node = need!(tools::node());
-    let fixture = Fixture::start().await;
-    for launch in each_way(&node, &fixture.url("/testhub")) {
+    for launch in each_way(&node, &site.url("/testhub")) {
         let mut peer = Peer::start(&launch).await;
         peer.on("mEssage");
         peer.send("InvokeWithString", json!(["one"])).await;
@@ -89,11 +87,9 @@ async fn a_call_that_wants_no_answer_is_carried_out() {
     }
 }
 
-#[tokio::test]
-async fn values_of_every_kind_survive_both_ways() {
+async fn values_of_every_kind_survive_both_ways(site: Site) {
     let node = need!(tools::node());
-    let fixture = Fixture::start().await;
-    for (launch, (_, protocol)) in each_way(&node, &fixture.url("/testhub")).iter().zip(WAYS) {
+    for (launch, (_, protocol)) in each_way(&node, &site.url("/testhub")).iter().zip(WAYS) {
         let (bytes, date) = match protocol {
             "json" => (json!("AQID"), json!("2000-01-01T00:00:00Z")),
             _ => (json!({ "bytes": [1, 2, 3] }), json!({ "date": "2000-01-01T00:00:00.000Z" })),
@@ -115,11 +111,9 @@ async fn values_of_every_kind_survive_both_ways() {
     }
 }
 
-#[tokio::test]
-async fn a_hundred_calls_at_once_are_all_answered() {
+async fn a_hundred_calls_at_once_are_all_answered(site: Site) {
     let node = need!(tools::node());
-    let fixture = Fixture::start().await;
-    for launch in each_way(&node, &fixture.url("/testhub")) {
+    for launch in each_way(&node, &site.url("/testhub")) {
         let mut peer = Peer::start(&launch).await;
         let text = |number| format!("{number} {}", "x".repeat(number * 10));
         let calls: Vec<u64> =
@@ -130,14 +124,12 @@ async fn a_hundred_calls_at_once_are_all_answered() {
     }
 }
 
-#[tokio::test]
-async fn a_client_answers_what_the_server_asks() {
+async fn a_client_answers_what_the_server_asks(site: Site) {
     let node = need!(tools::node());
-    let fixture = Fixture::start().await;
-    for launch in each_way(&node, &fixture.url("/testhub")) {
+    for launch in each_way(&node, &site.url("/testhub")) {
         let mut peer = Peer::start(&launch).await;
         let path = format!("/clientresult/{}", peer.connection().expect("it has negotiated"));
-        let ask = async || fixture.request("GET", &path).await.body;
+        let ask = async || site.request("GET", &path).await.body;
         assert_eq!(ask().await, "Client didn't provide a result.");
         peer.answer("Result", Ok(json!(12)));
         peer.call("Echo", json!(["it answers now"])).await;
@@ -153,6 +145,6 @@ async fn a_client_answers_what_the_server_asks() {
         failing.answer("Result", Err("from callback"));
         failing.call("Echo", json!(["it fails now"])).await;
         let path = format!("/clientresult/{}", failing.connection().expect("it has negotiated"));
-        assert_eq!(fixture.request("GET", &path).await.body, "Error: from callback");
+        assert_eq!(site.request("GET", &path).await.body, "Error: from callback");
     }
 }

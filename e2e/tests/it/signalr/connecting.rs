@@ -3,19 +3,26 @@
 use everwire_testkit::{
     need,
     signalr::{Fixture, Peer},
+    site::Site,
     tools,
 };
 use serde_json::json;
 
 use super::{WAYS, each_way, npm};
 
-#[tokio::test]
-async fn a_connection_knows_how_it_came() {
+on_one_node_and_on_three! {
+    a_connection_knows_how_it_came,
+    a_client_takes_the_best_transport_that_it_can_use,
+    a_client_may_skip_negotiation,
+    only_who_has_a_token_comes_in,
+    a_refused_negotiation_is_told_to_the_client,
+    negotiation_answers_as_the_official_servers,
+}
+
+async fn a_connection_knows_how_it_came(site: Site) {
     let node = need!(tools::node());
-    let fixture = Fixture::start().await;
     let headers = json!({ "User-Agent": "Custom Agent", "X-HEADER": "VALUE" });
-    for (launch, (transport, _)) in each_way(&node, &fixture.url("/testhub")).into_iter().zip(WAYS)
-    {
+    for (launch, (transport, _)) in each_way(&node, &site.url("/testhub")).into_iter().zip(WAYS) {
         let mut peer = Peer::start(&launch.with("headers", &headers)).await;
         assert_eq!(peer.call("GetActiveTransportName", json!([])).await, transport);
         let id = peer.call("GetCallerConnectionId", json!([])).await;
@@ -28,10 +35,8 @@ async fn a_connection_knows_how_it_came() {
     }
 }
 
-#[tokio::test]
-async fn a_client_takes_the_best_transport_that_it_can_use() {
+async fn a_client_takes_the_best_transport_that_it_can_use(site: Site) {
     let node = need!(tools::node());
-    let fixture = Fixture::start().await;
     let expected = [
         ("/testhub", "json", "WebSockets"),
         ("/testhub", "messagepack", "WebSockets"),
@@ -39,18 +44,16 @@ async fn a_client_takes_the_best_transport_that_it_can_use() {
         ("/testhub-nowebsockets", "messagepack", "LongPolling"),
     ];
     for (path, protocol, transport) in expected {
-        let launch = npm(&node, fixture.url(path)).with("protocol", protocol);
+        let launch = npm(&node, site.url(path)).with("protocol", protocol);
         let mut peer = Peer::start(&launch).await;
         assert_eq!(peer.call("GetActiveTransportName", json!([])).await, transport);
     }
 }
 
-#[tokio::test]
-async fn a_client_may_skip_negotiation() {
+async fn a_client_may_skip_negotiation(site: Site) {
     let node = need!(tools::node());
-    let fixture = Fixture::start().await;
     for protocol in ["json", "messagepack"] {
-        let launch = npm(&node, fixture.url("/testhub"))
+        let launch = npm(&node, site.url("/testhub"))
             .with("transport", "WebSockets")
             .with("protocol", protocol)
             .flag("skipNegotiation");
@@ -88,16 +91,14 @@ async fn a_client_follows_redirects_of_its_negotiation() {
     }
 }
 
-#[tokio::test]
-async fn only_who_has_a_token_comes_in() {
+async fn only_who_has_a_token_comes_in(site: Site) {
     let node = need!(tools::node());
-    let fixture = Fixture::start().await;
-    let token = fixture.url("/generateJwtToken");
-    for launch in each_way(&node, &fixture.url("/authorizedhub")) {
+    let token = site.url("/generateJwtToken");
+    for launch in each_way(&node, &site.url("/authorizedhub")) {
         let mut peer = Peer::start(&launch.clone().with("token", &token)).await;
         assert_eq!(peer.call("Echo", json!(["in"])).await, "in");
         assert_eq!(peer.stop().await, None);
-        let wrong = fixture.url("/bad-negotiate");
+        let wrong = site.url("/bad-negotiate");
         for stranger in [launch.clone(), launch.with("token", wrong)] {
             let failed = Peer::unconnected(&stranger).try_connect().await;
             let error = "Failed to complete negotiation with the server: Error: Unauthorized: \
@@ -107,10 +108,8 @@ async fn only_who_has_a_token_comes_in() {
     }
 }
 
-#[tokio::test]
-async fn a_refused_negotiation_is_told_to_the_client() {
+async fn a_refused_negotiation_is_told_to_the_client(site: Site) {
     let node = need!(tools::node());
-    let fixture = Fixture::start().await;
     let refused = [
         (
             "/bad-negotiate",
@@ -124,28 +123,26 @@ async fn a_refused_negotiation_is_told_to_the_client() {
         ),
     ];
     for (path, error) in refused {
-        let failed = Peer::unconnected(&npm(&node, fixture.url(path))).try_connect().await;
+        let failed = Peer::unconnected(&npm(&node, site.url(path))).try_connect().await;
         assert_eq!(failed["error"], error);
     }
 }
 
-#[tokio::test]
-async fn negotiation_answers_as_the_official_servers() {
-    let fixture = Fixture::start().await;
-    let zero = fixture.request("POST", "/testhub/negotiate").await.json();
+async fn negotiation_answers_as_the_official_servers(site: Site) {
+    let zero = site.request("POST", "/testhub/negotiate").await.json();
     assert_eq!(zero["negotiateVersion"], 0);
     assert_eq!(zero["connectionToken"], json!(null));
-    let one = fixture.request("POST", "/testHub/negotiate?NEGOTIATEVERSION=7").await.json();
+    let one = site.request("POST", "/testHub/negotiate?NEGOTIATEVERSION=7").await.json();
     assert_eq!(one["negotiateVersion"], 1);
     assert_ne!(one["connectionToken"], one["connectionId"]);
     assert_eq!(one["useStatefulReconnect"], json!(null));
     assert_eq!(one["availableTransports"][1]["transferFormats"], json!(["Text"]));
-    let wrong = fixture.request("POST", "/testhub/negotiate?negotiateVersion=x").await.json();
+    let wrong = site.request("POST", "/testhub/negotiate?negotiateVersion=x").await.json();
     let error = "The client requested a non-integer protocol version.";
     assert_eq!(wrong, json!({ "error": error }));
-    assert_eq!(fixture.request("GET", "/testhub/negotiate").await.status, 405);
-    let unknown = fixture.request("GET", "/testhub?id=nobody").await;
+    assert_eq!(site.request("GET", "/testhub/negotiate").await.status, 405);
+    let unknown = site.request("GET", "/testhub?id=nobody").await;
     assert_eq!((unknown.status, &*unknown.body), (404, "No Connection with that ID"));
-    let nobody = fixture.request("GET", "/testhub").await;
+    let nobody = site.request("GET", "/testhub").await;
     assert_eq!((nobody.status, &*nobody.body), (400, "Connection ID required"));
 }

@@ -4,17 +4,23 @@ use everwire_testkit::{
     loopback::unique_address,
     need,
     signalr::{Fixture, Peer},
+    site::Site,
     tools,
 };
 use serde_json::json;
 
 use super::each_way;
 
-#[tokio::test]
-async fn a_client_that_is_sent_away_for_good_does_not_come_back() {
+on_one_node_and_on_three! {
+    a_client_that_is_sent_away_for_good_does_not_come_back,
+    a_message_that_is_too_long_ends_its_connection_alone,
+    a_client_that_stopped_may_start_again,
+    a_client_whose_greeting_fails_is_told_why,
+}
+
+async fn a_client_that_is_sent_away_for_good_does_not_come_back(site: Site) {
     let node = need!(tools::node());
-    let fixture = Fixture::start().await;
-    for launch in each_way(&node, &fixture.url("/roomhub")) {
+    for launch in each_way(&node, &site.url("/roomhub")) {
         let mut peer = Peer::start(&launch.flag("reconnect")).await;
         peer.send("Abort", json!([])).await;
         assert_eq!(peer.closed().await, None);
@@ -49,14 +55,12 @@ async fn clients_come_back_to_a_server_that_was_restarted() {
     }
 }
 
-#[tokio::test]
-async fn a_message_that_is_too_long_ends_its_connection_alone() {
+async fn a_message_that_is_too_long_ends_its_connection_alone(site: Site) {
     let node = need!(tools::node());
-    let fixture = Fixture::start().await;
     let error = "Server returned an error on close: Connection closed with an error. \
                  InvalidDataException: The maximum message size of 32768B was exceeded. The \
                  message size can be configured in AddHubOptions.";
-    for launch in each_way(&node, &fixture.url("/testhub")) {
+    for launch in each_way(&node, &site.url("/testhub")) {
         let mut other = Peer::start(&launch).await;
         let mut peer = Peer::start(&launch).await;
         let fits = "x".repeat(32_000);
@@ -67,11 +71,9 @@ async fn a_message_that_is_too_long_ends_its_connection_alone() {
     }
 }
 
-#[tokio::test]
-async fn a_client_that_stopped_may_start_again() {
+async fn a_client_that_stopped_may_start_again(site: Site) {
     let node = need!(tools::node());
-    let fixture = Fixture::start().await;
-    for launch in each_way(&node, &fixture.url("/testhub")) {
+    for launch in each_way(&node, &site.url("/testhub")) {
         let mut peer = Peer::start(&launch).await;
         peer.on("Message");
         assert_eq!(peer.stop().await, None);
@@ -81,13 +83,11 @@ async fn a_client_that_stopped_may_start_again() {
     }
 }
 
-#[tokio::test]
-async fn a_client_whose_greeting_fails_is_told_why() {
+async fn a_client_whose_greeting_fails_is_told_why(site: Site) {
     let node = need!(tools::node());
-    let fixture = Fixture::start().await;
     let error = "Server returned an error on close: Connection closed with an error. \
                  InvalidOperationException: This hub cannot be had.";
-    for launch in each_way(&node, &fixture.url("/uncreatable")) {
+    for launch in each_way(&node, &site.url("/uncreatable")) {
         let mut peer = Peer::unconnected(&launch);
         // Whether its start fails or it is closed afterwards is a matter of who is quicker.
         let said = peer.try_connect().await;

@@ -2,18 +2,25 @@
 
 use everwire_testkit::{
     need,
-    signalr::{Fixture, Peer, Refused},
+    signalr::{Peer, Refused},
+    site::Site,
     tools,
 };
 use serde_json::{Value, json};
 
 use super::each_way;
 
-#[tokio::test]
-async fn a_stream_gives_its_items_and_ends() {
+on_one_node_and_on_three! {
+    a_stream_gives_its_items_and_ends,
+    a_stream_that_fails_says_why,
+    a_stream_that_nobody_wants_any_more_is_canceled,
+    an_upload_reaches_its_method_in_order,
+    an_upload_that_fails_fails_its_method,
+}
+
+async fn a_stream_gives_its_items_and_ends(site: Site) {
     let node = need!(tools::node());
-    let fixture = Fixture::start().await;
-    for launch in each_way(&node, &fixture.url("/testhub")) {
+    for launch in each_way(&node, &site.url("/testhub")) {
         let mut peer = Peer::start(&launch).await;
         let (items, end) = peer.stream("Stream", json!([])).await;
         assert_eq!((items, end), (vec![json!("a"), json!("b"), json!("c")], Ok(Value::Null)));
@@ -21,15 +28,13 @@ async fn a_stream_gives_its_items_and_ends() {
     }
 }
 
-#[tokio::test]
-async fn a_stream_that_fails_says_why() {
+async fn a_stream_that_fails_says_why(site: Site) {
     let node = need!(tools::node());
-    let fixture = Fixture::start().await;
     let thrown = "An unexpected error occurred invoking 'StreamThrowException' on the server. \
                   InvalidOperationException: Broken.";
     let wrong = "The client attempted to invoke the non-streaming 'Echo' method with a streaming \
                  invocation.";
-    for launch in each_way(&node, &fixture.url("/testhub")) {
+    for launch in each_way(&node, &site.url("/testhub")) {
         let mut peer = Peer::start(&launch).await;
         let refused = |error: &str| (Vec::new(), Err(Refused(error.to_owned())));
         let said = peer.stream("StreamThrowException", json!(["Broken."])).await;
@@ -38,11 +43,9 @@ async fn a_stream_that_fails_says_why() {
     }
 }
 
-#[tokio::test]
-async fn a_stream_that_nobody_wants_any_more_is_canceled() {
+async fn a_stream_that_nobody_wants_any_more_is_canceled(site: Site) {
     let node = need!(tools::node());
-    let fixture = Fixture::start().await;
-    for launch in each_way(&node, &fixture.url("/testhub")) {
+    for launch in each_way(&node, &site.url("/testhub")) {
         let mut peer = Peer::start(&launch).await;
         peer.on("StreamCanceled");
         let call = peer.begin("stream", "InfiniteStream", json!([]));
@@ -53,11 +56,9 @@ async fn a_stream_that_nobody_wants_any_more_is_canceled() {
     }
 }
 
-#[tokio::test]
-async fn an_upload_reaches_its_method_in_order() {
+async fn an_upload_reaches_its_method_in_order(site: Site) {
     let node = need!(tools::node());
-    let fixture = Fixture::start().await;
-    for launch in each_way(&node, &fixture.url("/testhub")) {
+    for launch in each_way(&node, &site.url("/testhub")) {
         let mut peer = Peer::start(&launch).await;
         let hello = peer.upload("StreamingConcat", json!(["Hello ", "world", "!"]), None).await;
         assert_eq!(hello, Ok(json!("Hello world!")));
@@ -68,11 +69,9 @@ async fn an_upload_reaches_its_method_in_order() {
     }
 }
 
-#[tokio::test]
-async fn an_upload_that_fails_fails_its_method() {
+async fn an_upload_that_fails_fails_its_method(site: Site) {
     let node = need!(tools::node());
-    let fixture = Fixture::start().await;
-    for launch in each_way(&node, &fixture.url("/testhub")) {
+    for launch in each_way(&node, &site.url("/testhub")) {
         let mut peer = Peer::start(&launch).await;
         let failed = peer.upload("StreamingConcat", json!(["a"]), Some("Something bad")).await;
         let error = "An unexpected error occurred invoking 'StreamingConcat' on the server. \

@@ -38,6 +38,7 @@ async fn logs() {
     let (one, two) = (server.node(), server.node());
     conformance::of_writers_who_expect_the_same_version_one_succeeds(&[&one, &two]).await;
     conformance::a_log_continues_after_trimming(&one).await;
+    conformance::a_removed_log_has_never_been(&one).await;
     conformance::the_latest_snapshot_is_kept(&one).await;
     conformance::logs_do_not_meet_whatever_their_names(&one).await;
 }

@@ -7,28 +7,25 @@ use everwire_backplane::{
     Append, Bus, Expected, Fate, Gap, Item, Log, Refusal, Start,
     redis::{Config, Redis},
 };
-use everwire_testkit::{need, tools, wait::eventually};
+use everwire_testkit::{need, swallow::Swallower, tools, wait::eventually};
 
 use super::{Received, all_stored, channel, follow, next, publish};
-use crate::{
-    proxy::Proxy,
-    server::{DURABLE, Server, VOLATILE},
-};
+use crate::server::{DURABLE, Server, VOLATILE};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_swallowed_a_thousand_times_doubles_and_loses_nothing() {
     let server = Server::start(&need!(tools::redis()), VOLATILE).await;
     let (mut proxies, mut nodes, mut subscriptions) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..3 {
-        let proxy = Proxy::start(server.address()).await;
-        let node = Redis::start(Config::new(format!("redis://{}", proxy.address))).unwrap();
+        let proxy = Swallower::start(server.address()).await;
+        let node = Redis::start(Config::new(proxy.url())).unwrap();
         subscriptions.push(follow(&node).await);
         proxies.push(proxy);
         nodes.push(node);
     }
     proxies.iter().for_each(|proxy| proxy.swallow(true));
     let mut published = 0;
-    while proxies.iter().map(Proxy::swallowed).sum::<u64>() < 1000 {
+    while proxies.iter().map(Swallower::swallowed).sum::<u64>() < 1000 {
         published += 1;
         let round: Vec<_> =
             nodes.iter().flat_map(|node| publish(node, published..=published)).collect();

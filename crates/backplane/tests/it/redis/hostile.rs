@@ -6,7 +6,7 @@ use everwire_testkit::{need, tools, wait::eventually};
 use redis::{Cmd, aio::MultiplexedConnection};
 
 use super::{channel, follow, next};
-use crate::server::{Server, VOLATILE};
+use crate::server::{Server, VOLATILE, connect};
 
 const STREAM: &str = "everwire:channel:7:channel";
 
@@ -21,8 +21,7 @@ async fn entries_of_strangers_are_counted_and_the_node_lives() {
     let server = Server::start(&need!(tools::redis()), VOLATILE).await;
     let (one, two) = (server.node(), server.node());
     let mut subscription = follow(&two).await;
-    let client = redis::Client::open(server.url()).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut connection = connect(&server.url()).await;
     let inbox = format!("everwire:inbox:{}", two.member().node);
     let long = vec![b'{'; 5 << 20];
     let cut: &[u8] = b"EW\x01\x01\x00\xff";
@@ -53,8 +52,7 @@ async fn what_a_newer_node_says_beside_messages_leaves_no_hole() {
     let server = Server::start(&need!(tools::redis()), VOLATILE).await;
     let node = server.node();
     let mut subscription = follow(&node).await;
-    let client = redis::Client::open(server.url()).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut connection = connect(&server.url()).await;
     let newer = everwire_backplane::NodeId::random();
     let member = everwire_backplane::Member { node: newer, ..node.member() };
     let kinds = [Kind::Message, Kind::Newer(77), Kind::Aside(200), Kind::Message];

@@ -98,7 +98,7 @@ async fn what_was_cleaned_up_is_not_cleaned_up_again() {
     drop((nodes.pop(), members.pop()));
     let told = hear(&mut members, gone).await;
     let cleaner = told.iter().position(|yours| *yours).unwrap();
-    nodes[cleaner].cleaned(gone);
+    nodes[cleaner].cleaned(members[cleaner].observer(), gone);
     everwire_testkit::wait::eventually("the server being told", async || {
         let left = server.tell(&["HLEN", "everwire:cleaning"]).await;
         (left == redis::Value::Int(0)).then_some(())

@@ -87,6 +87,7 @@ impl Task {
         match parted {
             Parted::Gone => {
                 takeover.into_iter().for_each(|takeover| self.take_socket(takeover));
+                self.forward_end();
                 self.depart(now);
                 None
             }
@@ -107,6 +108,15 @@ impl Task {
                 self.end(End::Stopping, now);
                 None
             }
+        }
+    }
+
+    /// Has the session end where it is, if the application has ended it here meanwhile.
+    fn forward_end(&self) {
+        let asked = self.connection.wire().take_asked();
+        if let Some(End::Aborted | End::Dismissed(_)) = asked {
+            let (hub, id) = (self.hub.clone(), self.connection.id());
+            self.connection.shard.tasks.spawn(async move { hub.abort(id).await });
         }
     }
 

@@ -98,7 +98,7 @@ impl Task {
         let greeted = ready!(greeting.as_mut().poll(cx));
         self.talk.greeting = None;
         match greeted {
-            Ok(()) => self.talk.has_come = true,
+            Ok(()) => self.come(),
             Err(error) => {
                 let detail = self.hub.methods().detail();
                 self.end(End::Failed(error.told(CLOSED_WITH_AN_ERROR, detail)), now);
@@ -155,8 +155,19 @@ impl Task {
             wire.begin_keeping(self.hub.config(), self.hub.keepers());
         }
         drop(wire);
+        if let Some(attendance) = self.hub.attendance() {
+            attendance.come(&self.context());
+        }
         self.talk.greeting = self.hub.events().connected(|| self.context());
-        self.talk.has_come = self.talk.greeting.is_none();
+        if self.talk.greeting.is_none() {
+            self.come();
+        }
+    }
+
+    /// The client has come.
+    fn come(&mut self) {
+        self.talk.has_come = true;
+        self.connection.come();
     }
 
     /// What is done for the connection itself and not for one of its calls.

@@ -1,6 +1,12 @@
 //! The backplane goes away, loses what it had, and comes back.
 
-use everwire_hub::{Gap, SendError};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+use everwire_backplane::{Bus, memory};
+use everwire_hub::{Channel, Gap, Hub, Lost, NodeId, SendError};
 use tokio::sync::mpsc;
 
 use super::{Nodes, builder, call};
@@ -41,6 +47,58 @@ async fn what_the_backplane_refuses_is_an_error_of_its_publisher_and_of_nobody_e
     }
     nodes.hub(0).all().send("m", &(stored,)).unwrap();
     assert_eq!(there.next().await, Some(call("m", &format!("[{stored}]"))));
+}
+
+/// Two hubs on one node, which share its bus.
+fn two_hubs(
+    cluster: &memory::Cluster,
+    tell: &mpsc::Sender<(&'static str, NodeId)>,
+    hangs: &Arc<AtomicBool>,
+) -> (Arc<memory::Node>, [Hub; 2]) {
+    let bus = Arc::new(cluster.node());
+    let hubs = ["one", "two"].map(|name| {
+        let (tell, hangs) = (tell.clone(), Arc::clone(hangs));
+        let told = move |_, lost: Lost| {
+            let (tell, hangs) = (tell.clone(), Arc::clone(&hangs));
+            async move {
+                if name == "two" && hangs.swap(false, Relaxed) {
+                    std::future::pending::<()>().await;
+                }
+                tell.send((name, lost.node)).await.unwrap();
+            }
+        };
+        let channel = Channel::new(name).unwrap();
+        let hub = builder().node_lost(told).backplane(bus.clone(), channel).build().unwrap();
+        hub.start();
+        hub
+    });
+    (bus, hubs)
+}
+
+#[tokio::test]
+async fn of_two_hubs_that_share_a_bus_the_one_that_is_done_first_is_not_both() {
+    let cluster = memory::Cluster::default();
+    let (tell, mut told) = mpsc::channel(10);
+    let hangs = Arc::new(AtomicBool::new(true));
+    let mut nodes = Vec::from([(); 3].map(|()| two_hubs(&cluster, &tell, &hangs)));
+    for (_, hubs) in &nodes {
+        for hub in hubs {
+            while hub.nodes().len() < 2 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    let first = nodes.remove(0);
+    let lost = first.0.member().node;
+    cluster.kill(lost);
+    assert_eq!(told.recv().await, Some(("one", lost)));
+    while hangs.load(Relaxed) {
+        tokio::task::yield_now().await;
+    }
+    // The first by its name is the one that cleans up, and its second hub is still at it.
+    let heirs: Vec<_> = nodes.iter().map(|(bus, _)| bus.member().node).collect();
+    cluster.kill(*heirs.iter().min().unwrap());
+    while told.recv().await != Some(("two", lost)) {}
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::sync::{
 
 use everwire_backplane::Bus;
 use everwire_hub::{
-    Hub, HubBuilder, HubConfig,
+    Context, Hub, HubBuilder, HubConfig, HubError,
     declared::{Action, Declaration, Presence},
 };
 
@@ -25,13 +25,31 @@ fn declared() -> HubBuilder {
     declaration.methods.insert("Enter".into(), join);
     let leave = Action { leave: "{0}".parse().ok(), ..Action::default() };
     declaration.methods.insert("Leave".into(), leave);
-    declaration.presence = Some(Presence {
+    declaration.presence = Some(told());
+    declaration.declare(Hub::builder().config(HubConfig::default()))
+}
+
+fn told() -> Presence {
+    Presence {
         joined: Some("online".into()),
         left: Some("offline".into()),
         roster: Some("roster".into()),
         ..Presence::default()
-    });
-    declaration.declare(Hub::builder().config(HubConfig::default()))
+    }
+}
+
+/// The same as a program, whose clients are greeted and taken leave of too.
+fn written(gone: &Arc<AtomicUsize>) -> HubBuilder {
+    let gone = Arc::clone(gone);
+    Hub::builder()
+        .presence(told())
+        .method("SendPing", async |cx: Context, name: String| cx.present(&name))
+        .method("RemoveDisplay", async |cx: Context, name: String| cx.absent(&name))
+        .connected(async |cx| cx.present("somebody"))
+        .disconnected(move |_, _| {
+            gone.fetch_add(1, Relaxed);
+            async {}
+        })
 }
 
 /// A client of a node, and who it is told is there.
@@ -251,4 +269,86 @@ async fn pred_s11_two_tabs_on_two_nodes_are_told_the_same() {
         assert_eq!(other.next().await, Some(online(&format!("n{round}"))));
         while from.next().await != Some(online(&format!("n{round}"))) {}
     }
+}
+
+#[tokio::test]
+async fn a_program_says_who_is_present_and_greets_them_too() {
+    let gone = Arc::default();
+    let nodes = Nodes::of(2, || written(&gone)).await;
+    let (mut one, empty) = tab(&nodes.nodes[0]).await;
+    assert_eq!((empty, one.next().await), (roster(""), Some(online("somebody"))));
+    let (mut two, there) = tab(&nodes.nodes[1]).await;
+    assert_eq!(there, roster(r#""somebody""#));
+    says(&mut one, "SendPing", r#"["tv"]"#).await;
+    says(&mut one, "SendPing", r#"["lamp"]"#).await;
+    says(&mut one, "RemoveDisplay", r#"["tv"]"#).await;
+    for told in [online("tv"), online("lamp"), offline("tv")] {
+        assert_eq!(two.next().await, Some(told));
+    }
+    for node in 0..2 {
+        let present = nodes.hub(node).present();
+        assert_eq!(present.iter().map(|name| &**name).collect::<Vec<_>>(), ["lamp", "somebody"]);
+    }
+    drop(one);
+    assert_eq!(two.next().await, Some(offline("lamp")), "and the other is still somebody");
+    assert_eq!(gone.load(Relaxed), 1);
+}
+
+#[tokio::test]
+async fn who_is_turned_away_is_present_no_longer() {
+    let hub = Hub::builder().presence(told()).connected(async |cx| {
+        cx.present("somebody")?;
+        if cx.hub().connected() > 1 { Err(HubError::new("It is full.")) } else { Ok(()) }
+    });
+    let served = crate::peer::serve(hub.build().unwrap()).await;
+    let mut first = served.peer().await;
+    for told in [roster(""), online("somebody")] {
+        assert_eq!(first.next().await, Some(told));
+    }
+    let mut second = served.peer().await;
+    while second.next().await.is_some() {}
+    drop(first);
+    while !served.hub.present().is_empty() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_be_present_is_told_why() {
+    let served = crate::peer::serve(written(&Arc::default()).build().unwrap()).await;
+    let mut peer = served.peer().await;
+    for told in [roster(""), online("somebody")] {
+        assert_eq!(peer.next().await, Some(told));
+    }
+    let too_long = format!("[{:?}]", "x".repeat(256));
+    assert!(peer.call("SendPing", &too_long).await.contains("longer than 255 bytes"));
+    assert!(peer.call("SendPing", r#"[""]"#).await.contains("A name is empty."));
+    // With the one that it has from the beginning a connection has as many as it may.
+    for name in 0..99 {
+        says(&mut peer, "SendPing", &format!(r#"["{name}"]"#)).await;
+        assert_eq!(peer.next().await, Some(online(&name.to_string())));
+    }
+    assert!(peer.call("SendPing", r#"["more"]"#).await.contains("as many groups and names"));
+
+    let without = Hub::builder().method("Here", async |cx: Context| cx.present("x"));
+    let served = crate::peer::serve(without.build().unwrap()).await;
+    assert!(served.hub.present().is_empty());
+    let answer = served.peer().await.call("Here", "[]").await;
+    assert!(answer.contains(r#""error""#), "{answer}");
+}
+
+#[tokio::test]
+async fn a_name_may_say_which_node_it_is_on() {
+    let mut declaration = Declaration::default();
+    let here = Action { present: "{node} {0}".parse().ok(), ..Action::default() };
+    declaration.methods.insert("Here".into(), here);
+    declaration.presence = Some(told());
+    let nodes = Nodes::of(2, || declaration.clone().declare(Hub::builder())).await;
+    let (mut one, _) = tab(&nodes.nodes[0]).await;
+    let (mut two, _) = tab(&nodes.nodes[1]).await;
+    says(&mut one, "Here", r#"["tv"]"#).await;
+    let id = nodes.nodes[0].bus.member().node;
+    assert_eq!(two.next().await, Some(online(&format!("{id} tv"))));
+    assert_eq!(nodes.hub(0).node(), id);
+    assert_ne!(nodes.hub(1).node(), id);
 }

@@ -37,6 +37,14 @@ pub(in crate::config) const HUB: Section = Section {
             "Whom tokens have to be for (aud), one of these; [] takes tokens for anybody.",
         ),
         key(
+            "expiry",
+            "ignore, close",
+            "\"ignore\"",
+            "What happens to a client whose token expires (exp) while it is connected: nothing, or its \
+             connection ends within a second and it may come back with a new token. A poll that brings a \
+             newer token counts.",
+        ),
+        key(
             "keep_alive",
             "duration",
             "\"15s\"",
@@ -150,6 +158,13 @@ pub(in crate::config) const HUB: Section = Section {
              whoever publishes is told.",
         ),
         key(
+            "asked_max",
+            "number",
+            "262144",
+            "Answers of clients that are awaited at once, where an application on another node of the \
+             hub asks them; beyond that no more are asked, and it is told.",
+        ),
+        key(
             "rate_max",
             "number",
             "10000",
@@ -222,8 +237,8 @@ pub(in crate::config) const METHOD: Section = Section {
     heading: "hubs.NAME.methods.METHOD",
     example: "[hubs.status.methods.SendPing]",
     doc: "What one method does, in the order of these keys. {0} to {9} stand for the arguments of the \
-          call, {user} and {connection} for who calls. In one line: [hubs.status.methods] and \
-          Broadcast = { send = \"all\", target = \"Receive\" }.",
+          call, {user} and {connection} for who calls, {node} for the node that is called. In one \
+          line: [hubs.status.methods] and Broadcast = { send = \"all\", target = \"Receive\" }.",
     keys: &[
         key("join", "string", "", "The caller joins this group: \"{0}\", \"room-{0}\", \"lobby\"."),
         key(

@@ -6,13 +6,7 @@
 //! is in the journal, and sends again what the client has not got (`Everwire-Server-Count`).
 //! Without those headers it is a plain WebSocket service that remembers by path.
 
-use std::{
-    io::{self, Read},
-    path::Path,
-    sync::Arc,
-    thread,
-    time::Duration,
-};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use everwire_proto::ws::{close::CloseCode, message::Message, upgrade::UpgradeRequest};
 use everwire_socket::{
@@ -27,7 +21,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::journal::{Journal, JournalError};
-use crate::{cli::DemoBackendArgs, clock, commands, demo::message, failure::Failure, terminal};
+use crate::{
+    cli::DemoBackendArgs,
+    clock, commands,
+    demo::{message, process::left_alone},
+    failure::Failure,
+    terminal,
+};
 
 /// Runs the service until it is told to stop, killed, or left alone by the demo.
 pub(crate) fn run(args: &DemoBackendArgs) -> Result<(), Failure> {
@@ -72,18 +72,6 @@ async fn serve(listener: TcpListener, store: Arc<Path>) -> io::Result<()> {
     stop.cancel();
     while sessions.join_next().await.is_some() {}
     Ok(())
-}
-
-/// The demo holds the other end of standard input; when it is gone, so is the reason to run. A
-/// thread of its own waits for that, because reading standard input cannot be cancelled.
-fn left_alone() -> CancellationToken {
-    let alone = CancellationToken::new();
-    let told = alone.clone();
-    thread::spawn(move || {
-        let _ = io::stdin().lock().read_to_end(&mut Vec::new());
-        told.cancel();
-    });
-    alone
 }
 
 async fn session(stream: TcpStream, store: Arc<Path>, stop: CancellationToken) {

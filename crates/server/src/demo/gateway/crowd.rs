@@ -121,7 +121,7 @@ impl Client {
         let mut ticks = interval(period);
         ticks.reset_after(period.mul_f64(rand::random()));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let stop = self.stop.clone();
+        let (stop, tally) = (self.stop.clone(), Arc::clone(&self.tally));
         let chatting = async {
             let mut socket = self.connect().await;
             self.tally.connected.fetch_add(1, Ordering::Relaxed);
@@ -133,7 +133,7 @@ impl Client {
         };
         tokio::select! {
             () = chatting => {}
-            () = patience(stop) => {}
+            () = patience(stop, &tally) => {}
         }
         self.report.unanswered = self.waiting.len() as u64;
         self.report
@@ -221,10 +221,14 @@ async fn open(
     connect(stream, &target.to_string(), &path, "", SocketConfig::default()).await
 }
 
-/// How long a client waits for its last answers.
-async fn patience(stop: CancellationToken) {
+/// How long a client waits for its last answers: while anybody still gets one.
+async fn patience(stop: CancellationToken, tally: &Tally) {
     stop.cancelled().await;
-    sleep(SETTLE).await;
+    let answered = || tally.answered.load(Ordering::Relaxed);
+    let mut before = None;
+    while before.replace(answered()) != Some(answered()) {
+        sleep(SETTLE).await;
+    }
 }
 
 /// What each client sends.
@@ -233,4 +237,5 @@ pub(super) const MESSAGES_PER_SECOND: u32 = 10;
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_millis(50);
+/// Without an answer to anybody for this long, no more are expected.
 const SETTLE: Duration = Duration::from_secs(5);

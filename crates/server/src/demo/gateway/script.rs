@@ -2,7 +2,7 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{POOL, backends::Backends, crowd::Crowd};
 use crate::{clock::Moment, failure::Failure, running::Running, terminal};
@@ -42,7 +42,7 @@ impl<'s> Script<'s> {
         sleep(DOWN).await;
         backends.restart(index).await?;
         self.tell(&format!("backend {name} is back"))?;
-        sleep(BETWEEN).await;
+        self.rest().await;
         Ok(())
     }
 
@@ -51,22 +51,38 @@ impl<'s> Script<'s> {
         self.tell(&format!("backend {name} is redeployed{sessions}: SIGTERM, then a new process"))?;
         backends.terminate(index).await?;
         backends.restart(index).await?;
-        sleep(BETWEEN).await;
+        self.rest().await;
         Ok(())
     }
 
     async fn kill_all(&self, backends: &mut Backends) -> Result<(), Failure> {
-        for index in 0..backends.count() {
-            backends.kill(index).await?;
-        }
+        backends.kill_all().await?;
         self.tell("kill -9 of all backends at once: the clients have nobody to talk to")?;
         sleep(OUTAGE).await;
         for index in 0..backends.count() {
             backends.restart(index).await?;
         }
         self.tell("all backends are back")?;
-        sleep(BETWEEN).await;
+        self.rest().await;
         Ok(())
+    }
+
+    /// A moment for the audience; and, behind a gateway, until as much is answered as was sent
+    /// before: a busy machine takes longer to get over a fault, and the next is to be one of its
+    /// own.
+    async fn rest(&self) {
+        let tally = self.crowd.tally();
+        let sent = tally.sent.load(Ordering::Relaxed);
+        sleep(BETWEEN).await;
+        let recovered = async {
+            while tally.answered.load(Ordering::Relaxed) < sent {
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        if self.gateway.is_some() {
+            // What is lost shows at the end.
+            let _ = timeout(REST_MAX, recovered).await;
+        }
     }
 
     /// How many sessions a backend has, where a gateway knows.
@@ -93,6 +109,9 @@ impl<'s> Script<'s> {
 }
 
 const BETWEEN: Duration = Duration::from_millis(700);
+/// How long the answers to what was sent before are waited for.
+const REST_MAX: Duration = Duration::from_secs(20);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 const DOWN: Duration = Duration::from_millis(400);
 /// How long no backend is there.
 pub(super) const OUTAGE: Duration = Duration::from_millis(1500);

@@ -33,6 +33,27 @@ fn negotiate(node: &Node, query: &str, headers: &[&str]) -> u16 {
 }
 
 #[tokio::test]
+async fn whoever_stays_longer_than_its_token_is_ended_if_that_is_wanted() {
+    for (name, expiry, ends) in [("closes.toml", "close", true), ("stays.toml", "ignore", false)] {
+        let lines = format!("access_key = \"{KEY}\"\nexpiry = \"{expiry}\"\n{METHODS}");
+        let node = Node::with_file(&with_hub(name, &lines));
+        let token = mint(KEY, &["--user", "anna", "--expires", "2s"]);
+        let path = format!("/statusHub?access_token={token}");
+        let mut anna = Client::connect(node.gateway, &path).await;
+        if ends {
+            let close = json!({ "type": 7, "allowReconnect": true });
+            assert_eq!(anna.next().await, Some(close));
+            assert_eq!(anna.next().await, None);
+        } else {
+            // Later than it would have been ended.
+            tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+            anna.invoke("Who", json!([])).await;
+            anna.is_called("Who", json!(["anna"])).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn only_who_brings_a_good_token_comes_in() {
     let node = guarded("guarded.toml");
     let good = mint(KEY, &["--user", "anna"]);

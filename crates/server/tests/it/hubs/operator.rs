@@ -106,6 +106,14 @@ async fn the_operator_sends_to_all_to_a_group_and_to_one() {
 }
 
 #[test]
+fn what_is_said_to_other_nodes_has_series_of_its_own() {
+    let node = Node::with_file(&with_hub("node-series.toml", METHODS));
+    for series in ["said", "refused", "heard", "unwanted", "unreadable", "gaps"] {
+        assert_eq!(counted(&node, &format!("nodes_{series}_total")), 0, "it has no other nodes");
+    }
+}
+
+#[test]
 fn who_names_what_is_not_there_is_told_what_is() {
     let node = Node::with_file(&with_hub("unknown.toml", METHODS));
     for (args, code, told) in [

@@ -22,22 +22,22 @@ use crate::{
 const BROADCAST: &str = "[hubs.status.methods]\nBroadcast = { send = \"all\" }\n";
 
 /// A connection that asks for one thing after another.
-struct Connection(BufReader<TcpStream>);
+pub(super) struct Connection(pub(super) BufReader<TcpStream>);
 
 impl Connection {
-    fn open(address: SocketAddr) -> Self {
+    pub(super) fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).expect("it listens");
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket has timeouts");
         Self(BufReader::new(stream))
     }
 
     /// Sends a request and reads its answer: the status, the headers in lower case, the body.
-    fn ask(&mut self, line: &str, headers: &str, body: &str) -> (u16, String, String) {
+    pub(super) fn ask(&mut self, line: &str, headers: &str, body: &str) -> (u16, String, String) {
         self.send(line, headers, body);
         self.answer()
     }
 
-    fn send(&mut self, line: &str, headers: &str, body: &str) {
+    pub(super) fn send(&mut self, line: &str, headers: &str, body: &str) {
         let length = body.len();
         let request = format!(
             "{line} HTTP/1.1\r\nHost: hub.example\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
@@ -45,7 +45,7 @@ impl Connection {
         self.0.get_mut().write_all(request.as_bytes()).expect("it reads");
     }
 
-    fn answer(&mut self) -> (u16, String, String) {
+    pub(super) fn answer(&mut self) -> (u16, String, String) {
         let head = self.head();
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
         let length = length.map_or(0, |length| length.parse().expect("it is a number"));

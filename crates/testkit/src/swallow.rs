@@ -1,8 +1,8 @@
-//! Bytes between a node and its Redis, with faults: an answer that is swallowed before the cut, and
-//! a partition.
+//! The cable between a node and its Redis that lets an append through, swallows the answer and cuts:
+//! the node cannot know whether it was stored, and it was.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
@@ -15,14 +15,17 @@ use tokio::{
     task::JoinSet,
 };
 
-/// A proxy. Dropping it cuts everything.
-pub(crate) struct Proxy {
-    pub(crate) address: SocketAddr,
+use crate::loopback::unique_address;
+
+/// A cable that can swallow. Dropping it cuts everything.
+#[derive(Debug)]
+pub struct Swallower {
+    address: SocketAddr,
     state: Arc<State>,
     _tasks: JoinSet<()>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     /// Whether answers to appended entries are swallowed, every other time.
     swallows: AtomicBool,
@@ -30,10 +33,11 @@ struct State {
     swallowed: AtomicU64,
 }
 
-impl Proxy {
-    pub(crate) async fn start(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
+impl Swallower {
+    /// A cable to `server` that lets everything through for now.
+    pub async fn start(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind((unique_address(), 0)).await.expect("loopback is free");
+        let address = listener.local_addr().expect("a listener has an address");
         let state = Arc::new(State::default());
         let mut tasks = JoinSet::new();
         let shared = Arc::clone(&state);
@@ -51,18 +55,26 @@ impl Proxy {
         Self { address, state, _tasks: tasks }
     }
 
-    pub(crate) fn swallow(&self, swallows: bool) {
+    /// Where the node finds its Redis.
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+
+    /// Whether the answers to appends are swallowed from now on: every other one, so that a node
+    /// gets on.
+    pub fn swallow(&self, swallows: bool) {
         self.state.swallows.store(swallows, SeqCst);
     }
 
     /// How often an answer was swallowed and the connection cut.
-    pub(crate) fn swallowed(&self) -> u64 {
+    pub fn swallowed(&self) -> u64 {
         self.state.swallowed.load(SeqCst)
     }
 }
 
 /// Until one side ends, or an answer is swallowed.
 async fn pipe(mut node: TcpStream, mut server: TcpStream, state: &State) {
+    let _ = (node.set_nodelay(true), server.set_nodelay(true));
     let (mut up, mut down) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     let mut appends = false;
     loop {

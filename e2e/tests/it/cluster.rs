@@ -1,0 +1,11 @@
+//! Three nodes over one Redis, each a process of its own with clients of its own: what is said at one
+//! of them reaches the clients of all, whatever happens in between.
+
+mod clocks;
+mod clocks;
+mod deaths;
+mod outages;
+mod partitions;
+mod polling;
+mod swallowed;
+mod three;
