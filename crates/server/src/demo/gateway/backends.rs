@@ -56,10 +56,10 @@ impl Backends {
     /// SIGKILL to all at once: nobody is left to go to while the next one ends.
     pub(super) async fn kill_all(&mut self) -> Result<()> {
         for backend in &mut self.list {
-            backend.child.start_kill().context("cannot kill a backend")?;
+            backend.begin_kill()?;
         }
         for backend in &mut self.list {
-            backend.child.wait().await.context("cannot wait for a backend")?;
+            backend.kill().await?;
         }
         Ok(())
     }
