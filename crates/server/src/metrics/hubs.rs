@@ -60,7 +60,7 @@ const GAUGES: [Series; 2] = [
     ),
 ];
 
-const COUNTERS: [Series; 14] = [
+const COUNTERS: [Series; 17] = [
     ("hub_messages_in", "Messages of clients", |hub| hub.hub.totals().received),
     (
         "hub_messages_out",

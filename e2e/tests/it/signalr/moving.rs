@@ -94,7 +94,7 @@ impl Talk {
         let by = number % 2;
         let told = json!([self.published[by].len()]);
         let body = json!({ "target": format!("Told{by}"), "arguments": told });
-        let path = if number % 3 == 0 { "" } else { "/groups/go" };
+        let path = if number.is_multiple_of(3) { "" } else { "/groups/go" };
         let path = format!("/api/hubs/echo{path}/:send");
         let sent = http::request(publishers[by].admin(), "POST", &path, Some(&body)).await;
         assert_eq!(sent.status, 202, "{sent:?}");
