@@ -61,6 +61,11 @@ impl Process {
         self.child.kill().await.context("cannot kill a process of the demo")
     }
 
+    /// SIGKILL, without waiting for its end.
+    pub(super) fn begin_to_kill(&mut self) -> Result<()> {
+        self.child.start_kill().context("cannot kill a process of the demo")
+    }
+
     /// SIGTERM: it says goodbye to its clients and ends.
     pub(super) async fn terminate(&mut self) -> Result<()> {
         let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
