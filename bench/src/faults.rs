@@ -5,10 +5,13 @@
 //! loses. Everwire is played a second time with backends that take part in exactly-once, and then
 //! nothing may be doubled either. The control runs prove that the checker sees what it should; if one of them does not
 //! fail as it must, the whole table is void.
+//!
+//! `everwire-bench faults hub` is the same question for hubs on several nodes.
 
 pub(crate) mod backend;
 pub(crate) mod clients;
 mod durable;
+mod hub;
 pub(crate) mod judge;
 mod message;
 pub(crate) mod record;
@@ -32,7 +35,10 @@ use stage::{Control, Play};
 
 /// What to play.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Options {
+    #[command(subcommand)]
+    subject: Option<Subject>,
     /// A smoke run: two rounds of restarts instead of ten.
     #[arg(long)]
     quick: bool,
@@ -51,6 +57,13 @@ pub(crate) struct Options {
     /// The result as JSON instead of a table.
     #[arg(long)]
     json: bool,
+}
+
+/// Whose faults, if not the gateway's backends'.
+#[derive(Debug, clap::Subcommand)]
+enum Subject {
+    /// What a hub's clients lose when Redis, nodes or networks fail.
+    Hub(hub::Options),
 }
 
 /// One row of the table.
@@ -75,6 +88,9 @@ struct Outcome {
 
 /// Plays the controls, then every fault with every proxy in turn, and prints the table.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if let Some(Subject::Hub(options)) = &options.subject {
+        return hub::run(options);
+    }
     let mut setup = options.subjects.setup()?;
     setup.delivery.clone_from(&options.delivery);
     let controls = play_controls(&setup)?;

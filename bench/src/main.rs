@@ -1,9 +1,10 @@
 //! Everwire measured beside HAProxy and nginx, its hub beside Nchan and npm `ws`.
 //!
 //! `gateway` measures processor time, memory and latency, `faults` what clients lose when backends
-//! end, `hub` what delivering to many costs. All start everything they need and end it again. The
-//! hidden subcommands are the helper processes: load generator, echo server, the floors, the two
-//! sides of the fault runs, and Everwire's hub; but for the last none uses Everwire's own codec.
+//! end, `faults hub` what a hub's clients lose, `hub` what delivering to many costs. All start
+//! everything they need and end it again. The hidden subcommands are the helper processes: load
+//! generator, echo server, the floors, the two sides of the fault runs, and Everwire's hub; but for
+//! the last none uses Everwire's own codec.
 
 mod backplane;
 mod clock;

@@ -86,6 +86,21 @@ impl Process {
         Ok(())
     }
 
+    /// Whether it has not ended.
+    pub(crate) fn is_running(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
+    /// Waits until it has ended by itself, and no longer than `patience`.
+    pub(crate) fn wait_ended(&mut self, patience: Duration) -> Result<()> {
+        let deadline = clock::now() + patience;
+        while self.is_running()? {
+            ensure!(clock::now() < deadline, "it does not end: {}", self.last_words());
+            sleep(POLL);
+        }
+        Ok(())
+    }
+
     /// The end of the process's log, for error messages.
     pub(crate) fn last_words(&self) -> String {
         let log = fs::read_to_string(&self.log).unwrap_or_default();

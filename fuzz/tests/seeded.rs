@@ -72,6 +72,11 @@ fn a_negotiation_reads_as_it_was_written() {
 }
 
 #[test]
+fn attack_s8_nothing_of_another_node_does_harm() {
+    check("hub_nodes", everwire_fuzz::hub_nodes);
+}
+
+#[test]
 fn a_publication_reaches_clients_of_any_encoding() {
     check("signalr_publication", everwire_fuzz::signalr_publication);
 }

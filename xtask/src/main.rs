@@ -38,7 +38,7 @@ enum Task {
     Lint,
     /// Function and file sizes per crate: a picture to look at, not a gate.
     Shape(shape::Options),
-    /// Runs the benchmarks in release mode, for example `bench gateway` or `bench faults`.
+    /// Runs the benchmarks in release mode, for example `bench gateway` or `bench faults hub`.
     Bench {
         /// Passed on to the benchmark program.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

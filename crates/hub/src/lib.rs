@@ -27,6 +27,9 @@ mod estate;
 mod events;
 mod fanout;
 mod frames;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hub;
 mod id;
 mod identity;

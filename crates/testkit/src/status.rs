@@ -18,7 +18,7 @@ use crate::{
     http,
     loopback::unique_address,
     process::Process,
-    wait::{POLL, eventually, now},
+    wait::{PATIENCE, POLL, eventually, eventually_within, now},
 };
 
 /// A node of the example, at one address for all its lives. Dropping it kills it.
@@ -113,7 +113,7 @@ impl Tabs {
             tabs.count += 1;
             tabs.order(json!({ "order": "open" }));
             let is_there = async || tabs.roster(tab).iter().any(|line| line.own).then_some(());
-            eventually("a tab in its own roster", is_there).await;
+            eventually_within(PATIENCE, "a tab in its own roster", is_there).await;
         }
         tabs
     }

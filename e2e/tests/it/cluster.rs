@@ -2,7 +2,6 @@
 //! of them reaches the clients of all, whatever happens in between.
 
 mod clocks;
-mod clocks;
 mod deaths;
 mod outages;
 mod partitions;

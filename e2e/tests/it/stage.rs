@@ -76,7 +76,7 @@ pub(crate) async fn arrived_at(backends: &[&Backend], said: impl Fn(&mut Checker
         let (tally, _) = count();
         (tally.lost == 0).then_some(tally)
     });
-    let patience = Duration::from_secs(10);
+    let patience = Duration::from_secs(18);
     tokio::time::timeout(patience, complete).await.unwrap_or_else(|_| {
         let (tally, losses) = count();
         println!("lost: {losses:?}");

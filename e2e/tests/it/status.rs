@@ -87,7 +87,8 @@ async fn with_nothing_installed_two_tabs_see_both_while_nodes_are_killed() {
         async || demo.stdout().find(|line| line.trim().strip_prefix("page ").map(str::to_owned));
     let page = eventually("the demo's page", page).await;
     let proved = |line: &str| line.contains("(open it in two tabs").then_some(());
-    eventually("the demo's proof", async || demo.stdout().find(proved)).await;
+    let proof = async || demo.stdout().find(proved);
+    eventually_within(RIGHT_WITHIN, "the demo's proof", proof).await;
     let mut tabs = Tabs::open(&node, &browser, page.trim(), 2).await;
     tabs.tell(0, "looking");
     let at = tabs.agree(SOON, &["looking", "here"], None).await;

@@ -56,14 +56,14 @@ impl Process {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// SIGKILL, without waiting for its end.
+    pub(super) fn begin_kill(&mut self) -> Result<()> {
+        self.child.start_kill().context("cannot kill a process of the demo")
+    }
+
     /// SIGKILL: it is gone in the middle of whatever it does.
     pub(super) async fn kill(&mut self) -> Result<()> {
         self.child.kill().await.context("cannot kill a process of the demo")
-    }
-
-    /// SIGKILL, without waiting for its end.
-    pub(super) fn begin_to_kill(&mut self) -> Result<()> {
-        self.child.start_kill().context("cannot kill a process of the demo")
     }
 
     /// SIGTERM: it says goodbye to its clients and ends.

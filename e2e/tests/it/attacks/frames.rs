@@ -13,14 +13,15 @@ use everwire_testkit::{
         frame::{BINARY, CONTINUATION, Frame, Length, TEXT},
     },
     tools,
-    wait::eventually,
+    wait::{SOON, eventually},
 };
 use tokio::join;
 
 use crate::stage::{echoing, in_front_of, wire_to};
 
-/// The catalogue's time between the Close and the end of the connection.
-const END_MAX: Duration = Duration::from_secs(1);
+/// The catalogue's time between the Close and the end of the connection is 1 s, that of a peer who
+/// may still answer 5 s; the rest is for a busy machine.
+const END_MAX: Duration = Duration::from_secs(4);
 
 /// Each case is sent on a connection of its own, behind a good message: the gateway answers with
 /// `code` and ends the connection, and the backend has seen the good message and nothing else.
@@ -72,7 +73,7 @@ async fn attack_f1_a_backend_that_breaks_the_protocol_is_replaced_unnoticed() {
         let (mut client, mut leg) =
             join!(Client::open(everwire.address(), "/", "c"), backend.accept_leg());
         leg.send_frame(&bad).await;
-        leg.ends_within(Duration::from_secs(3)).await;
+        leg.ends_within(SOON).await;
         let mut next = backend.accept_leg().await;
         next.send_frame(&Frame::new(TEXT, "good")).await;
         assert_eq!(client.hear().await, Heard::Message(Kind::Text, b"good".to_vec()), "{bad:?}");

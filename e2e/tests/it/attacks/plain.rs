@@ -8,7 +8,7 @@ use everwire_testkit::{
     need,
     scripted::{self, Wire, header},
     tools,
-    wait::within,
+    wait::{SOON, within},
 };
 
 use crate::stage::{in_front_of, pages};
@@ -22,7 +22,7 @@ async fn refused(everwire: &Everwire, backend: &Backend, request: &str) {
     wire.try_send(request.as_bytes()).await;
     let head = wire.read_head().await;
     assert!(head.starts_with("HTTP/1.1 400 "), "{request:?}: {head:?}");
-    wire.ends_within(Duration::from_secs(3)).await;
+    wire.ends_within(SOON).await;
     assert_eq!(backend.requests().len(), before, "{request:?} reached the backend");
 
     let mut wire = Wire::connect(everwire.address()).await;

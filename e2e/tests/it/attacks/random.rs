@@ -1,14 +1,12 @@
 //! F15: random and mutated frames, and every segmentation of good ones.
 
-use std::time::Duration;
-
 use everwire_testkit::{
     everwire::{Everwire, Setup},
     scripted::{
         Recorder, Wire,
         frame::{BINARY, CONTINUATION, Frame, Length, PING, TEXT},
     },
-    wait::{eventually, within},
+    wait::{eventually, soon},
 };
 
 use crate::stage::wire_to;
@@ -64,7 +62,7 @@ async fn attack_f15_random_frames_end_their_own_connection_and_nothing_else() {
         };
         wire.try_send(&bytes).await;
         wire.finish().await;
-        within(Duration::from_secs(10), "the end of a random connection", wire.ended()).await;
+        soon("the end of a random connection", wire.ended()).await;
     }
     everwire.pipes_become(0).await;
     assert!(!everwire.log().contains("panicked"), "{}", everwire.log());

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use everwire_testkit::{
     everwire::{Everwire, Setup},
     scripted::{Backend, Recorder, Wire, upgrade_request, welcome_head},
-    wait::{eventually, not_within},
+    wait::{SOON, eventually, not_within},
 };
 use tokio::sync::Mutex;
 
@@ -111,7 +111,7 @@ async fn attack_h6_a_101_that_is_not_valid_gets_502_and_its_connection_is_droppe
         wire.send(pipelined(everwire.address()).as_bytes()).await;
         let head = wire.read_head().await;
         assert!(head.starts_with("HTTP/1.1 502 "), "forgery {number}: {head}");
-        wire.ends_within(Duration::from_secs(3)).await;
+        wire.ends_within(SOON).await;
         everwire.pipes_become(0).await;
     }
 }

@@ -108,12 +108,13 @@ async fn moves_and_ignores(
 ) {
     let setup = Setup::new().backend(url).ping_millis(1000);
     let everwire = Everwire::start(&setup).await;
+    // The client answers Pings only while it is listened to, so nothing slow happens beside it.
+    let other = Backend::start(replying(node)).await;
     let mut client = client_of(&everwire).await;
     let mut heard = Vec::new();
     client.say(100).await;
     hear_until(&mut client, "re c 1", &mut heard).await;
 
-    let other = Backend::start(replying(node)).await;
     assert!(everwire.add_backend(&other.url()).await.status < 300);
     cut();
     for _ in 0..10 {

@@ -20,7 +20,7 @@ use crate::stage::{before, client_of, echoing, in_front_of, wire_to};
 async fn pred_p23_half_open_clients_are_found_by_pings() {
     let node = need!(tools::node());
     let backend = Backend::start(echoing(&node)).await;
-    let everwire = Everwire::start(&before(&[&backend]).ping_millis(500)).await;
+    let everwire = Everwire::start(&before(&[&backend]).ping_millis(2000)).await;
     let _mute = wire_to(everwire.address()).await;
     everwire.pipes_become(1).await;
     everwire.pipes_become(0).await;

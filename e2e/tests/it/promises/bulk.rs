@@ -3,24 +3,22 @@
 use std::{pin::pin, time::Duration};
 
 use everwire_testkit::{
+    client::Heard,
     everwire::Everwire,
     foreign::Backend,
     message::{self, Kind, Mark},
     need,
-    scripted::frame::{Frame, TEXT},
+    scripted::frame::{Frame, PONG, TEXT},
     tools,
     wait::{eventually_within, now, within},
 };
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    join,
     net::tcp::ReadHalf,
 };
 
-use crate::stage::{
-    arrived_at, arrived_from, before, client_of, echoing, in_front_of, silent, wire_to,
-};
+use crate::stage::{arrived_at, before, client_of, echoing, in_front_of, silent, wire_to};
 
 const MIB: usize = 1 << 20;
 
@@ -78,20 +76,32 @@ async fn an_echo_client_that_writes_20_mb_before_it_reads_is_not_taken_for_hung(
     let backend = Backend::start(echoing(&node)).await;
     let setup = before(&[&backend]).ping_millis(PING_MILLIS).route("buffer_max", r#""32MiB""#);
     let everwire = Everwire::start(&setup).await;
+    // Who does not read answers no Ping either: the client has to go on writing, and so everything
+    // is made before it comes.
+    let messages: Vec<_> = (1..=20).map(|sequence| message::write("c", sequence, MIB)).collect();
     let mut client = client_of(&everwire).await;
     let start = now();
-    for _ in 0..20 {
-        client.say(MIB).await;
+    for (kind, payload) in messages {
+        client.send(kind, payload).await;
         // The upload has to outlast several deadlines for a false one to show.
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     println!("20 MB written in {:?}", start.elapsed());
-    for sequence in 1..=20 {
-        client.hear_echo(sequence).await;
+    // Judged when all is over: to hash a megabyte may take as long as a Ping may.
+    let mut heard = Vec::new();
+    for _ in 1..=20 {
+        heard.push(client.hear().await);
     }
-    assert_eq!(backend.legs().len(), 1, "the backend was taken for hung");
-    arrived_from(&client, &[&backend]).await.assert_exact("at the backend");
     client.close().await;
+    assert_eq!(heard.iter().map(Heard::mark).collect::<Vec<_>>(), marks(20));
+    assert_eq!(backend.legs().len(), 1, "the backend was taken for hung");
+    arrived_at(&[&backend], |checker| checker.sent("c", 20)).await.assert_exact("at the backend");
+}
+
+/// The marks of the messages 1 to `last`, whole.
+fn marks(last: u64) -> Vec<Option<Mark>> {
+    let mark = |sequence| Mark { stream: "c".to_owned(), sequence, whole: true };
+    (1..=last).map(|sequence| Some(mark(sequence))).collect()
 }
 
 /// What the default buffers cannot hold stops the client for as long as it does not read. It may
@@ -101,22 +111,37 @@ async fn a_client_that_is_stopped_until_it_reads_its_echoes_goes_on_on_the_same_
     let node = need!(tools::node());
     let backend = Backend::start(echoing(&node)).await;
     let everwire = Everwire::start(&before(&[&backend]).ping_millis(PING_MILLIS)).await;
+    // Several times what all buffers on the way take; made before the client comes, who has to go
+    // on writing while it does not read.
+    let made = |(kind, payload)| Frame::message(kind, payload).masked().encode();
+    let frames: Vec<_> =
+        (1..=100).map(|sequence| made(message::write("c", sequence, MIB))).collect();
     let mut wire = wire_to(everwire.address()).await;
     let (mut reading, mut writing) = wire.stream().split();
-    // Several times what all buffers on the way take.
     let mut upload = pin!(async {
-        for sequence in 1..=100 {
-            let (kind, payload) = message::write("c", sequence, MIB);
-            let frame = Frame::message(kind, payload).masked().encode();
-            writing.write_all(&frame).await.expect("the upload goes on");
+        for frame in &frames {
+            writing.write_all(frame).await.expect("the upload goes on");
+        }
+        // Who has nothing more to say answers Pings; whether they were heard is not the question.
+        let pong = Frame::new(PONG, "").masked().encode();
+        loop {
+            writing.write_all(&pong).await.expect("the socket lives");
+            tokio::time::sleep(Duration::from_millis(PING_MILLIS / 4)).await;
         }
     });
     tokio::select! {
         () = &mut upload => panic!("nothing stopped the client"),
         () = stands_still(&everwire, Duration::from_millis(3 * PING_MILLIS)) => {}
     }
-    within(UPLOAD_MAX, "upload and echoes", async { join!(upload, echoes(&mut reading, 100)) })
-        .await;
+    let heard = tokio::select! {
+        () = &mut upload => panic!("it goes on until all is heard"),
+        heard = within(UPLOAD_MAX, "upload and echoes", echoes(&mut reading, 100)) => heard,
+    };
+    let mark = |frame: &Frame| {
+        let kind = if frame.opcode == TEXT { Kind::Text } else { Kind::Binary };
+        message::read(kind, &frame.payload)
+    };
+    assert_eq!(heard.iter().map(mark).collect::<Vec<_>>(), marks(100));
     assert_eq!(backend.legs().len(), 1, "somebody was taken for hung");
     arrived_at(&[&backend], |checker| checker.sent("c", 100)).await.assert_exact("at the backend");
 }
@@ -135,23 +160,22 @@ async fn stands_still(everwire: &Everwire, long: Duration) {
     .await;
 }
 
-/// Reads the echoes of the messages 1 to `last`, and no Close among them.
-async fn echoes(reading: &mut ReadHalf<'_>, last: u64) {
-    let mut ahead = Vec::new();
-    let mut next = 1;
-    while next <= last {
+/// Reads so many messages, and no Close among them.
+async fn echoes(reading: &mut ReadHalf<'_>, count: usize) -> Vec<Frame> {
+    let (mut ahead, mut heard) = (Vec::new(), Vec::new());
+    while heard.len() < count {
         while let Some((frame, length)) = Frame::decode(&ahead) {
             ahead.drain(..length);
             assert_eq!(frame.close_code(), None, "{frame:?}");
             if !frame.is_control() {
-                let wanted = Mark { stream: "c".to_owned(), sequence: next, whole: true };
-                let kind = if frame.opcode == TEXT { Kind::Text } else { Kind::Binary };
-                assert_eq!(message::read(kind, &frame.payload), Some(wanted));
-                next += 1;
+                heard.push(frame);
             }
         }
-        assert_ne!(reading.read_buf(&mut ahead).await.expect("the socket lives"), 0);
+        if heard.len() < count {
+            assert_ne!(reading.read_buf(&mut ahead).await.expect("the socket lives"), 0);
+        }
     }
+    heard
 }
 
 /// 100 MB through a machine that does other things as well.

@@ -193,7 +193,7 @@ async fn a_cooperating_backend_that_acknowledges_nothing_for_30_s_ends_with_1013
     let mut send =
         async || tokio::time::timeout(STOPPED, client.try_send(kind, payload.clone())).await;
     while matches!(send().await, Ok(Ok(()))) {}
-    let (code, reason) = match client.hear_within(Duration::from_secs(45)).await {
+    let (code, reason) = match client.hear_within(Duration::from_secs(60)).await {
         Heard::Closed(code, reason) => (code, reason),
         other => panic!("{other:?}"),
     };
@@ -202,4 +202,4 @@ async fn a_cooperating_backend_that_acknowledges_nothing_for_30_s_ends_with_1013
 }
 
 /// Long enough without any progress to call a writer stopped.
-const STOPPED: Duration = Duration::from_secs(1);
+const STOPPED: Duration = Duration::from_secs(3);

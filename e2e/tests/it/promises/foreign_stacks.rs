@@ -13,8 +13,9 @@ use everwire_testkit::everwire::Everwire;
 #[tokio::test]
 async fn confirm_linger_keeps_what_a_queueing_stack_has_taken_and_not_handled() {
     let python = need!(tools::python());
-    let slow = Launch::python(&python, "backend.py").with("answer", "none").with("handle-ms", 50);
-    let mut backend = Backend::start(slow).await;
+    let quick = Launch::python(&python, "backend.py").with("answer", "none");
+    // So slow that nobody comes too late to kill it in the middle.
+    let mut backend = Backend::start(quick.clone().with("handle-ms", 400)).await;
     let everwire = Everwire::start(&before(&[&backend]).route("confirm_linger", r#""5s""#)).await;
     let mut client = client_of(&everwire).await;
     for _ in 0..12 {
@@ -23,6 +24,7 @@ async fn confirm_linger_keeps_what_a_queueing_stack_has_taken_and_not_handled() 
     backend.messages_reach(2).await;
     backend.kill().await;
     assert!(backend.messages().len() < 12, "messages were still queued");
+    backend.change(quick);
     backend.revive().await;
     arrived_from(&client, &[&backend]).await.assert_unbroken("at the handler");
 }

@@ -1,14 +1,12 @@
 //! Requests that open no WebSocket, and what ends them: dead backends, limits, drains, stops.
 
-use std::time::Duration;
-
 use everwire_testkit::{
     everwire::{Everwire, Setup},
     foreign::Backend,
     http, need,
     scripted::{Wire, header},
     tools,
-    wait::{eventually, within},
+    wait::{SOON, eventually, soon},
 };
 
 use crate::stage::{before, pages};
@@ -68,10 +66,10 @@ async fn a_request_that_ends_backends_is_seen_by_two_at_most() {
 }
 
 #[tokio::test]
-async fn each_limit_has_its_answer() {
+async fn each_limit_of_time_has_its_answer() {
     let node = need!(tools::node());
     let backend = Backend::start(pages(&node)).await;
-    let limits = r#"{ requests_max = 2, response_timeout = "500ms", idle_timeout = "500ms" }"#;
+    let limits = r#"{ response_timeout = "500ms", idle_timeout = "500ms" }"#;
     let everwire = Everwire::start(&before(&[&backend]).route("http", limits)).await;
     let head = answer(&everwire, "GET /never HTTP/1.1").await;
     assert!(head.starts_with("HTTP/1.1 504 "), "{head}");
@@ -79,8 +77,17 @@ async fn each_limit_has_its_answer() {
     assert!(stuck.starts_with("HTTP/1.1 408 "), "{stuck}");
     let mut idle = open(&everwire, "GET /events HTTP/1.1").await;
     assert!(String::from_utf8_lossy(&idle.rest().await).ends_with(": hello\n\n\r\n"), "cut off");
+    everwire.requests_become(0).await;
+    assert_eq!(everwire.metric("everwire_http_cut_off_total").await, 1.0);
+}
 
-    let _held = [
+#[tokio::test]
+async fn no_more_requests_are_open_at_once_than_may_be() {
+    let node = need!(tools::node());
+    let backend = Backend::start(pages(&node)).await;
+    let setup = before(&[&backend]).route("http", "{ requests_max = 2 }");
+    let everwire = Everwire::start(&setup).await;
+    let held = [
         open(&everwire, "GET /never HTTP/1.1").await,
         open(&everwire, "GET /never HTTP/1.1").await,
     ];
@@ -88,9 +95,9 @@ async fn each_limit_has_its_answer() {
     let head = answer(&everwire, "GET /seen HTTP/1.1").await;
     assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
     assert_eq!(header(&head, "retry-after"), Some("1"));
+    drop(held);
     everwire.requests_become(0).await;
     assert!(answer(&everwire, "GET /seen HTTP/1.1").await.starts_with("HTTP/1.1 200 "));
-    assert_eq!(everwire.metric("everwire_http_cut_off_total").await, 1.0);
 }
 
 #[tokio::test]
@@ -139,17 +146,16 @@ async fn events_without_end_are_cut_off_when_their_backend_is_left_or_the_node_s
     let mut everwire = Everwire::start(&setup).await;
     let mut wire = open(&everwire, "GET /events HTTP/1.1").await;
     wire.read_through(": hello\n\n").await;
-    let removed =
-        within(Duration::from_secs(5), "removed", everwire.remove_backend(&backend.url())).await;
+    let removed = soon("removed", everwire.remove_backend(&backend.url())).await;
     assert_eq!(removed.status, 200);
-    wire.ends_within(Duration::from_secs(3)).await;
+    wire.ends_within(SOON).await;
 
     assert_eq!(everwire.add_backend(&backend.url()).await.status, 201);
     let mut wire = open(&everwire, "GET /events HTTP/1.1").await;
     wire.read_through(": hello\n\n").await;
     everwire.process().terminate();
-    wire.ends_within(Duration::from_secs(12)).await;
-    let status = within(Duration::from_secs(12), "the end", everwire.process().ended()).await;
+    wire.ends_within(SOON).await;
+    let status = everwire.process().ended().await;
     assert!(status.success(), "{status}");
 }
 
@@ -160,7 +166,7 @@ async fn a_route_that_is_for_websockets_only_refuses_everything_else() {
     let everwire = Everwire::start(&before(&[&backend]).route("http", r#""off""#)).await;
     let mut wire = open(&everwire, "GET /seen HTTP/1.1").await;
     assert!(wire.read_head().await.starts_with("HTTP/1.1 426 "));
-    wire.ends_within(Duration::from_secs(3)).await;
+    wire.ends_within(SOON).await;
     assert!(backend.requests().is_empty());
 }
 

@@ -6,11 +6,11 @@ use everwire_testkit::{
     checker::Checker,
     client::Client,
     crowd::{self, Crowd},
-    everwire::Everwire,
+    everwire::{Everwire, Setup},
     foreign::{Backend, Launch},
     message::Mark,
     need, tools,
-    wait::{eventually, now, until_equal},
+    wait::{SOON, eventually, now, until_equal},
 };
 use tokio::join;
 
@@ -19,15 +19,19 @@ use crate::stage::{
     in_front_of, legs_in_order, replying,
 };
 
+/// In front of backends that may be silent for longer before what they were asked counts as
+/// answered: the usual 500 ms are soon over on a busy machine.
+fn patient(backends: &[Backend; 2]) -> Setup {
+    before(&backends.each_ref()).route("drain_quiet", "\"2s\"")
+}
+
 /// [seen] closing right after the Pong lost all replies of a backend that answers after 300 ms.
 #[tokio::test]
 async fn every_question_is_answered_across_pool_rm_by_a_backend_that_takes_300_ms() {
     let node = need!(tools::node());
     let slow = || echoing(&node).with("answer-delay", 300);
     let backends = [Backend::start(slow()).await, Backend::start(slow()).await];
-    // The usual 500 ms leave a busy machine 200 ms to run the backend's timer in.
-    let setup = before(&backends.each_ref()).route("drain_quiet", "\"2s\"");
-    let everwire = Everwire::start(&setup).await;
+    let everwire = Everwire::start(&patient(&backends)).await;
     let mut clients = Vec::new();
     for number in 0..10 {
         clients.push(Client::open(everwire.address(), "/", &format!("c{number}")).await);
@@ -55,7 +59,7 @@ async fn every_question_is_answered_across_pool_rm_by_a_backend_that_takes_300_m
 async fn after_pool_rm_the_backend_has_no_leg_and_can_be_killed_unnoticed() {
     let node = need!(tools::node());
     let mut backends = [Backend::start(echoing(&node)).await, Backend::start(echoing(&node)).await];
-    let everwire = in_front_of(&backends.each_ref()).await;
+    let everwire = Everwire::start(&patient(&backends)).await;
     let crowd = Crowd::gather(everwire.address(), &chatting(30, 20)).await;
     crowd.everyone_hears_again().await;
     pool_rm(&everwire, &backends[0]).await;
@@ -120,7 +124,7 @@ async fn a_backend_that_is_never_silent_is_moved_away_from_at_drain_max() {
     let listening = hear_while(&mut client, &mut heard, |mark, _| !of_other(mark));
     join!(removal, listening);
     let took = start.elapsed();
-    assert!(took > Duration::from_millis(1900) && took < Duration::from_secs(6), "{took:?}");
+    assert!(took > Duration::from_millis(1900) && took < SOON, "{took:?}");
     let legs = [holder, 1 - holder].map(|at| backends[at].legs()[0].stream());
     assert_eq!(legs_in_order(&heard), legs);
     let old = &backends[holder];
@@ -169,7 +173,7 @@ async fn every_question_is_answered_across_pool_rm_by_a_python_handler_that_queu
     let python = need!(tools::python());
     let slow = || Launch::python(&python, "backend.py").with("handle-ms", 40);
     let backends = [Backend::start(slow()).await, Backend::start(slow()).await];
-    let everwire = in_front_of(&backends.each_ref()).await;
+    let everwire = Everwire::start(&patient(&backends)).await;
     let mut client = client_of(&everwire).await;
     for _ in 0..40 {
         client.say(50).await;

@@ -306,5 +306,23 @@ async fn fault_b6_over_redis_a_node_cut_off_has_its_clients_told_lost_once_and_e
     assert_eq!(told.lost().len(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_b6_over_redis_who_starts_when_all_are_gone_is_told_of_all_their_clients() {
+    let told = Told::default();
+    let (server, nodes, _peers) = three(&need!(tools::redis()), &told).await;
+    nodes.iter().for_each(|node| node.relay.hold());
+    let new = far(&server, &told).await;
+    eventually("all to be told of", async || (told.lost().len() == 3).then_some(())).await;
+    // Nothing is left to be told to who comes next.
+    let newer = far(&server, &told).await;
+    eventually("the two to know each other", async || {
+        let count = newer.served.hub.all().count().await;
+        (newer.served.hub.nodes().len() == 1 && count.unreached == 0).then_some(())
+    })
+    .await;
+    drop(new);
+    assert!(told.ends().values().all(|count| *count == 1), "{:?}", told.ends());
+}
+
 /// As short as may be.
 const LEASE: Duration = Duration::from_secs(2);

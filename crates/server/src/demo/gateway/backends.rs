@@ -55,7 +55,9 @@ impl Backends {
 
     /// SIGKILL to all at once: nobody is left to go to while the next one ends.
     pub(super) async fn kill_all(&mut self) -> Result<()> {
-        self.list.iter_mut().try_for_each(Process::begin_to_kill)?;
+        for backend in &mut self.list {
+            backend.begin_kill()?;
+        }
         for backend in &mut self.list {
             backend.kill().await?;
         }

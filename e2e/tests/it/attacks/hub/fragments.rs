@@ -47,7 +47,7 @@ async fn attack_f8_huge_fragments_are_not_kept() {
 
 #[tokio::test]
 async fn attack_f8_a_handshake_in_fragments_without_an_end_has_a_deadline() {
-    let mut stage = Stage::with("handshake_timeout = \"1s\"").await;
+    let mut stage = Stage::with("handshake_timeout = \"3s\"").await;
     let mut wire = Wire::upgrade(stage.everwire.address(), "/hub", &[]).await;
     wire.send_frame(&Frame::new(TEXT, "{\"protocol\":").unfinished().masked()).await;
     let told = wire.next_frame().await.expect("an answer");

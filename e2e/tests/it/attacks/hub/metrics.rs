@@ -35,8 +35,8 @@ async fn attack_s16_names_that_clients_make_up_are_no_series() {
             )
         });
         client.say(&names.collect::<String>()).await;
+        client.is_served().await;
     }
-    client.is_served().await;
     oddities(&mut stage, 300).await;
     for number in 0..100 {
         let target = format!("/hub?id={number}");

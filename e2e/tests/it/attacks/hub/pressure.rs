@@ -29,7 +29,7 @@ async fn attack_f12_slow_readers_are_cut_off_at_their_limit_and_the_others_hear_
     let text = "x".repeat(20_000);
     let mut longest = Duration::ZERO;
     let mut heard = 0;
-    within(Duration::from_secs(60), "the end of all slow readers", async {
+    within(Duration::from_secs(180), "the end of all slow readers", async {
         while stage.everwire.metric("everwire_hub_slow_consumers_total").await < READERS as f64 {
             let start = now();
             heard += 1;
@@ -50,7 +50,8 @@ async fn attack_f12_slow_readers_are_cut_off_at_their_limit_and_the_others_hear_
     })
     .await;
     println!("{heard} messages heard, the longest wait {longest:?}");
-    assert!(longest < Duration::from_secs(2), "{longest:?}");
+    // Whoever waited for a slow reader would wait for its `send_timeout`, 10 s.
+    assert!(longest < Duration::from_secs(8), "{longest:?}");
     stage.counts("everwire_hub_connections", 1.0).await;
     drop((silent, tricklers));
     stage.holds("slow readers", 16 << 20).await;

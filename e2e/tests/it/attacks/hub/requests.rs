@@ -149,7 +149,7 @@ async fn attack_s12_of_many_polls_at_once_the_last_one_waits_and_all_are_answere
 #[tokio::test]
 async fn attack_s12_who_speaks_and_never_polls_is_bounded_and_forgotten() {
     // What the hub may keep is the limits' sum: with small ones it shows whether there is more.
-    let limits = "disconnect_timeout = \"2s\"\nqueue_max = \"64KiB\"\ninbox_max = \"256KiB\"";
+    let limits = "disconnect_timeout = \"3s\"\nqueue_max = \"64KiB\"\ninbox_max = \"256KiB\"";
     let mut stage = Stage::with(limits).await;
     let to = stage.everwire.address();
     let target = negotiated(to).await;
@@ -167,7 +167,8 @@ async fn attack_s12_who_speaks_and_never_polls_is_bounded_and_forgotten() {
 
 #[tokio::test]
 async fn attack_s12_negotiations_that_nobody_takes_up_cost_nothing() {
-    let mut stage = Stage::with("spent_max = 50").await;
+    // The first has to be good until all others have been asked for, however long that takes.
+    let mut stage = Stage::with("spent_max = 50\ndisconnect_timeout = \"10m\"").await;
     let to = stage.everwire.address();
     let first = negotiated(to).await;
     for _ in 0..1000 {

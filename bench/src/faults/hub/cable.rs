@@ -1,0 +1,139 @@
+//! A cable between two programs: TCP connections are carried through it, until something happens to
+//! it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use anyhow::Result;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// A cable; its connections end with it.
+pub(super) struct Cable {
+    pub(super) address: SocketAddr,
+    condition: watch::Sender<Condition>,
+    _task: JoinSet<()>,
+}
+
+/// What becomes of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// They arrive.
+    Up,
+    /// They wait, both ways, and arrive when it is up again.
+    Held,
+    /// Connections end, and new ones at once.
+    Cut,
+    /// The same with a reset.
+    Reset,
+    /// What goes one way vanishes, and whatever a connection carries that way after that.
+    Lost(Way),
+}
+
+/// A direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// From who dials.
+    There,
+    /// To who dials.
+    Back,
+}
+
+impl Cable {
+    /// A cable to a listener that need not be there yet.
+    pub(super) fn to(target: SocketAddr, runtime: &Handle) -> Result<Self> {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
+        let _entered = runtime.enter();
+        let listener = TcpListener::from_std(listener)?;
+        let address = listener.local_addr()?;
+        let (condition, watched) = watch::channel(Condition::Up);
+        let mut task = JoinSet::new();
+        task.spawn_on(accept(listener, target, watched), runtime);
+        Ok(Self { address, condition, _task: task })
+    }
+
+    /// From now on.
+    pub(super) fn set(&self, condition: Condition) {
+        self.condition.send_replace(condition);
+    }
+}
+
+async fn accept(listener: TcpListener, target: SocketAddr, condition: watch::Receiver<Condition>) {
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        if let Ok((near, _)) = listener.accept().await {
+            connections.spawn(carry(near, target, condition.clone()));
+        }
+    }
+}
+
+async fn carry(near: TcpStream, target: SocketAddr, condition: watch::Receiver<Condition>) {
+    if matches!(*condition.borrow(), Condition::Cut | Condition::Reset) {
+        return;
+    }
+    let Ok(far) = TcpStream::connect(target).await else { return };
+    // Small messages are not to wait for each other.
+    if near.set_nodelay(true).is_err() || far.set_nodelay(true).is_err() {
+        return;
+    }
+    let ((near_reads, near_writes), (far_reads, far_writes)) =
+        (near.into_split(), far.into_split());
+    let there = Strand { from: near_reads, to: far_writes, way: Way::There };
+    let back = Strand { from: far_reads, to: near_writes, way: Way::Back };
+    // The end of one direction is the end of both.
+    tokio::select! {
+        () = there.carry(condition.clone()) => {}
+        () = back.carry(condition) => {}
+    }
+}
+
+/// One direction of a connection.
+struct Strand {
+    from: OwnedReadHalf,
+    to: OwnedWriteHalf,
+    way: Way,
+}
+
+impl Strand {
+    async fn carry(mut self, mut condition: watch::Receiver<Condition>) {
+        let mut bytes = vec![0; CHUNK];
+        let mut has_lost = false;
+        loop {
+            let now = *condition.borrow_and_update();
+            match now {
+                Condition::Cut => return,
+                Condition::Reset => return self.reset(),
+                Condition::Up | Condition::Held | Condition::Lost(_) => {}
+            }
+            let read = tokio::select! {
+                changed = condition.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_) => return,
+                },
+                read = self.from.read(&mut bytes), if now != Condition::Held => read,
+            };
+            let Ok(count @ 1..) = read else { return };
+            // A stream with a hole in it never goes on.
+            has_lost |= now == Condition::Lost(self.way);
+            if !has_lost && self.to.write_all(&bytes[..count]).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Lets both connections end with a reset when they are dropped.
+    fn reset(&self) {
+        for end in [self.from.as_ref(), self.to.as_ref()] {
+            // One that has ended already needs none.
+            let _ = end.set_zero_linger();
+        }
+    }
+}
+
+/// Some hundred messages.
+const CHUNK: usize = 64 * 1024;
