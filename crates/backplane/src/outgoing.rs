@@ -90,13 +90,13 @@ impl<T> Outgoing<T> {
         self.member
     }
 
-    /// Numbers a message and queues it.
+    /// Numbers a message and queues it; gives its number.
     pub(crate) fn handle_publish(
         &mut self,
         parcel: Parcel,
         token: T,
         now: Time,
-    ) -> Result<(), (Refusal, T)> {
+    ) -> Result<Origin, (Refusal, T)> {
         let Parcel { stream, kind, payload, history } = parcel;
         let bytes = payload.len() + ENTRY_BYTES;
         let waiting = self.queue.len() - self.confirmed;
@@ -114,7 +114,7 @@ impl<T> Outgoing<T> {
         let origin = Origin { member: self.member, sequence: numbers.last };
         self.waiting_bytes += bytes;
         self.queue.push_back(Sent { stream, origin, kind, payload, history, token: Some(token) });
-        Ok(())
+        Ok(origin)
     }
 
     /// The next entry to write on this connection.

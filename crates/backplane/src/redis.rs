@@ -47,7 +47,7 @@ pub use config::{Config, InvalidConfig};
 use self::core::{Core, Opening, Pending};
 use crate::{
     Answer, Asking, Bus, Channel, Fate, Health, History, Leaving, LogUnreachable, LogWork, Member,
-    Members, NodeId, Observer, PAYLOAD_MAX, Publishing, Questions, Refusal, Start, Stretch,
+    Members, NodeId, Observer, Origin, PAYLOAD_MAX, Publishing, Questions, Refusal, Start, Stretch,
     Subscription, clock,
     envelope::Kind,
     health::{Counters, Reach, count},
@@ -124,7 +124,7 @@ impl Shared {
         let stream = Stream::Channel(channel.clone());
         let parcel = Parcel { stream, kind: Kind::Message, payload, history };
         match self.send(&mut self.core(), parcel, Some(tell)) {
-            Ok(()) => publishing,
+            Ok(origin) => publishing.of(origin),
             Err(why) => Publishing::known(Fate::NotStored(why)),
         }
     }
@@ -135,15 +135,15 @@ impl Shared {
         core: &mut Core,
         parcel: Parcel,
         tell: Option<oneshot::Sender<Fate>>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Origin, Refusal> {
         if core.left {
             return Err(Refusal::Left);
         }
         let queued = core.outgoing.handle_publish(parcel, tell, clock::now());
         match queued {
-            Ok(()) => {
+            Ok(origin) => {
                 self.to_write.notify_one();
-                Ok(())
+                Ok(origin)
             }
             Err((why, _)) => {
                 count(&self.counters.refused, 1);

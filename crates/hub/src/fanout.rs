@@ -10,6 +10,7 @@ pub(crate) mod afar;
 pub(crate) mod envelope;
 pub(crate) mod exchange;
 pub(crate) mod fields;
+pub(crate) mod ledger;
 pub(crate) mod request;
 mod serve;
 
@@ -17,7 +18,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -25,11 +26,18 @@ use std::{
 
 use bytes::Bytes;
 use everwire_backplane::{
-    Answer, Asking, Bus, Channel, Fate, History, Member, NodeId, Publishing, Refusal, memory,
+    Answer, Asking, Bus, Channel, Fate, History, Member, NodeId, Origin, Publishing, Refusal,
+    memory,
 };
 use futures_util::{StreamExt, stream::FuturesUnordered};
+use tokio::sync::Notify;
 
-use self::{afar::Afar, envelope::Envelope, request::Request};
+use self::{
+    afar::Afar,
+    envelope::Envelope,
+    ledger::{Ledger, Progress, Said},
+    request::Request,
+};
 
 /// A hub's end of the bus.
 pub(crate) struct Fanout {
@@ -42,6 +50,12 @@ pub(crate) struct Fanout {
     /// Nodes after which this one is cleaning up.
     cleaning: Mutex<BTreeSet<Member>>,
     pub(crate) counts: Counts,
+    /// Shared by who says something to clients, from when the first of them is told until it is noted
+    /// in the ledger; held alone by who wants nobody to be in the middle of that.
+    order: RwLock<()>,
+    ledger: Mutex<Ledger>,
+    /// Told whenever the ledger has changed.
+    noted: Notify,
     /// There are no other nodes: the bus is for histories alone.
     pub(crate) is_alone: bool,
 }
@@ -89,7 +103,19 @@ pub struct Across<T> {
 impl Fanout {
     pub(crate) fn new(bus: Arc<dyn Bus>, channel: Channel) -> Self {
         let (living, surveys, cleaning, counts) = Default::default();
-        Self { bus, channel, living, surveys, cleaning, counts, is_alone: false }
+        let (order, ledger, noted) = Default::default();
+        Self {
+            bus,
+            channel,
+            living,
+            surveys,
+            cleaning,
+            counts,
+            order,
+            ledger,
+            noted,
+            is_alone: false,
+        }
     }
 
     /// A hub's end of a bus that nobody else is on.
@@ -100,7 +126,8 @@ impl Fanout {
 
     /// Says a message to all nodes, this one included, by way of a history.
     pub(crate) fn record(&self, history: &History, envelope: Bytes) -> Result<Publishing, Refusal> {
-        self.count(self.bus.record(&self.channel, history, envelope))
+        // It comes back to be told here, and is noted now: nothing else of it is said to clients.
+        self.count(self.bus.record(&self.channel, history, envelope), None)
     }
 
     pub(crate) fn bus(&self) -> &Arc<dyn Bus> {
@@ -118,22 +145,74 @@ impl Fanout {
 
     /// Says something to all other nodes.
     pub(crate) fn say(&self, envelope: &Envelope) -> Result<Publishing, Refusal> {
-        self.publish(envelope.write())
+        let said = match envelope {
+            Envelope::Membership { connection, group, joins } => {
+                let group = group.clone();
+                Some(Said::Membership { connection: *connection, group, joins: *joins })
+            }
+            Envelope::Dismissal { audience, .. } => {
+                Some(Said::Dismissal(Arc::new(audience.clone())))
+            }
+            _ => None,
+        };
+        self.publish(envelope.write(), said.as_ref())
     }
 
-    /// The same with an envelope that is written already.
-    pub(crate) fn publish(&self, envelope: Bytes) -> Result<Publishing, Refusal> {
-        self.count(self.bus.publish(&self.channel, envelope))
+    /// The same with an envelope that is written already, and that says this to clients.
+    pub(crate) fn publish(
+        &self,
+        envelope: Bytes,
+        said: Option<&Said>,
+    ) -> Result<Publishing, Refusal> {
+        self.count(self.bus.publish(&self.channel, envelope), said)
     }
 
-    fn count(&self, mut publishing: Publishing) -> Result<Publishing, Refusal> {
+    fn count(
+        &self,
+        mut publishing: Publishing,
+        said: Option<&Said>,
+    ) -> Result<Publishing, Refusal> {
         if let Some(Fate::NotStored(refusal)) = publishing.now() {
             self.counts.refused.fetch_add(1, Relaxed);
             tracing::debug!(channel = %self.channel, %refusal, "other nodes are not told");
             return Err(refusal);
         }
         self.counts.said.fetch_add(1, Relaxed);
+        if let Some(origin) = publishing.origin() {
+            self.note(origin, said);
+        }
         Ok(publishing)
+    }
+
+    /// Held by who says something to clients: see the field.
+    pub(crate) fn in_order(&self) -> RwLockReadGuard<'_, ()> {
+        self.order.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As long as this is held nobody says anything to clients, and the ledger is right.
+    pub(crate) fn standstill(&self) -> RwLockWriteGuard<'_, ()> {
+        self.order.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what was heard or said.
+    pub(crate) fn note(&self, origin: Origin, said: Option<&Said>) {
+        self.ledger().note(origin, said);
+        self.noted.notify_waiters();
+    }
+
+    /// Waits until this holds of how far this node has come.
+    pub(crate) async fn until(&self, holds: impl Fn(&Progress) -> bool) {
+        loop {
+            let noted = self.noted.notified();
+            if holds(&self.ledger().progress) {
+                return;
+            }
+            noted.await;
+        }
+    }
+
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks every other node, and gives their answers as they come.

@@ -14,7 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     audience::{Audience, Whom},
     fanout::{
-        Across,
+        Across, Fanout,
         afar::Elsewhere,
         envelope::write_body,
         request::{Request, read_count, read_members},
@@ -173,6 +173,7 @@ impl Recipients {
         }
         let frames = Arc::new(Frames::new(message));
         let audience = Arc::new(self.audience.clone());
+        let _order = self.hub.fanout().map(Fanout::in_order);
         self.hub.publish(&audience, &frames)?;
         match self.reach {
             Reach::Everywhere => self.hub.publish_elsewhere(&audience, &frames),

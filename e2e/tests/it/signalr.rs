@@ -36,6 +36,7 @@ mod connecting;
 mod ends;
 mod gateway;
 mod history;
+mod moving;
 mod nodes;
 mod pages;
 mod publishing;

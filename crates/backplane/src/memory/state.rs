@@ -14,8 +14,8 @@ use super::{
     log::Logs,
 };
 use crate::{
-    Channel, Counts, Fate, History, Incarnation, Item, Member, Membership, NodeId, Position,
-    Publishing, Refusal, Start, Stretch, clock,
+    Channel, Counts, Fate, History, Incarnation, Item, Member, Membership, NodeId, Origin,
+    Position, Publishing, Refusal, Start, Stretch, clock,
     health::Reach,
     history::{
         random_epoch,
@@ -53,7 +53,7 @@ pub(super) struct Peer {
 
 #[derive(Debug)]
 struct Waiting {
-    member: Member,
+    origin: Origin,
     channel: Channel,
     history: Option<History>,
     payload: Bytes,
@@ -132,8 +132,9 @@ impl State {
         let member = Member { node, incarnation: peer.incarnation };
         if self.reach.is_reachable() {
             peer.counts.stored += 1;
-            let position = self.deliver(member, channel, history, payload);
-            return Publishing::known(Fate::Stored(position));
+            let origin = self.line(channel).next_number(member);
+            let position = self.deliver(origin, channel, history, payload);
+            return Publishing::known(Fate::Stored(position)).of(origin);
         }
         if self.waiting.len() >= WAITING_MAX
             || self.waiting_bytes + payload.len() > WAITING_BYTES_MAX
@@ -143,9 +144,10 @@ impl State {
         }
         let (tell, publishing) = Publishing::waiting();
         self.waiting_bytes += payload.len();
+        let origin = self.line(channel).next_number(member);
         let (channel, history) = (channel.clone(), history.cloned());
-        self.waiting.push_back(Waiting { member, channel, history, payload, tell });
-        publishing
+        self.waiting.push_back(Waiting { origin, channel, history, payload, tell });
+        publishing.of(origin)
     }
 
     pub(super) fn subscribe(
@@ -171,9 +173,9 @@ impl State {
         self.reached(true);
         self.waiting_bytes = 0;
         for waiting in std::mem::take(&mut self.waiting) {
-            let Waiting { member, channel, history, payload, tell } = waiting;
-            let position = self.deliver(member, &channel, history.as_ref(), payload);
-            if let Some(peer) = self.peers.get_mut(&member.node) {
+            let Waiting { origin, channel, history, payload, tell } = waiting;
+            let position = self.deliver(origin, &channel, history.as_ref(), payload);
+            if let Some(peer) = self.peers.get_mut(&origin.member.node) {
                 peer.counts.stored += 1;
             }
             // Who published may not care.
@@ -216,15 +218,13 @@ impl State {
 
     fn deliver(
         &mut self,
-        member: Member,
+        origin: Origin,
         channel: &Channel,
         history: Option<&History>,
         payload: Bytes,
     ) -> Position {
         self.entry += 1;
         let position = Position { epoch: self.epoch, entry: (self.entry, 0) };
-        let line = self.line(channel);
-        let origin = line.next_number(member);
         let recorded = history.map(|History { name, retention }| {
             let record =
                 |reel: &mut Reel| reel.push(origin, payload.clone(), retention, clock::now());
@@ -251,7 +251,7 @@ impl State {
     fn remove(&mut self, node: NodeId) -> Option<Peer> {
         let peer = self.peers.remove(&node)?;
         self.lines.values_mut().for_each(|line| line.forget(node));
-        self.waiting.retain(|waiting| waiting.member.node != node);
+        self.waiting.retain(|waiting| waiting.origin.member.node != node);
         self.waiting_bytes = self.waiting.iter().map(|waiting| waiting.payload.len()).sum();
         Some(peer)
     }

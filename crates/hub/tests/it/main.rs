@@ -13,6 +13,7 @@ mod full;
 mod history;
 mod looking;
 mod methods;
+mod moving;
 mod nodes;
 mod peer;
 mod raw;
