@@ -3,6 +3,8 @@
 
 mod clocks;
 mod deaths;
+mod hostile;
+mod operator;
 mod outages;
 mod partitions;
 mod polling;

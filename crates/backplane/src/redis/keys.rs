@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_name_builds_another_ones_key() {
+    fn attack_s7_no_name_builds_another_ones_key() {
         let keys = Keys::new("p").unwrap();
         let names = ["a", "1:a", "a:1:a", "1:a\r\n", "*", "epoch", "\0", "a ", "{a}"];
         let names = names.map(|name| Channel::new(name).unwrap());

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use redis::{Cmd, RedisResult, Value};
+use redis::{Cmd, ErrorKind, RedisError, RedisResult, Value};
 
 use super::{
     Backoff, Shared,
@@ -15,9 +15,13 @@ use crate::{Channel, Item, clock, health::count};
 /// Reads until the node ends.
 pub(super) async fn run(shared: Arc<Shared>) {
     let (mut backoff, mut session, mut portion) = (Backoff::default(), None, PORTION_MAX);
+    let mut complaint = Complaint::default();
     loop {
         // Every end is an error: of the connection, or an answer that is none.
-        let _ = read(&shared, &mut session, &mut backoff, &mut portion).await;
+        let end = read(&shared, &mut session, &mut backoff, &mut portion, &mut complaint).await;
+        if let Err(error) = end {
+            complaint.failed(&shared, &error);
+        }
         // An answer that is larger than the server lets wait for a client would end every connection.
         portion = (portion / 4).max(1);
         count(&shared.counters.cuts, 1);
@@ -31,6 +35,7 @@ async fn read(
     session: &mut Option<Session>,
     backoff: &mut Backoff,
     portion: &mut usize,
+    complaint: &mut Complaint,
 ) -> RedisResult<()> {
     let mut connection = shared.server.connect(BLOCK).await?;
     let reached_now = connection.session(&shared.keys).await?;
@@ -40,6 +45,7 @@ async fn read(
     }
     *session = Some(reached_now);
     backoff.succeeded();
+    complaint.succeeded();
     reached(shared, true);
     loop {
         open_all(shared, &mut connection).await?;
@@ -47,6 +53,44 @@ async fn read(
         let answer = connection.one(&command).await?;
         handle(shared, &names, answer).ok_or_else(unexpected)?;
         *portion = (*portion * 2).min(PORTION_MAX);
+    }
+}
+
+/// What is said in the log of a server that does not answer: once for each time that it is away,
+/// however often it is tried. One that has only cut a connection is not away; that is counted.
+#[derive(Debug, Default)]
+struct Complaint {
+    failures: u32,
+}
+
+impl Complaint {
+    fn failed(&mut self, shared: &Shared, error: &RedisError) {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures == AWAY_FROM {
+            let (at, hint) = (shared.server.address(), hint(error));
+            tracing::warn!(%at, %error, "Redis is not reached, and is tried until it is: {hint}");
+        }
+    }
+
+    fn succeeded(&mut self) {
+        if self.failures >= AWAY_FROM {
+            tracing::info!("Redis is reached");
+        }
+        self.failures = 0;
+    }
+}
+
+/// What to look at first.
+fn hint(error: &RedisError) -> &'static str {
+    let refused = matches!(error.kind(), ErrorKind::AuthenticationFailed)
+        || ["NOAUTH", "WRONGPASS", "NOPERM"].iter().any(|code| error.code() == Some(code));
+    if refused {
+        "it refuses the user or the password, which belong into its address, \
+         redis://USER:PASSWORD@HOST"
+    } else if error.is_timeout() || error.is_io_error() || error.is_connection_refusal() {
+        "does it run at this address, and do firewalls let this node through?"
+    } else {
+        "is it a Redis 7 or a Valkey, whose user may use streams, scripts, INFO and SET?"
     }
 }
 
@@ -132,6 +176,9 @@ fn pair(value: Value) -> Option<(Value, Value)> {
     let mut parts = parts.into_iter();
     Some((parts.next()?, parts.next()?))
 }
+
+/// Failures one after another from which on a server is away.
+const AWAY_FROM: u32 = 2;
 
 /// How long the server waits for something new before it says that there is nothing.
 const BLOCK: Duration = Duration::from_secs(1);

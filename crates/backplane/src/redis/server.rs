@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisResult,
-    TlsCertificates, Value, aio::MultiplexedConnection,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, Pipeline, RedisError,
+    RedisResult, TlsCertificates, Value, aio::MultiplexedConnection,
 };
 
 use super::{
@@ -50,6 +50,11 @@ impl Server {
         Ok(Self { client: client.map_err(invalid)? })
     }
 
+    /// Its address, without any secret.
+    pub(super) fn address(&self) -> &ConnectionAddr {
+        self.client.get_connection_info().addr()
+    }
+
     /// A connection whose answers come within [`ANSWER_MAX`], and that much later if they wait.
     pub(super) async fn connect(&self, wait: Duration) -> RedisResult<Connection> {
         let config = AsyncConnectionConfig::new()
@@ -65,7 +70,8 @@ impl Connection {
     }
 
     pub(super) async fn many(&mut self, commands: &Pipeline) -> RedisResult<Vec<Value>> {
-        self.0.send_packed_commands(commands, 0, commands.len()).await
+        let answers = self.0.send_packed_commands(commands, 0, commands.len()).await?;
+        answers.into_iter().map(Value::extract_error).collect()
     }
 
     /// Which server this is. The epoch is made where it is missing.

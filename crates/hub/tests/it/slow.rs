@@ -25,7 +25,7 @@ fn padding() -> String {
 }
 
 #[tokio::test]
-async fn a_client_that_takes_nothing_is_closed_and_the_others_go_on() {
+async fn fault_b11_a_client_that_takes_nothing_is_closed_and_the_others_go_on() {
     let (served, mut ends) = hub(SlowPolicy::Close).await;
     let _slow = served.peer().await;
     let mut quick = served.peer().await;

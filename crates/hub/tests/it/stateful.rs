@@ -51,7 +51,7 @@ fn echoed(id: u32) -> String {
 }
 
 #[tokio::test]
-async fn what_was_not_acknowledged_comes_again_and_what_was_said_counts_once() {
+async fn fault_b9_what_was_not_acknowledged_comes_again_and_what_was_said_counts_once() {
     let (session, mut peer) = session(HubConfig::default()).await;
     let hub = &session.served.hub;
     for number in 1..=3 {

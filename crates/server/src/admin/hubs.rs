@@ -1,6 +1,6 @@
 //! `/api/v1/hubs`: the hubs, who is connected, and in which groups.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Json,
@@ -16,31 +16,48 @@ use crate::{
 };
 
 pub(super) async fn list(State(node): State<Arc<Node>>) -> Json<Value> {
-    let items: Vec<_> = node.hubs.iter().map(|hub| summary(hub)).collect();
+    let mut items = Vec::new();
+    for hub in node.hubs.iter() {
+        items.push(summary(hub).await);
+    }
     Json(json!({ "items": items }))
 }
 
+/// The connections of all nodes, in the order of their ids, and how many nodes have not answered.
 pub(super) async fn list_connections(
     State(node): State<Arc<Node>>,
     Path(name): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    let members = find(&node, &name)?.hub.members_now().await;
-    let items: Vec<_> = members.iter().map(connection).collect();
-    Ok(Json(json!({ "items": items })))
+    let all = find(&node, &name)?.hub.all();
+    let (mut items, mut unreached, mut after) = (Vec::new(), 0, None);
+    loop {
+        let page = all.page(after, PAGE).await;
+        unreached = unreached.max(page.unreached);
+        items.extend(page.value.iter().map(connection));
+        match page.value.last() {
+            Some(last) if page.value.len() == PAGE => after = Some(last.id),
+            _ => return Ok(Json(json!({ "items": items, "unreached": unreached }))),
+        }
+    }
 }
 
+/// The groups that have members on any node, in the order of their names.
 pub(super) async fn list_groups(
     State(node): State<Arc<Node>>,
     Path(name): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    let mut groups: BTreeMap<GroupName, usize> = BTreeMap::new();
-    for member in find(&node, &name)?.hub.members_now().await {
-        for group in member.groups {
-            *groups.entry(group).or_default() += 1;
+    let groups = find(&node, &name)?.hub.groups();
+    let (mut items, mut unreached, mut after) = (Vec::new(), 0, None);
+    loop {
+        let page = groups.page(after.as_ref(), PAGE).await;
+        unreached = unreached.max(page.unreached);
+        let item = |(group, connections): &(GroupName, usize)| json!({ "name": group.as_str(), "connections": connections });
+        items.extend(page.value.iter().map(item));
+        match page.value.into_iter().enumerate().last() {
+            Some((at, (last, _))) if at + 1 == PAGE => after = Some(last),
+            _ => return Ok(Json(json!({ "items": items, "unreached": unreached }))),
         }
     }
-    let item = |(group, connections): (&GroupName, &usize)| json!({ "name": group.as_str(), "connections": connections });
-    Ok(Json(json!({ "items": groups.iter().map(item).collect::<Vec<_>>() })))
 }
 
 pub(super) async fn close(
@@ -66,12 +83,14 @@ pub(super) fn brief(hub: &NodeHub) -> Value {
     json!({ "name": hub.name, "path": hub.path, "connections": hub.hub.connected() })
 }
 
-fn summary(hub: &NodeHub) -> Value {
+async fn summary(hub: &NodeHub) -> Value {
     let totals = hub.hub.totals();
+    let everywhere = hub.hub.all().count().await;
     json!({
         "name": hub.name,
         "path": hub.path,
         "connections": totals.connected,
+        "connections_everywhere": everywhere.value,
         "messages_in": totals.received,
         "messages_out": totals.delivered,
         "messages_queued": totals.queued,
@@ -98,3 +117,6 @@ fn find<'n>(node: &'n Node, name: &str) -> Result<&'n NodeHub, Problem> {
 fn parse(id: &str) -> Option<ConnectionId> {
     id.parse().ok()
 }
+
+/// Connections, or groups, that are asked for at once.
+const PAGE: usize = 1000;

@@ -27,13 +27,23 @@ async fn list(node: &NodeArgs) -> Result<(), Failure> {
         return terminal::print_json(&answer);
     }
     let mut table = Table::new(&[
-        "HUB", "PATH", "CLIENTS", "IN", "OUT", "QUEUED", "DROPPED", "SLOW", "REFUSED",
+        "HUB",
+        "PATH",
+        "CLIENTS",
+        "ALL NODES",
+        "IN",
+        "OUT",
+        "QUEUED",
+        "DROPPED",
+        "SLOW",
+        "REFUSED",
     ]);
     for item in answer["items"].as_array().into_iter().flatten() {
         let keys = [
             "name",
             "path",
             "connections",
+            "connections_everywhere",
             "messages_in",
             "messages_out",
             "messages_queued",
@@ -62,6 +72,11 @@ async fn list_connections(hub: &str, node: &NodeArgs) -> Result<(), Failure> {
         table.row([id, user, transport, groups.join(" ")]);
     }
     terminal::print(&table.render())?;
+    let unreached = answer["unreached"].as_u64().unwrap_or_default();
+    if unreached > 0 {
+        let nodes = terminal::count(unreached, "node");
+        terminal::print_line(&format!("{nodes} did not answer: what is there is not listed"))?;
+    }
     terminal::print_line(&terminal::count(items.len() as u64, "client"))
 }
 

@@ -51,7 +51,20 @@ fn head(answer: &Value) -> String {
         ),
     ];
     let line = |(name, value): &(&str, String)| format!("{name:<10} {value}\n");
-    lines.iter().map(line).collect::<String>() + "\n"
+    let lines = lines.iter().map(line).collect::<String>();
+    match &answer["backplane"] {
+        Value::Null => lines + "\n",
+        there => lines + &line(&("backplane", backplane(there))) + "\n",
+    }
+}
+
+/// Whether the backplane answers, and for how long that has been so.
+fn backplane(there: &Value) -> String {
+    let since = terminal::seconds(there["since_seconds"].as_u64().unwrap_or_default());
+    match there["reachable"].as_bool() {
+        Some(true) => format!("reached for {since}"),
+        _ => format!("not reached for {since}: clients of other nodes hear of it later"),
+    }
 }
 
 /// A cell of a table: nothing rather than `null`.

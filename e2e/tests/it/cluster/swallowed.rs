@@ -11,7 +11,8 @@ use super::three::Three;
 
 /// Each append is executed, and its node cannot know: it says it again, and nobody may hear it twice.
 #[tokio::test]
-async fn an_answer_swallowed_a_thousand_times_under_three_processes_doubles_and_loses_nothing() {
+async fn fault_b4_an_answer_swallowed_a_thousand_times_under_three_processes_doubles_and_loses_nothing()
+ {
     let redis = Server::start(&need!(tools::redis()), VOLATILE).await;
     let mut cables = Vec::new();
     for _ in 0..3 {

@@ -6,7 +6,7 @@ use everwire_testkit::{
     everwire::{Everwire, Setup},
     redis::Server,
     talker::{Call, Talker},
-    wait::eventually,
+    wait::{eventually, until_equal},
 };
 use serde_json::{Value, json};
 
@@ -66,7 +66,7 @@ impl Three {
         three
     }
 
-    /// Waits until each client hears what is said at any node.
+    /// Waits until each client hears what is said at any node, and each node answers all others.
     pub(crate) async fn know_each_other(&self) {
         eventually("the nodes to know each other", async || {
             for (at, client) in self.clients.iter().enumerate() {
@@ -75,6 +75,12 @@ impl Three {
             self.clients.iter().all(|client| greeted(client) == self.clients.len()).then_some(())
         })
         .await;
+        for node in &self.nodes {
+            until_equal("clients of all nodes", json!(self.clients.len()), async || {
+                everywhere(node).await
+            })
+            .await;
+        }
     }
 
     /// The client of each node says so many more numbers.
@@ -144,6 +150,11 @@ impl Three {
             assert_eq!(client.end(), None, "client {at}");
         }
     }
+}
+
+/// How many clients the room has on all nodes, as one of them sees it.
+pub(crate) async fn everywhere(node: &Everwire) -> Value {
+    node.get("/api/v1/hubs").await.json()["items"][0]["connections_everywhere"].clone()
 }
 
 /// A node of the three.

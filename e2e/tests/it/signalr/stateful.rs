@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use everwire_testkit::{
+    everwire::{Everwire, Setup},
     foreign::Launch,
     loopback::unique_address,
     need,
@@ -22,11 +23,11 @@ fn lasting(node: &Path, url: String, protocol: &str) -> Launch {
 }
 
 on_one_node_and_on_three! {
-    nothing_is_lost_or_doubled_when_a_socket_is_cut,
+    fault_b9_nothing_is_lost_or_doubled_when_a_socket_is_cut,
     calls_and_answers_wait_for_a_session_to_be_resumed,
 }
 
-async fn nothing_is_lost_or_doubled_when_a_socket_is_cut(site: Site) {
+async fn fault_b9_nothing_is_lost_or_doubled_when_a_socket_is_cut(site: Site) {
     let node = need!(tools::node());
     for protocol in ["json", "messagepack"] {
         let cable = Relay::start(vec![site.address()]).await;
@@ -108,4 +109,32 @@ async fn a_session_that_is_gone_is_begun_anew() {
     let _fixture = Fixture::start_at(address).await;
     peer.reconnected(2).await;
     assert_eq!(peer.call("Echo", json!(["again"])).await, "again");
+}
+
+/// A client that was away for too long is told so: it begins anew, as somebody else, and knows it.
+#[tokio::test]
+async fn fault_b9_a_client_that_is_away_for_longer_than_its_session_is_kept_knows_it() {
+    let node = need!(tools::node());
+    let hub = "[hubs.echo]\npath = \"/echo\"\ndisconnect_timeout = \"1s\"\n[hubs.echo.methods]\n\
+               Say = { send = \"caller\", target = \"Said\" }\n";
+    let everwire = Everwire::start(&Setup::new().hubs(hub)).await;
+    for protocol in ["json", "messagepack"] {
+        let cable = Relay::start(vec![everwire.address()]).await;
+        let url = format!("http://{}/echo", cable.address());
+        let mut peer = Peer::start(&lasting(&node, url, protocol).flag("reconnect")).await;
+        peer.on("Said");
+        peer.call("Say", json!(["before"])).await;
+        let before = peer.connection();
+        cable.hold();
+        cable.cut();
+        let kept = async || everwire.metric("everwire_hub_connections").await;
+        until_equal("sessions that are kept", 0.0, kept).await;
+        cable.heal();
+        peer.reconnected(1).await;
+        assert_eq!(peer.count("reconnecting"), 1);
+        assert_ne!(peer.connection(), before);
+        peer.call("Say", json!(["after"])).await;
+        peer.called_with("Said", &[json!(["before"]), json!(["after"])]).await;
+        assert_eq!(peer.stop().await, None);
+    }
 }

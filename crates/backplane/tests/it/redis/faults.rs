@@ -13,7 +13,7 @@ use super::{Received, all_stored, channel, follow, next, publish};
 use crate::server::{DURABLE, Server, VOLATILE};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_swallowed_a_thousand_times_doubles_and_loses_nothing() {
+async fn fault_b4_an_answer_swallowed_a_thousand_times_doubles_and_loses_nothing() {
     let server = Server::start(&need!(tools::redis()), VOLATILE).await;
     let (mut proxies, mut nodes, mut subscriptions) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..3 {
@@ -72,20 +72,20 @@ async fn through(server: &mut Server, fault: impl AsyncFnOnce(&mut Server)) -> V
 }
 
 #[tokio::test]
-async fn a_killed_redis_that_remembers_loses_nothing() {
+async fn fault_b1_a_killed_redis_that_remembers_loses_nothing() {
     let mut server = Server::start(&need!(tools::redis()), DURABLE).await;
     assert_eq!(through(&mut server, async |server| server.kill_and_restart().await).await, []);
 }
 
 #[tokio::test]
-async fn a_killed_redis_that_forgets_says_so_and_what_nodes_still_have_comes_again() {
+async fn fault_b1_a_killed_redis_that_forgets_says_so_and_what_nodes_still_have_comes_again() {
     let mut server = Server::start(&need!(tools::redis()), VOLATILE).await;
     let gaps = through(&mut server, async |server| server.kill_and_restart().await).await;
     assert_eq!(gaps, [Gap::Emptied]);
 }
 
 #[tokio::test]
-async fn an_emptied_redis_says_so_and_what_nodes_still_have_comes_again() {
+async fn fault_b1_an_emptied_redis_says_so_and_what_nodes_still_have_comes_again() {
     let mut server = Server::start(&need!(tools::redis()), VOLATILE).await;
     let (one, two) = (server.node(), server.node());
     let mut subscription = follow(&two).await;
@@ -101,7 +101,7 @@ async fn an_emptied_redis_says_so_and_what_nodes_still_have_comes_again() {
 }
 
 #[tokio::test]
-async fn a_redis_that_is_stopped_for_two_seconds_loses_nothing() {
+async fn fault_b2_a_redis_that_is_stopped_for_two_seconds_loses_nothing() {
     let mut server = Server::start(&need!(tools::redis()), VOLATILE).await;
     let gaps = through(&mut server, async |server| {
         server.process.freeze();
@@ -114,7 +114,7 @@ async fn a_redis_that_is_stopped_for_two_seconds_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_redis_that_is_stopped_until_nodes_give_up_on_it_loses_nothing() {
+async fn fault_b2_a_redis_that_is_stopped_until_nodes_give_up_on_it_loses_nothing() {
     let mut server = Server::start(&need!(tools::redis()), VOLATILE).await;
     let gaps = through(&mut server, async |server| {
         server.process.freeze();
@@ -126,7 +126,7 @@ async fn a_redis_that_is_stopped_until_nodes_give_up_on_it_loses_nothing() {
 }
 
 #[tokio::test]
-async fn killed_connections_lose_nothing() {
+async fn fault_b4_killed_connections_lose_nothing() {
     let mut server = Server::start(&need!(tools::redis()), VOLATILE).await;
     let gaps = through(&mut server, async |server| {
         for _ in 0..10 {
@@ -138,7 +138,7 @@ async fn killed_connections_lose_nothing() {
 }
 
 #[tokio::test]
-async fn a_paused_redis_loses_nothing() {
+async fn fault_b2_a_paused_redis_loses_nothing() {
     let mut server = Server::start(&need!(tools::redis()), VOLATILE).await;
     let gaps = through(&mut server, async |server| {
         server.tell(&["CLIENT", "PAUSE", "2000", "ALL"]).await;
@@ -148,7 +148,7 @@ async fn a_paused_redis_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_reader_whose_answers_overflow_is_cut_and_loses_nothing() {
+async fn fault_b4_a_reader_whose_answers_overflow_is_cut_and_loses_nothing() {
     let mut server = Server::start(&need!(tools::redis()), VOLATILE).await;
     server.tell(&["CONFIG", "SET", "client-output-buffer-limit", "normal 300kb 0 0"]).await;
     let (one, two) = (server.node(), server.node());
@@ -191,7 +191,7 @@ async fn entries_trimmed_unread_are_asked_of_their_publisher() {
 }
 
 #[tokio::test]
-async fn messages_wait_for_an_absent_redis_up_to_a_limit() {
+async fn fault_b2_messages_wait_for_an_absent_redis_up_to_a_limit() {
     let mut server = Server::start(&need!(tools::redis()), VOLATILE).await;
     let mut config = Config::new(server.url());
     config.waiting_max = 100;

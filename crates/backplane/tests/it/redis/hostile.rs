@@ -17,7 +17,7 @@ async fn store(connection: &mut MultiplexedConnection, key: &str, entry: &[u8]) 
 }
 
 #[tokio::test]
-async fn entries_of_strangers_are_counted_and_the_node_lives() {
+async fn fault_b15_attack_s8_entries_of_strangers_are_counted_and_the_node_lives() {
     let server = Server::start(&need!(tools::redis()), VOLATILE).await;
     let (one, two) = (server.node(), server.node());
     let mut subscription = follow(&two).await;
@@ -48,7 +48,7 @@ async fn entries_of_strangers_are_counted_and_the_node_lives() {
 }
 
 #[tokio::test]
-async fn what_a_newer_node_says_beside_messages_leaves_no_hole() {
+async fn fault_b14_what_a_newer_node_says_beside_messages_leaves_no_hole() {
     let server = Server::start(&need!(tools::redis()), VOLATILE).await;
     let node = server.node();
     let mut subscription = follow(&node).await;

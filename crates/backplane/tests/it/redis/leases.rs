@@ -52,7 +52,7 @@ async fn hear(members: &mut [Members], gone: Member) -> Vec<bool> {
 }
 
 #[tokio::test]
-async fn a_redis_away_for_thirty_seconds_expires_nobody() {
+async fn fault_b1_a_redis_away_for_thirty_seconds_expires_nobody() {
     let mut server = Server::start(&need!(tools::redis()), VOLATILE).await;
     let nodes = nodes(&server);
     let mut members = acquainted(&nodes).await;
@@ -70,7 +70,7 @@ async fn a_redis_away_for_thirty_seconds_expires_nobody() {
 }
 
 #[tokio::test]
-async fn a_killed_node_expires_within_two_leases_and_one_survivor_cleans_up() {
+async fn fault_b6_a_killed_node_expires_within_two_leases_and_one_survivor_cleans_up() {
     let server = Server::start(&need!(tools::redis()), VOLATILE).await;
     let mut nodes = nodes(&server);
     let mut members = acquainted(&nodes).await;
@@ -112,7 +112,7 @@ async fn what_was_cleaned_up_is_not_cleaned_up_again() {
 }
 
 #[tokio::test]
-async fn a_node_that_was_given_up_comes_back_as_a_new_incarnation() {
+async fn fault_b8_a_node_that_was_given_up_comes_back_as_a_new_incarnation() {
     let server = Server::start(&need!(tools::redis()), VOLATILE).await;
     let nodes = nodes(&server);
     let mut members = acquainted(&nodes).await;

@@ -28,7 +28,7 @@ async fn while_the_backplane_is_away_this_nodes_clients_are_told_at_once_and_oth
 }
 
 #[tokio::test]
-async fn what_the_backplane_refuses_is_an_error_of_its_publisher_and_of_nobody_else() {
+async fn fault_b12_what_the_backplane_refuses_is_an_error_of_its_publisher_and_of_nobody_else() {
     let nodes = Nodes::of(2, builder).await;
     let (mut there, _) = nodes.nodes[1].client("x").await;
     nodes.cluster.cut();

@@ -7,7 +7,7 @@ use everwire_hub::Hub;
 use super::{Nodes, builder, call, channel};
 
 #[tokio::test]
-async fn attack_s8_hostile_old_newer_and_huge_envelopes_are_counted_and_dropped() {
+async fn fault_b15_attack_s8_hostile_old_newer_and_huge_envelopes_are_counted_and_dropped() {
     let nodes = Nodes::of(2, builder).await;
     let (mut peer, _) = nodes.nodes[0].client("Ann").await;
     let attacker = nodes.cluster.node();
@@ -35,7 +35,7 @@ async fn attack_s8_hostile_old_newer_and_huge_envelopes_are_counted_and_dropped(
 }
 
 #[tokio::test]
-async fn attack_s8_what_a_newer_node_adds_does_no_harm() {
+async fn fault_b14_attack_s8_what_a_newer_node_adds_does_no_harm() {
     let nodes = Nodes::of(2, builder).await;
     let (mut peer, _) = nodes.nodes[0].client("Ann").await;
     let newer = nodes.cluster.node();

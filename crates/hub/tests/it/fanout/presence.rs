@@ -204,6 +204,28 @@ async fn pred_s7_nobody_takes_away_what_is_somebody_elses() {
     assert_eq!(tab(&nodes.nodes[0]).await.1, roster(r#""lamp","tv""#));
 }
 
+/// The old page began a second connection before the first had ended, which threw.
+#[tokio::test]
+async fn pred_s8_who_comes_again_before_the_old_connection_has_ended_stays_present() {
+    let nodes = Nodes::of(2, declared).await;
+    let (mut looks_on, _) = tab(&nodes.nodes[1]).await;
+    let (mut old, _) = tab(&nodes.nodes[0]).await;
+    says(&mut old, "SendPing", r#"["tv"]"#).await;
+    assert_eq!(looks_on.next().await, Some(online("tv")));
+    for node in [&nodes.nodes[0], &nodes.nodes[0], &nodes.nodes[1]] {
+        let (mut new, there) = tab(node).await;
+        assert_eq!(there, roster(r#""tv""#));
+        says(&mut new, "SendPing", r#"["tv"]"#).await;
+        // A round trip: the new connection has the name before the old one lets go of it.
+        assert!(new.call("SendPing", r#"["tv"]"#).await.contains(r#""type":3"#));
+        drop(std::mem::replace(&mut old, new));
+    }
+    says(&mut old, "SendPing", r#"["lamp"]"#).await;
+    assert_eq!(looks_on.next().await, Some(online("lamp")), "nothing went offline before");
+    says(&mut old, "RemoveDisplay", r#"["tv"]"#).await;
+    assert_eq!(looks_on.next().await, Some(offline("tv")));
+}
+
 #[tokio::test]
 async fn pred_s10_nobody_is_announced_as_gone_while_the_backplane_is_away() {
     let nodes = Nodes::of(3, declared).await;
