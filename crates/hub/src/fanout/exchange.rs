@@ -286,7 +286,9 @@ fn part(hub: &Hub, fanout: &Fanout, member: Member) -> Vec<Place> {
 fn look_after(hub: &Hub) {
     let (Some(fanout), Some(attendance)) = (hub.fanout(), hub.attendance()) else { return };
     let living = fanout.living().clone();
-    attendance.tick(hub, &living);
+    // While the backplane is away nobody can be seen to live, and nobody is missed.
+    let can_see = fanout.bus.health().reachable;
+    attendance.tick(hub, can_see.then_some(&living));
     if !living.is_empty() && attendance.version() > 0 {
         stand(hub, false);
     }
