@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::{
-    Asking, Channel, Health, Member, Members, NodeId, Observer, Position, Questions, Start,
+    Asking, Channel, Health, Member, Members, NodeId, Observer, Origin, Position, Questions, Start,
     Subscription,
 };
 
@@ -92,7 +92,10 @@ pub enum Refusal {
 /// What will become of a message. Dropping it changes nothing.
 #[derive(Debug)]
 #[must_use = "a message that is refused is lost unless somebody looks; `drop` says that you mean it"]
-pub struct Publishing(State);
+pub struct Publishing {
+    state: State,
+    origin: Option<Origin>,
+}
 
 #[derive(Debug)]
 enum State {
@@ -103,24 +106,36 @@ enum State {
 impl Publishing {
     /// What is known already.
     pub const fn known(fate: Fate) -> Self {
-        Self(State::Known(fate))
+        Self { state: State::Known(fate), origin: None }
     }
 
     pub(crate) fn waiting() -> (oneshot::Sender<Fate>, Self) {
         let (tell, told) = oneshot::channel();
-        (tell, Self(State::Waiting(told)))
+        (tell, Self { state: State::Waiting(told), origin: None })
+    }
+
+    /// The same for a message that was given this number.
+    pub(crate) fn of(self, origin: Origin) -> Self {
+        Self { origin: Some(origin), ..self }
+    }
+
+    /// What receivers see the message come from; `None` if it was refused.
+    pub const fn origin(&self) -> Option<Origin> {
+        self.origin
     }
 
     /// The fate if it is known by now, such as a refusal.
     pub fn now(&mut self) -> Option<Fate> {
-        if let State::Waiting(told) = &mut self.0 {
+        if let State::Waiting(told) = &mut self.state {
             match told.try_recv() {
-                Ok(fate) => self.0 = State::Known(fate),
-                Err(oneshot::error::TryRecvError::Closed) => self.0 = State::Known(Fate::Unknown),
+                Ok(fate) => self.state = State::Known(fate),
+                Err(oneshot::error::TryRecvError::Closed) => {
+                    self.state = State::Known(Fate::Unknown);
+                }
                 Err(oneshot::error::TryRecvError::Empty) => {}
             }
         }
-        match self.0 {
+        match self.state {
             State::Known(fate) => Some(fate),
             State::Waiting(_) => None,
         }
@@ -131,7 +146,7 @@ impl Future for Publishing {
     type Output = Fate;
 
     fn poll(mut self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Poll<Fate> {
-        match &mut self.0 {
+        match &mut self.state {
             State::Known(fate) => Poll::Ready(*fate),
             State::Waiting(told) => Pin::new(told).poll(ctx).map(|told| {
                 // The bus ended with the message underway.

@@ -79,7 +79,7 @@ impl<T> Outgoing<T> {
         self.member
     }
 
-    /// Numbers a message and queues it.
+    /// Numbers a message and queues it; gives its number.
     pub(crate) fn handle_publish(
         &mut self,
         stream: Stream,
@@ -87,7 +87,7 @@ impl<T> Outgoing<T> {
         payload: Bytes,
         token: T,
         now: Time,
-    ) -> Result<(), (Refusal, T)> {
+    ) -> Result<Origin, (Refusal, T)> {
         let bytes = payload.len() + ENTRY_BYTES;
         let waiting = self.queue.len() - self.confirmed;
         if waiting >= self.bounds.entries_max || self.waiting_bytes + bytes > self.bounds.bytes_max
@@ -104,7 +104,7 @@ impl<T> Outgoing<T> {
         let origin = Origin { member: self.member, sequence: numbers.last };
         self.waiting_bytes += bytes;
         self.queue.push_back(Sent { stream, origin, kind, payload, token: Some(token) });
-        Ok(())
+        Ok(origin)
     }
 
     /// The next entry to write on this connection.

@@ -45,7 +45,7 @@ pub use config::{Config, InvalidConfig};
 
 use self::core::{Core, Opening, Pending};
 use crate::{
-    Answer, Asking, Bus, Channel, Fate, Health, Leaving, Member, Members, NodeId, Observer,
+    Answer, Asking, Bus, Channel, Fate, Health, Leaving, Member, Members, NodeId, Observer, Origin,
     PAYLOAD_MAX, Publishing, Questions, Refusal, Start, Subscription, clock,
     envelope::Kind,
     health::{Counters, Reach, count},
@@ -120,15 +120,15 @@ impl Shared {
         kind: Kind,
         payload: Bytes,
         tell: Option<oneshot::Sender<Fate>>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Origin, Refusal> {
         if core.left {
             return Err(Refusal::Left);
         }
         let queued = core.outgoing.handle_publish(stream, kind, payload, tell, clock::now());
         match queued {
-            Ok(()) => {
+            Ok(origin) => {
                 self.to_write.notify_one();
-                Ok(())
+                Ok(origin)
             }
             Err((why, _)) => {
                 count(&self.counters.refused, 1);
@@ -152,7 +152,7 @@ impl Bus for Redis {
         let stream = Stream::Channel(channel.clone());
         let mut core = self.shared.core();
         match self.shared.send(&mut core, stream, Kind::Message, payload, Some(tell)) {
-            Ok(()) => publishing,
+            Ok(origin) => publishing.of(origin),
             Err(why) => Publishing::known(Fate::NotStored(why)),
         }
     }

@@ -36,6 +36,8 @@ pub(crate) struct Calls {
     said: VecDeque<HubMessage>,
     /// Who was at work last; the one behind it comes next, so that no stream starves another.
     last: usize,
+    /// Whether nothing begins any more, because the session moves.
+    is_abandoned: bool,
     /// What the client has been asked.
     questions: Vec<(InvocationId, oneshot::Sender<Result<Outcome, AskError>>)>,
 }
@@ -63,6 +65,7 @@ impl Calls {
             at_work: Vec::new(),
             said: VecDeque::new(),
             last: 0,
+            is_abandoned: false,
             questions: Vec::new(),
         }
     }
@@ -133,6 +136,38 @@ impl Calls {
             let _ = feeder.poll_room(cx);
         }
         Poll::Pending
+    }
+
+    /// Whether nothing is at work, or waits to be, or to be said or answered.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.at_work.is_empty()
+            && self.said.is_empty()
+            && self.questions.is_empty()
+            && self.dispatch.is_idle()
+    }
+
+    /// Ends all calls with an error, those that wait too; gives what the client is to be told. Methods
+    /// that are at work go on, as when a client is gone, and are given to whoever lets them.
+    pub(crate) fn abandon(
+        &mut self,
+        hub: &Hub,
+        connection: &Arc<Connection>,
+    ) -> (Vec<HubMessage>, Vec<Answer>) {
+        self.is_abandoned = true;
+        for (id, _) in std::mem::take(&mut self.questions) {
+            self.dispatch.handle_unask(&id);
+        }
+        let mut answers = Vec::new();
+        self.obey(hub, connection);
+        while let Some(AtWork { call, work, canceled, .. }) = self.at_work.pop() {
+            canceled.cancel();
+            if let Work::Answer(answer) = work {
+                answers.push(answer);
+            }
+            self.dispatch.handle_end(call, Err(moved()));
+            self.obey(hub, connection);
+        }
+        (std::mem::take(&mut self.said).into(), answers)
     }
 
     /// The client is gone: streams end, and methods that are at work are told and go on, because
@@ -210,6 +245,9 @@ impl Calls {
     }
 
     fn start(&mut self, start: &Start, hub: &Hub, connection: &Arc<Connection>) {
+        if self.is_abandoned {
+            return self.dispatch.handle_end(start.call, Err(moved()));
+        }
         let Some(protocol) = connection.protocol() else {
             let gone = Failure::Invoking(HubError::canceled());
             return self.dispatch.handle_end(start.call, Err(gone));
@@ -238,6 +276,11 @@ impl Calls {
         let at_work = self.at_work.iter().find(|at_work| at_work.call == key.call)?;
         at_work.feeders.get(key.index)
     }
+}
+
+/// Why a call ends that was not done in time.
+fn moved() -> Failure {
+    Failure::Invoking(HubError::new("The call was not done when its connection moved."))
 }
 
 impl AtWork {

@@ -124,7 +124,7 @@ impl Client {
     }
 
     async fn ask(&self, target: &str, arguments: Arguments) -> Result<Outcome, InvokeError> {
-        let Some(there) = self.hub.find(self.id) else {
+        let Some(there) = self.hub.settled(self.id).await else {
             return self.ask_elsewhere(target, &arguments).await;
         };
         let _permit = self.hub.may_ask().ok_or(InvokeError::TooMany)?;

@@ -11,8 +11,9 @@ use tokio::time::Instant;
 /// The start of the process' clock.
 static START: LazyLock<Instant> = LazyLock::new(instant);
 
+/// Now, for the runtime's timers.
 #[expect(clippy::disallowed_methods, reason = "this file owns the clock")]
-fn instant() -> Instant {
+pub(crate) fn instant() -> Instant {
     Instant::now()
 }
 

@@ -10,6 +10,7 @@
 //! | claim | `POST /claim?id={token}&node={address}`: a WebSocket for this token, which the asked node issued, is at that address. `begin`, or `at {address}` where its session lives, or 404 |
 //! | hello | `POST /hello`: what time it is there, since letters are dated by the clock of who reads them |
 //! | review | `POST /review`, 16 bytes for each connection: those are answered that do not live there |
+//! | move | `POST /move/begin`, `take`, `end`: sessions are to move there; see [`crate::moving`]. `POST /move/tell?node={address}`, 16 bytes for each connection: those live at that address, and their tokens were issued by the asked node |
 
 mod clocks;
 mod letter;

@@ -14,7 +14,13 @@ mod wire;
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{
+            AtomicU8,
+            Ordering::{Acquire, Release},
+        },
+    },
 };
 
 use atomic_waker::AtomicWaker;
@@ -26,11 +32,13 @@ use everwire_proto::{
     },
     time::Time,
 };
+use tokio::sync::oneshot;
 
 pub(crate) use self::wire::{Link, Own, Wire};
 use self::{
     batch::Batch,
     groups::Joined,
+    kept::Frozen,
     mail::{Mail, Visit},
     stream::Takeover,
 };
@@ -42,7 +50,7 @@ use crate::{
     id::{ConnectionId, GroupName},
     identity::Identity,
     method::Items,
-    pulse::Due,
+    pulse::{Due, Watch},
     recipients::GroupError,
     request::ClientRequest,
     shard::{Post, ShardHandle},
@@ -67,6 +75,8 @@ pub(crate) struct Connection {
     /// What others want done, until the task takes it.
     errands: Mutex<Option<Box<Errands>>>,
     groups: Mutex<Joined>,
+    /// A [`Phase`].
+    phase: AtomicU8,
 }
 
 /// What others want a connection's task to do.
@@ -76,6 +86,33 @@ pub(crate) struct Errands {
     pub(crate) takeover: Option<Takeover>,
     /// To ask the client.
     pub(crate) questions: Vec<Question>,
+    /// To finish what is at work and begin nothing new, since the session is to move; told when that
+    /// is so.
+    pub(crate) prepare: Option<oneshot::Sender<()>>,
+    /// To give up what is still at work.
+    pub(crate) hurry: bool,
+    /// To act on where the session is.
+    pub(crate) parted: Option<Parted>,
+}
+
+/// What has become of a session that was to move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parted {
+    /// Another node has it.
+    Gone,
+    /// It is here, as before.
+    Stayed,
+    /// Nobody knows: it is here no more.
+    Lost,
+}
+
+/// Whether a session is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Here = 0,
+    /// It stands still until it is known whether another node has it.
+    Leaving = 1,
+    Gone = 2,
 }
 
 /// What was agreed on before a connection begins.
@@ -122,6 +159,7 @@ impl Connection {
             waker,
             errands,
             groups,
+            phase: AtomicU8::new(Phase::Here as u8),
         }
     }
 
@@ -258,12 +296,12 @@ impl Connection {
         }
     }
 
-    /// Leaves all groups.
-    pub(crate) fn part_all(&self) {
+    /// Leaves all groups; gives which they were.
+    pub(crate) fn part_all(&self) -> Vec<GroupName> {
         let mut groups = self.groups();
-        for group in groups.take_all() {
-            self.shard.part(self.id(), group);
-        }
+        let all: Vec<_> = groups.take_all().collect();
+        all.iter().for_each(|group| self.shard.part(self.id(), group.clone()));
+        all
     }
 
     /// Leaves all groups for good; gives which they were.
@@ -273,6 +311,74 @@ impl Connection {
 
     fn groups(&self) -> MutexGuard<'_, Joined> {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the session can move: it outlives its socket, and both ends count.
+    pub(crate) fn is_movable(&self) -> bool {
+        let wire = self.wire();
+        wire.is_resumable() && wire.speech.is_some() && !wire.is_asked()
+    }
+
+    /// Whether it is about to be known where the session is.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.phase.load(Acquire) == Phase::Leaving as u8
+    }
+
+    /// Whether another node has the session.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.phase.load(Acquire) == Phase::Gone as u8
+    }
+
+    /// The session is about to move; gives its groups. At a standstill of the hub alone.
+    pub(crate) fn begin_leaving(&self) -> BTreeSet<GroupName> {
+        self.phase.store(Phase::Leaving as u8, Release);
+        self.groups().all().clone()
+    }
+
+    /// Numbers nothing any more; gives what is kept. For the shard.
+    pub(crate) fn freeze(&self) -> Option<Frozen> {
+        self.wire().freeze()
+    }
+
+    /// The session waits for its client, as it came here without.
+    pub(crate) fn await_client(self: &Arc<Self>) {
+        if let Some(kept) = self.wire().kept() {
+            kept.wait(Arc::downgrade(self));
+        }
+    }
+
+    /// Whether the client has yet to say how it speaks.
+    pub(crate) fn is_shaking_hands(&self) -> bool {
+        self.wire().pulse.watched() == Watch::Handshake
+    }
+
+    /// Has the task finish what is at work, and begin nothing new; told when that is so.
+    pub(crate) fn prepare(&self, tell: oneshot::Sender<()>) {
+        self.errands().get_or_insert_default().prepare = Some(tell);
+        self.waker.wake();
+    }
+
+    /// Has the task give up what is still at work.
+    pub(crate) fn hurry(&self) {
+        self.errands().get_or_insert_default().hurry = true;
+        self.waker.wake();
+    }
+
+    /// It is known what has become of the session.
+    pub(crate) fn part_with(&self, parted: Parted) {
+        let phase = if parted == Parted::Gone { Phase::Gone } else { Phase::Here };
+        self.phase.store(phase as u8, Release);
+        self.errands().get_or_insert_default().parted = Some(parted);
+        self.waker.wake();
+    }
+
+    /// What has to wait until it is known where the session is; for the task.
+    pub(crate) fn defer(&self, deferred: Errands) {
+        let mut errands = self.errands();
+        let there = errands.get_or_insert_default();
+        // One that came even later counts.
+        there.takeover = there.takeover.take().or(deferred.takeover);
+        there.questions.splice(..0, deferred.questions);
     }
 
     /// Has the client asked something; for the shard. Who is gone is not asked.

@@ -1,7 +1,7 @@
 //! What a client says, from its first byte: the handshake, then hub messages. Pure.
 
 use everwire_proto::signalr::{
-    ReadError, Reader,
+    Protocol, ReadError, Reader,
     handshake::{HandshakeError, HandshakeReader, Spoken},
     message::HubMessage,
     negotiate::Transport,
@@ -37,6 +37,11 @@ pub(crate) enum Misunderstood {
 impl Conversation {
     pub(crate) fn new() -> Self {
         Self::Handshake(HandshakeReader::default())
+    }
+
+    /// The conversation of a client whose handshake another node has had.
+    pub(crate) fn open(protocol: Protocol, message_max: usize) -> Self {
+        Self::Open(Reader::new(protocol, message_max))
     }
 
     /// The client says everything anew that was not whole, on another socket.

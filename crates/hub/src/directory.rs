@@ -98,6 +98,11 @@ impl Directory {
         self.part(id).away.contains_key(&id)
     }
 
+    /// Where a connection lives, if it is at another node.
+    pub(crate) fn away(&self, id: ConnectionId) -> Option<Arc<str>> {
+        self.part(id).away.get(&id).map(|away| Arc::clone(&away.node))
+    }
+
     /// A connection is still where it was.
     pub(crate) fn confirm_away(&self, id: ConnectionId, now: Time) {
         if let Some(away) = self.part(id).away.get_mut(&id) {
@@ -131,11 +136,41 @@ impl Directory {
     }
 
     pub(crate) fn insert(&self, connection: Arc<Connection>) {
-        self.part(connection.id()).live.insert(connection.id(), connection);
+        let mut part = self.part(connection.id());
+        part.away.remove(&connection.id());
+        part.live.insert(connection.id(), connection);
     }
 
-    pub(crate) fn remove(&self, id: ConnectionId) {
-        self.part(id).live.remove(&id);
+    pub(crate) fn remove(&self, connection: &Arc<Connection>) {
+        let mut part = self.part(connection.id());
+        // Its session may have come back meanwhile.
+        if part.live.get(&connection.id()).is_some_and(|there| Arc::ptr_eq(there, connection)) {
+            part.live.remove(&connection.id());
+        }
+    }
+
+    /// The session of a connection lives at another node from now on.
+    pub(crate) fn depart(&self, id: ConnectionId, node: &str, now: Time) {
+        let mut part = self.part(id);
+        part.live.remove(&id);
+        part.put_away(id, node, now);
+    }
+
+    /// The session of a connection that is not here lives at this node from now on.
+    pub(crate) fn relocate(&self, id: ConnectionId, node: &str, now: Time) {
+        let mut part = self.part(id);
+        if !part.live.contains_key(&id) {
+            part.put_away(id, node, now);
+        }
+    }
+
+    /// All open connections.
+    pub(crate) fn all(&self) -> Vec<Arc<Connection>> {
+        let part = |part: &Mutex<Part>| {
+            let part = part.lock().unwrap_or_else(PoisonError::into_inner);
+            part.live.values().map(Arc::clone).collect::<Vec<_>>()
+        };
+        self.parts.iter().flat_map(part).collect()
     }
 
     /// The open connection of this id.
@@ -167,6 +202,14 @@ impl Directory {
 }
 
 impl Part {
+    /// Beyond the limit the session can still be found by asking.
+    fn put_away(&mut self, id: ConnectionId, node: &str, now: Time) {
+        if self.away.len() < AWAY_MAX || self.away.contains_key(&id) {
+            let away = Away { node: node.into(), confirmed: now, asked: now };
+            self.away.insert(id, away);
+        }
+    }
+
     fn attach(&mut self, ticket: &Ticket, now: Time, directory: &Directory) -> Found {
         if let Some(connection) = self.live.get(&ticket.id) {
             return Found::Live(Arc::clone(connection));

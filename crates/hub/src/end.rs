@@ -42,6 +42,8 @@ pub enum End {
     /// The node had been given up by mistake, and another one has told the application that the client is
     /// [lost](crate::HubBuilder::client_lost).
     GivenUp,
+    /// The session goes on at another node: for nobody has the connection ended.
+    Moved,
 }
 
 /// What a client is told last.
@@ -63,7 +65,7 @@ impl End {
             Farewell::Close(Close { error, allow_reconnect })
         };
         match self {
-            Self::Vanished | Self::Slow | Self::Violation(_) => Farewell::Nothing,
+            Self::Vanished | Self::Slow | Self::Moved | Self::Violation(_) => Farewell::Nothing,
             Self::NoHandshake(error) => {
                 Farewell::Handshake(HandshakeResponse { error: Some(error.clone()) })
             }
@@ -81,7 +83,7 @@ impl End {
     /// What a WebSocket is closed with.
     pub(crate) const fn code(&self) -> CloseCode {
         match self {
-            Self::Stopping => CloseCode::GOING_AWAY,
+            Self::Stopping | Self::Moved => CloseCode::GOING_AWAY,
             Self::Violation(code) => *code,
             Self::Flooding => CloseCode::POLICY,
             _ => CloseCode::NORMAL,

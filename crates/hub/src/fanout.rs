@@ -10,6 +10,7 @@ pub(crate) mod afar;
 pub(crate) mod envelope;
 pub(crate) mod exchange;
 pub(crate) mod fields;
+pub(crate) mod ledger;
 pub(crate) mod request;
 mod serve;
 
@@ -17,17 +18,25 @@ use std::{
     collections::{BTreeSet, HashMap},
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use bytes::Bytes;
-use everwire_backplane::{Answer, Asking, Bus, Channel, Fate, Member, NodeId, Publishing, Refusal};
+use everwire_backplane::{
+    Answer, Asking, Bus, Channel, Fate, Member, NodeId, Origin, Publishing, Refusal,
+};
 use futures_util::{StreamExt, stream::FuturesUnordered};
+use tokio::sync::Notify;
 
-use self::{afar::Afar, envelope::Envelope, request::Request};
+use self::{
+    afar::Afar,
+    envelope::Envelope,
+    ledger::{Ledger, Progress, Said},
+    request::Request,
+};
 
 /// A hub's end of the bus.
 pub(crate) struct Fanout {
@@ -40,6 +49,12 @@ pub(crate) struct Fanout {
     /// Nodes after which this one is cleaning up.
     cleaning: Mutex<BTreeSet<Member>>,
     pub(crate) counts: Counts,
+    /// Shared by who says something to clients, from when the first of them is told until it is noted
+    /// in the ledger; held alone by who wants nobody to be in the middle of that.
+    order: RwLock<()>,
+    ledger: Mutex<Ledger>,
+    /// Told whenever the ledger has changed.
+    noted: Notify,
 }
 
 /// What a hub has said to other nodes, and heard of them.
@@ -85,7 +100,8 @@ pub struct Across<T> {
 impl Fanout {
     pub(crate) fn new(bus: Arc<dyn Bus>, channel: Channel) -> Self {
         let (living, surveys, cleaning, counts) = Default::default();
-        Self { bus, channel, living, surveys, cleaning, counts }
+        let (order, ledger, noted) = Default::default();
+        Self { bus, channel, living, surveys, cleaning, counts, order, ledger, noted }
     }
 
     pub(crate) fn bus(&self) -> &Arc<dyn Bus> {
@@ -103,11 +119,25 @@ impl Fanout {
 
     /// Says something to all other nodes.
     pub(crate) fn say(&self, envelope: &Envelope) -> Result<Publishing, Refusal> {
-        self.publish(envelope.write())
+        let said = match envelope {
+            Envelope::Membership { connection, group, joins } => {
+                let group = group.clone();
+                Some(Said::Membership { connection: *connection, group, joins: *joins })
+            }
+            Envelope::Dismissal { audience, .. } => {
+                Some(Said::Dismissal(Arc::new(audience.clone())))
+            }
+            _ => None,
+        };
+        self.publish(envelope.write(), said.as_ref())
     }
 
-    /// The same with an envelope that is written already.
-    pub(crate) fn publish(&self, envelope: Bytes) -> Result<Publishing, Refusal> {
+    /// The same with an envelope that is written already, and that says this to clients.
+    pub(crate) fn publish(
+        &self,
+        envelope: Bytes,
+        said: Option<&Said>,
+    ) -> Result<Publishing, Refusal> {
         let mut publishing = self.bus.publish(&self.channel, envelope);
         if let Some(Fate::NotStored(refusal)) = publishing.now() {
             self.counts.refused.fetch_add(1, Relaxed);
@@ -115,7 +145,41 @@ impl Fanout {
             return Err(refusal);
         }
         self.counts.said.fetch_add(1, Relaxed);
+        if let Some(origin) = publishing.origin() {
+            self.note(origin, said);
+        }
         Ok(publishing)
+    }
+
+    /// Held by who says something to clients: see the field.
+    pub(crate) fn in_order(&self) -> RwLockReadGuard<'_, ()> {
+        self.order.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As long as this is held nobody says anything to clients, and the ledger is right.
+    pub(crate) fn standstill(&self) -> RwLockWriteGuard<'_, ()> {
+        self.order.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what was heard or said.
+    pub(crate) fn note(&self, origin: Origin, said: Option<&Said>) {
+        self.ledger().note(origin, said);
+        self.noted.notify_waiters();
+    }
+
+    /// Waits until this holds of how far this node has come.
+    pub(crate) async fn until(&self, holds: impl Fn(&Progress) -> bool) {
+        loop {
+            let noted = self.noted.notified();
+            if holds(&self.ledger().progress) {
+                return;
+            }
+            noted.await;
+        }
+    }
+
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks every other node, and gives their answers as they come.

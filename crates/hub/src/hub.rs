@@ -38,6 +38,7 @@ use crate::{
     keepers::Keepers,
     member::Member,
     method::Methods,
+    moving::Moving,
     raw::RawHandler,
     recipients::{Groups, Recipients},
     redirect::Redirects,
@@ -76,6 +77,12 @@ pub struct Totals {
     pub kept: usize,
     /// Sessions that can no longer be resumed, because as much was kept as may be.
     pub given_up: u64,
+    /// Sessions that have moved to other nodes.
+    pub moved_out: u64,
+    /// Sessions that have come from other nodes.
+    pub moved_in: u64,
+    /// Attempts to move a session that have failed.
+    pub moves_failed: u64,
 }
 
 pub(crate) struct Inner {
@@ -95,6 +102,7 @@ pub(crate) struct Inner {
     attendance: Option<Arc<Attendance>>,
     node: NodeId,
     estate: Option<Arc<Estate>>,
+    moving: Moving,
     questions: AtomicU64,
     /// Answers that may be awaited besides those that are.
     asks: Arc<Semaphore>,
@@ -179,7 +187,8 @@ impl Hub {
         }
         totals.kept = self.0.keepers.bytes();
         totals.given_up = self.0.keepers.given_up();
-        totals
+        let [moved_out, moved_in, moves_failed] = self.0.moving.counts();
+        Totals { moved_out, moved_in, moves_failed, ..totals }
     }
 
     /// The shards, for who runs each on a runtime of its own; empty if they run already. A hub whose
@@ -244,6 +253,11 @@ impl Hub {
 
     pub(crate) fn directory(&self) -> &Directory {
         &self.0.directory
+    }
+
+    /// Sessions on their way to or from other nodes.
+    pub(crate) fn moving(&self) -> &Moving {
+        &self.0.moving
     }
 
     /// Who issues and reads connection tokens.

@@ -7,7 +7,8 @@
 //!
 //! Read on in this order: `transport` (how a client comes in), `connection` and its task,
 //! `conversation` (what it says), [`dispatch`] and [`method`] (what is done about it), `shard` (how it
-//! is written to), `registry` (who is where), `fanout` (the same on several nodes).
+//! is written to), `registry` (who is where), `fanout` (the same on several nodes), `moving` (how
+//! sessions leave a node that is to stop).
 #![forbid(unsafe_code)]
 
 mod audience;
@@ -37,6 +38,7 @@ mod keepers;
 mod look;
 mod member;
 pub mod method;
+mod moving;
 mod outgoing;
 mod presence;
 mod pulse;
@@ -76,6 +78,7 @@ pub use self::{
     identity::{Denied, Identity},
     member::Member,
     method::{Context, Methods},
+    moving::Drained,
     raw::{Gone, RawMessage, RawSocket},
     recipients::{GroupError, Groups, Recipients, SendError, Sent},
     redirect::Redirect,

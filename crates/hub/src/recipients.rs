@@ -14,7 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     audience::{Audience, Whom},
     fanout::{
-        Across,
+        Across, Fanout,
         afar::Elsewhere,
         envelope::write_body,
         request::{Request, read_count, read_members},
@@ -165,6 +165,7 @@ impl Recipients {
     fn publish(&self, target: &str, arguments: Arguments) -> Result<Option<Publishing>, SendError> {
         let frames = Arc::new(Frames::new(HubMessage::call(target, arguments)));
         let audience = Arc::new(self.audience.clone());
+        let _order = self.hub.fanout().map(Fanout::in_order);
         self.hub.publish(&audience, &frames)?;
         match self.reach {
             Reach::Everywhere => self.hub.publish_elsewhere(&audience, &frames),

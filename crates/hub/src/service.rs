@@ -46,8 +46,13 @@ impl HubService {
     /// # Errors
     /// The answer to a client that may not come in.
     pub async fn open(&self, request: &UpgradeRequest) -> Result<Opening, Response<HubBody>> {
-        let shard = self.shard.clone().unwrap_or_else(|| self.hub.pick_shard());
+        let shard = self.shard();
         transport::open(&self.hub, shard, request).await
+    }
+
+    /// The shard of the next connection.
+    pub(crate) fn shard(&self) -> Arc<ShardHandle> {
+        self.shard.clone().unwrap_or_else(|| self.hub.pick_shard())
     }
 
     /// Whether the nodes of a cluster know the hub by this name.
@@ -61,7 +66,7 @@ impl HubService {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Send,
     {
-        let shard = self.shard.clone().unwrap_or_else(|| self.hub.pick_shard());
+        let shard = self.shard();
         transport::answer_passed(&self.hub, shard, request).await
     }
 
@@ -71,7 +76,7 @@ impl HubService {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Send,
     {
-        let shard = self.shard.clone().unwrap_or_else(|| self.hub.pick_shard());
+        let shard = self.shard();
         transport::answer(&self.hub, shard, request).await
     }
 }

@@ -27,7 +27,7 @@ use crate::{
     client::Question,
     cluster::Mesh,
     config::HubConfig,
-    connection::{Connection, Delivered, Own},
+    connection::{Connection, Delivered, Own, kept::Frozen},
     directory::Directory,
     end::End,
     estate::{Estate, Leave, Teller, keeper::Keeper},
@@ -103,6 +103,8 @@ pub(crate) enum Post {
     /// Somebody wants to know who is here.
     Call(Roll, oneshot::Sender<Vec<Member>>),
     End(Arc<Connection>, End),
+    /// A session stops here: what was posted before this is its own.
+    Freeze(Arc<Connection>, oneshot::Sender<Option<Frozen>>),
 }
 
 /// What was published before has not been delivered, and is as much as may wait. Some of the
@@ -173,6 +175,18 @@ impl ShardHandle {
         inbox.bytes += charged;
         self.put(inbox, post);
         Ok(())
+    }
+
+    /// Whether something more may be published.
+    pub(crate) fn has_room(&self, bytes_max: usize) -> bool {
+        self.inbox().bytes <= bytes_max
+    }
+
+    /// The same for who has seen that there was room, which others may have used since.
+    pub(crate) fn publish_all_the_same(&self, post: Post, charged: usize) {
+        let mut inbox = self.inbox();
+        inbox.bytes += charged;
+        self.put(inbox, post);
     }
 
     /// Has something done that connections do, of which there is a limited number.

@@ -25,7 +25,7 @@ use crate::{
     config::HubConfig,
     connection::{Connection, groups::NAME_MAX},
     fanout::{
-        Across,
+        Across, Fanout,
         envelope::Envelope,
         request::{Request, read_flag},
     },
@@ -224,8 +224,10 @@ impl Groups {
     }
 
     fn add_here(&self, connection: ConnectionId, group: &GroupName) -> Result<(), GroupError> {
-        let there = self.hub.find(connection);
-        there.map_or(Ok(()), |there| there.join(group.clone(), self.hub.config().groups_max))
+        let _order = self.hub.fanout().map(Fanout::in_order);
+        let Some(there) = self.hub.find(connection) else { return Ok(()) };
+        there.join(group.clone(), self.hub.config().groups_max)?;
+        self.tell_successor(&there, group.clone(), true)
     }
 
     /// The connections of a user on this node.

@@ -128,6 +128,11 @@ where
     B::Error: Send,
 {
     if request.uri().path().ends_with("/negotiate") {
+        if let Some((mesh, node)) = visitor.successor()
+            && request.method() == Method::POST
+        {
+            return elsewhere::pass(&visitor, mesh, &node, request).await;
+        }
         return negotiate::answer(visitor, request.method()).await;
     }
     if *request.method() == Method::GET && request.headers().contains_key(header::UPGRADE) {

@@ -5,6 +5,7 @@
 
 mod guard;
 mod hubs;
+mod nodes;
 mod pipes;
 mod pools;
 mod probes;
@@ -97,6 +98,8 @@ fn router(node: Arc<Node>) -> Router {
         .route("/pools/{pool}/backends/{id}", delete(pools::remove))
         .route("/pools/{pool}/backends/{id}/drain", post(pools::drain))
         .route("/pools/{pool}/backends/{id}/ready", post(pools::ready))
+        .route("/nodes", get(nodes::list))
+        .route("/nodes/{id}/drain", post(nodes::drain))
         .route("/hubs", get(hubs::list))
         .route("/hubs/{hub}/connections", get(hubs::list_connections))
         .route("/hubs/{hub}/connections/{id}", delete(hubs::close))

@@ -42,6 +42,9 @@ pub(crate) enum Command {
     /// Hubs of a running node
     #[command(subcommand)]
     Hub(HubCommand),
+    /// Nodes that share a backplane
+    #[command(subcommand)]
+    Node(NodeCommand),
     /// Tokens that let clients into hubs with an access key
     #[command(subcommand)]
     Token(TokenCommand),
@@ -236,6 +239,28 @@ pub(crate) enum HubCommand {
         /// The connection's id, as `hub ls HUB` shows it; it may begin with a hyphen
         #[arg(allow_hyphen_values = true)]
         id: String,
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+}
+
+/// Verbs of `node`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodeCommand {
+    /// List the nodes
+    Ls {
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+    /// Move a node's sessions to the others and send its other clients there: when this returns it can
+    /// be stopped
+    Drain {
+        /// The node, as `node ls` shows it; the one that is asked, if not given
+        #[arg(value_name = "NODE", allow_hyphen_values = true)]
+        id: Option<String>,
+        /// Do not wait
+        #[arg(long)]
+        detach: bool,
         #[command(flatten)]
         node: NodeArgs,
     },

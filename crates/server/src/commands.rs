@@ -3,6 +3,7 @@
 mod check;
 mod config;
 mod hub;
+mod node;
 mod pipe;
 mod pool;
 mod status;
@@ -35,6 +36,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Pool(command) => block_on(pool::run(&command)),
         Command::Pipe(command) => block_on(pipe::run(&command)),
         Command::Hub(command) => block_on(hub::run(&command)),
+        Command::Node(command) => block_on(node::run(&command)),
         Command::Token(command) => token::run(&command),
     }
 }

@@ -4,6 +4,7 @@
 //! shows and changes it; neither knows the other.
 
 mod hubs;
+pub(crate) mod nodes;
 mod reload;
 mod routes;
 
@@ -15,6 +16,7 @@ use std::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU8, Ordering},
     },
+    time::Duration,
 };
 
 use everwire_backplane::Bus;
@@ -47,6 +49,7 @@ pub(crate) struct Node {
     phase: AtomicU8,
     listening: OnceLock<Vec<SocketAddr>>,
     wiring: Mutex<Wiring>,
+    draining: Mutex<JoinSet<()>>,
 }
 
 /// What a reload may change.
@@ -63,12 +66,16 @@ struct Wired {
 }
 
 /// Where a node is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
     /// Not all listeners are open yet.
     Starting,
     /// Clients are welcome.
     Ready,
+    /// Everybody is moved away; load balancers should look elsewhere.
+    Draining,
+    /// Everybody has been.
+    Drained,
     /// The node is stopping: load balancers should look elsewhere.
     Stopping,
 }
@@ -120,6 +127,7 @@ impl Node {
             phase: AtomicU8::new(Phase::Starting as u8),
             listening: OnceLock::new(),
             wiring: Mutex::new(Wiring { config, pools, routes }),
+            draining: Mutex::default(),
         })
     }
 
@@ -140,7 +148,7 @@ impl Node {
     }
 
     /// How long the node runs.
-    pub(crate) fn uptime(&self) -> std::time::Duration {
+    pub(crate) fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
 
@@ -148,8 +156,33 @@ impl Node {
         match self.phase.load(Ordering::Acquire) {
             0 => Phase::Starting,
             1 => Phase::Ready,
+            2 => Phase::Draining,
+            3 => Phase::Drained,
             _ => Phase::Stopping,
         }
+    }
+
+    /// The phase in a word.
+    pub(crate) fn state(&self) -> &'static str {
+        match self.phase() {
+            Phase::Starting => "starting",
+            Phase::Ready => "ready",
+            Phase::Draining => "draining",
+            Phase::Drained => "drained",
+            Phase::Stopping => "stopping",
+        }
+    }
+
+    /// How long others have to look elsewhere before this node stops or is emptied, and over how long
+    /// its clients go.
+    pub(crate) fn stop(&self) -> (Duration, Duration) {
+        let stop = &self.wiring().config.stop;
+        (stop.announce, stop.window)
+    }
+
+    /// What empties the node; ends with it.
+    fn draining(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.draining.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Moves on in life; there is no way back.

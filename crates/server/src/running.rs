@@ -14,7 +14,7 @@ use crate::{
     admin::AdminListener,
     config::{self, Config, Limits, Stop},
     listen::{Listeners, Shards},
-    node::{Leaving, Node, Phase, Undeclarable},
+    node::{Leaving, Node, Phase, Undeclarable, nodes},
 };
 
 /// A running node.
@@ -90,6 +90,11 @@ impl Running {
         let (admin_stop, mut admin_task) = (CancellationToken::new(), JoinSet::new());
         let address = admin.address();
         admin_task.spawn(admin.run(Arc::clone(&node), admin_stop.clone()));
+        let answering =
+            admin_stop.clone().run_until_cancelled_owned(nodes::answer(Arc::clone(&node)));
+        admin_task.spawn(async move {
+            answering.await;
+        });
         Ok(Self {
             node,
             admin: address,
@@ -116,14 +121,18 @@ impl Running {
         }
     }
 
-    /// Moves clients away gently: announce, close the listeners, close the sessions over a window.
-    /// Resolves when no session is left or the patience is over.
+    /// Moves clients away gently: announce, close the listeners, close the sessions over a window. In a
+    /// cluster the listeners stay open, and sessions of hubs move. Resolves when no session is left or the patience is over.
     pub(crate) async fn drain(&self) {
         self.node.enter(Phase::Stopping);
         tracing::info!(announce = ?self.stop.announce, "stopping: /readyz says 503");
         tokio::time::sleep(self.stop.announce).await;
-        self.shards.stop_accepting();
-        self.close_over(self.stop.window).await;
+        // Sessions move to other nodes, and their clients come back here first.
+        let keeps_listening = self.node.hubs.cluster.is_some();
+        if !keeps_listening {
+            self.shards.stop_accepting();
+        }
+        self.node.empty(self.stop.window).await;
         self.close_all().await;
     }
 
@@ -156,30 +165,6 @@ impl Running {
         }
         self.admin_stop.cancel();
         while self.admin_task.join_next().await.is_some() {}
-    }
-
-    /// Closes sessions a few at a time, so that their clients come back to the next node spread
-    /// over `window` and not in one instant.
-    async fn close_over(&self, window: Duration) {
-        let (gateway, hubs) = (&self.node.gateway, &self.node.hubs);
-        gateway.refuse_new();
-        hubs.refuse_new();
-        let totals = gateway.totals();
-        let most = usize::try_from(totals.pipes.max(totals.requests)).unwrap_or(usize::MAX);
-        let sessions = most.max(hubs.connected());
-        if sessions == 0 || window.is_zero() {
-            return;
-        }
-        tracing::info!(sessions, ?window, "closing sessions");
-        let ticks = usize::try_from(window.as_millis() / TICK_MIN.as_millis()).unwrap_or(1);
-        let batch = sessions.div_ceil(ticks.max(1));
-        let batches = u32::try_from(sessions.div_ceil(batch)).unwrap_or(u32::MAX);
-        let mut tick = tokio::time::interval(window / batches);
-        for _ in 0..batches {
-            tick.tick().await;
-            gateway.stop_some(batch);
-            hubs.stop_some(batch);
-        }
     }
 }
 
@@ -242,6 +227,3 @@ const RESERVED_DESCRIPTORS: usize = 512;
 
 /// How long clients have to answer a close.
 const GOODBYE: Duration = Duration::from_secs(3);
-
-/// Sessions are closed one by one, or in batches where that would be closer together than this.
-const TICK_MIN: Duration = Duration::from_millis(20);

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::Result;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -72,43 +72,47 @@ async fn accept(listener: TcpListener, target: SocketAddr, condition: watch::Rec
     }
 }
 
-async fn carry(near: TcpStream, target: SocketAddr, condition: watch::Receiver<Condition>) {
+async fn carry(mut near: TcpStream, target: SocketAddr, condition: watch::Receiver<Condition>) {
     if matches!(*condition.borrow(), Condition::Cut | Condition::Reset) {
         return;
     }
-    let Ok(far) = TcpStream::connect(target).await else { return };
+    let Ok(mut far) = TcpStream::connect(target).await else { return };
     // Small messages are not to wait for each other.
     if near.set_nodelay(true).is_err() || far.set_nodelay(true).is_err() {
         return;
     }
-    let ((near_reads, near_writes), (far_reads, far_writes)) =
-        (near.into_split(), far.into_split());
+    // Halves that are borrowed end nothing when they are dropped: a reset is not to follow an end.
+    let ((near_reads, near_writes), (far_reads, far_writes)) = (near.split(), far.split());
     let there = Strand { from: near_reads, to: far_writes, way: Way::There };
     let back = Strand { from: far_reads, to: near_writes, way: Way::Back };
     // The end of one direction is the end of both.
     tokio::select! {
         () = there.carry(condition.clone()) => {}
-        () = back.carry(condition) => {}
+        () = back.carry(condition.clone()) => {}
+    }
+    if *condition.borrow() == Condition::Reset {
+        for end in [&near, &far] {
+            // One that has ended already needs none.
+            let _ = end.set_zero_linger();
+        }
     }
 }
 
 /// One direction of a connection.
-struct Strand {
-    from: OwnedReadHalf,
-    to: OwnedWriteHalf,
+struct Strand<'s> {
+    from: ReadHalf<'s>,
+    to: WriteHalf<'s>,
     way: Way,
 }
 
-impl Strand {
+impl Strand<'_> {
     async fn carry(mut self, mut condition: watch::Receiver<Condition>) {
         let mut bytes = vec![0; CHUNK];
         let mut has_lost = false;
         loop {
             let now = *condition.borrow_and_update();
-            match now {
-                Condition::Cut => return,
-                Condition::Reset => return self.reset(),
-                Condition::Up | Condition::Held | Condition::Lost(_) => {}
+            if matches!(now, Condition::Cut | Condition::Reset) {
+                return;
             }
             let read = tokio::select! {
                 changed = condition.changed() => match changed {
@@ -123,14 +127,6 @@ impl Strand {
             if !has_lost && self.to.write_all(&bytes[..count]).await.is_err() {
                 return;
             }
-        }
-    }
-
-    /// Lets both connections end with a reset when they are dropped.
-    fn reset(&self) {
-        for end in [self.from.as_ref(), self.to.as_ref()] {
-            // One that has ended already needs none.
-            let _ = end.set_zero_linger();
         }
     }
 }

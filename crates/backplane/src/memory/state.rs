@@ -14,8 +14,9 @@ use super::{
     log::Logs,
 };
 use crate::{
-    Channel, Counts, Fate, Incarnation, Item, Member, Membership, NodeId, Position, Publishing,
-    Refusal, Start, clock, health::Reach, mailbox::Mailbox, member::Roll, question::Listener,
+    Channel, Counts, Fate, Incarnation, Item, Member, Membership, NodeId, Origin, Position,
+    Publishing, Refusal, Start, clock, health::Reach, mailbox::Mailbox, member::Roll,
+    question::Listener,
 };
 
 /// All nodes, channels and logs.
@@ -44,7 +45,7 @@ pub(super) struct Peer {
 
 #[derive(Debug)]
 struct Waiting {
-    member: Member,
+    origin: Origin,
     channel: Channel,
     payload: Bytes,
     tell: oneshot::Sender<Fate>,
@@ -120,7 +121,9 @@ impl State {
         let member = Member { node, incarnation: peer.incarnation };
         if self.reach.is_reachable() {
             peer.counts.stored += 1;
-            return Publishing::known(Fate::Stored(self.deliver(member, channel, payload)));
+            let origin = self.line(channel).next_number(member);
+            let position = self.deliver(origin, channel, payload);
+            return Publishing::known(Fate::Stored(position)).of(origin);
         }
         if self.waiting.len() >= WAITING_MAX
             || self.waiting_bytes + payload.len() > WAITING_BYTES_MAX
@@ -130,8 +133,9 @@ impl State {
         }
         let (tell, publishing) = Publishing::waiting();
         self.waiting_bytes += payload.len();
-        self.waiting.push_back(Waiting { member, channel: channel.clone(), payload, tell });
-        publishing
+        let origin = self.line(channel).next_number(member);
+        self.waiting.push_back(Waiting { origin, channel: channel.clone(), payload, tell });
+        publishing.of(origin)
     }
 
     pub(super) fn subscribe(
@@ -156,9 +160,9 @@ impl State {
     pub(super) fn heal(&mut self) {
         self.reached(true);
         self.waiting_bytes = 0;
-        for Waiting { member, channel, payload, tell } in std::mem::take(&mut self.waiting) {
-            let position = self.deliver(member, &channel, payload);
-            if let Some(peer) = self.peers.get_mut(&member.node) {
+        for Waiting { origin, channel, payload, tell } in std::mem::take(&mut self.waiting) {
+            let position = self.deliver(origin, &channel, payload);
+            if let Some(peer) = self.peers.get_mut(&origin.member.node) {
                 peer.counts.stored += 1;
             }
             // Who published may not care.
@@ -192,11 +196,10 @@ impl State {
         }
     }
 
-    fn deliver(&mut self, member: Member, channel: &Channel, payload: Bytes) -> Position {
+    fn deliver(&mut self, origin: Origin, channel: &Channel, payload: Bytes) -> Position {
         self.entry += 1;
         let position = Position { epoch: self.epoch, entry: (self.entry, 0) };
         let line = self.line(channel);
-        let origin = line.next_number(member);
         let receivers: Vec<NodeId> = line.deliver(origin, position, payload).collect();
         for node in receivers {
             if let Some(peer) = self.peers.get_mut(&node) {
@@ -217,7 +220,7 @@ impl State {
     fn remove(&mut self, node: NodeId) -> Option<Peer> {
         let peer = self.peers.remove(&node)?;
         self.lines.values_mut().for_each(|line| line.forget(node));
-        self.waiting.retain(|waiting| waiting.member.node != node);
+        self.waiting.retain(|waiting| waiting.origin.member.node != node);
         self.waiting_bytes = self.waiting.iter().map(|waiting| waiting.payload.len()).sum();
         Some(peer)
     }

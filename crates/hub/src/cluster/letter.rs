@@ -19,6 +19,8 @@ pub(crate) enum Purpose {
     Claim,
     /// To know which connections are still there.
     Review,
+    /// To move sessions.
+    Move,
     /// To know what time it is there.
     Hello,
 }
@@ -89,12 +91,13 @@ impl Purpose {
             Self::Pass => "p",
             Self::Claim => "c",
             Self::Review => "r",
+            Self::Move => "m",
             Self::Hello => "h",
         }
     }
 
     fn of(letter: &str) -> Option<Self> {
-        let all = [Self::Pass, Self::Claim, Self::Review, Self::Hello];
+        let all = [Self::Pass, Self::Claim, Self::Review, Self::Move, Self::Hello];
         all.into_iter().find(|one| one.letter() == letter)
     }
 }

@@ -15,7 +15,15 @@ use super::{
     letter::{self, Address},
     peers::PeerBody,
 };
-use crate::{clock, id::ConnectionId};
+use crate::{
+    clock,
+    fanout::{
+        fields::{Reader, Writer},
+        ledger::Progress,
+    },
+    id::ConnectionId,
+    moving::{digest, session::Ended},
+};
 
 /// A hub among its other nodes.
 #[derive(Debug)]
@@ -65,6 +73,34 @@ impl Mesh {
         Some(gone.iter().copied().map(ConnectionId::from_bytes).collect())
     }
 
+    /// Has a node begin to keep what is said, for a wave of sessions; gives how far it has come.
+    pub(crate) async fn begin_wave(&self, node: &str, wave: u64) -> Option<Progress> {
+        let answer = self.moves(node, "begin", wave, Bytes::new()).await?;
+        Progress::read(&mut Reader::new(answer))
+    }
+
+    /// Hands sessions over to a node.
+    pub(crate) async fn take(&self, node: &str, wave: u64, sessions: Vec<Bytes>) -> Option<Bytes> {
+        let body = Writer::default().list(sessions.iter(), |to, session| to.bytes(session));
+        self.moves(node, "take", wave, body.finish()).await
+    }
+
+    /// Ends a wave; gives which sessions the node has.
+    pub(crate) async fn end_wave(&self, node: &str, wave: u64) -> Option<Ended> {
+        Ended::read(self.moves(node, "end", wave, Bytes::new()).await?)
+    }
+
+    /// Tells a node that has issued tokens of connections that those are here now.
+    pub(crate) async fn tell_moved(&self, node: &str, ids: Bytes) -> Option<Bytes> {
+        self.moves(node, "tell", 0, ids).await
+    }
+
+    async fn moves(&self, node: &str, what: &str, wave: u64, body: Bytes) -> Option<Bytes> {
+        let (own, digest) = (self.cluster.advertise(), digest(&body));
+        let target = format!("/move/{what}?wave={wave:x}&node={own}&digest={digest}");
+        self.answered(Purpose::Move, node, Method::POST, &target, body, PROGRESS_ROOM).await
+    }
+
     /// Passes a client's request to a node, as it is; `None` if that does not answer in time.
     pub(crate) async fn pass(
         &self,
@@ -96,6 +132,19 @@ impl Mesh {
         body: Bytes,
     ) -> Option<Bytes> {
         let room = body.len() + ROOM;
+        self.answered(purpose, node, method, target, body, room).await
+    }
+
+    /// The same with an answer of so many bytes.
+    async fn answered(
+        &self,
+        purpose: Purpose,
+        node: &str,
+        method: Method,
+        target: &str,
+        body: Bytes,
+        room: usize,
+    ) -> Option<Bytes> {
         let question = || {
             let mut request = Request::new(boxed(body.clone()));
             *request.method_mut() = method.clone();
@@ -237,6 +286,9 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 
 /// Bytes of an answer beyond those of the question: an address fits.
 const ROOM: usize = 1024;
+
+/// The same of an answer that says how far a node has come with all others, and which sessions it has.
+const PROGRESS_ROOM: usize = 256 << 10;
 
 #[cfg(test)]
 mod tests {

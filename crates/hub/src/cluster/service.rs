@@ -20,6 +20,7 @@ use crate::{
     directory::Found,
     hub::Hub,
     id::ConnectionId,
+    moving,
     request::ClientRequest,
     service::HubService,
     ticket::Home,
@@ -60,6 +61,7 @@ impl PeerService {
             Purpose::Pass => hub.handle_passed(request).await,
             Purpose::Claim => self.claim(&hub.hub, &ClientRequest::new(&request)),
             Purpose::Review => review(&hub.hub, request.into_body()).await,
+            Purpose::Move => moving::answer(&hub.hub, hub.shard(), request).await,
             Purpose::Hello => {
                 let told = clocks::tell(self.cluster.seal(), value.as_bytes(), self.cluster.time());
                 reply::whole(StatusCode::OK, "application/octet-stream", told.into())

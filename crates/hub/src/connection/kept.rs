@@ -28,6 +28,26 @@ pub(crate) struct Kept {
     charged: usize,
     /// Its place among those who wait for their client.
     ticket: Option<Ticket>,
+    /// What is to be said that is not numbered yet, while the session is about to move: only who has
+    /// it afterwards numbers it.
+    held: Option<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    frames: Vec<Bytes>,
+    bytes: usize,
+}
+
+/// What a session keeps, as another node goes on with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Frozen {
+    /// How many messages of the client were taken.
+    pub(crate) taken: u64,
+    /// How many messages the client has acknowledged.
+    pub(crate) released: u64,
+    /// The messages after those, as its transport carries them.
+    pub(crate) unacknowledged: Vec<Bytes>,
 }
 
 /// Why a session cannot go on: the client's fault.
@@ -50,11 +70,47 @@ impl Kept {
             keepers,
             charged: 0,
             ticket: None,
+            held: None,
         }
+    }
+
+    /// A session that another node had, and that waits for its client.
+    pub(crate) fn restored(frozen: Frozen, bytes_max: usize, keepers: Arc<Keepers>) -> Self {
+        let Frozen { taken, released, unacknowledged } = frozen;
+        let mut kept = Self::new(bytes_max, keepers);
+        kept.sent = Resend::restored(released, unacknowledged);
+        kept.received = Received::restored(taken);
+        kept.charge();
+        kept
+    }
+
+    /// Numbers nothing any more, until it is known who has the session; gives what it keeps.
+    pub(crate) fn freeze(&mut self) -> Frozen {
+        self.held = Some(Held::default());
+        Frozen {
+            taken: self.received.taken(),
+            released: self.sent.first() - 1,
+            unacknowledged: self.sent.replay().cloned().collect(),
+        }
+    }
+
+    /// The session stays here.
+    pub(crate) fn thaw(&mut self) {
+        let held = self.held.take().unwrap_or_default();
+        held.frames.into_iter().for_each(|frame| self.keep(frame));
+    }
+
+    /// Whether the session is about to move.
+    pub(crate) const fn is_frozen(&self) -> bool {
+        self.held.is_some()
     }
 
     /// Keeps a frame that counts.
     pub(crate) fn keep(&mut self, frame: Bytes) {
+        if let Some(held) = &mut self.held {
+            held.bytes += frame.len();
+            return held.frames.push(frame);
+        }
         self.sent.push(frame);
         if self.is_given_up {
             self.forget();
@@ -101,8 +157,9 @@ impl Kept {
     }
 
     /// Whether more is kept than may be.
-    pub(crate) const fn is_over(&self) -> bool {
-        self.sent.bytes() > self.bytes_max
+    pub(crate) fn is_over(&self) -> bool {
+        let held = self.held.as_ref().map_or(0, |held| held.bytes);
+        self.sent.bytes() + held > self.bytes_max
     }
 
     /// Whether answers need not wait: no more than this many bytes are kept.
@@ -121,6 +178,9 @@ impl Kept {
 
     /// What the client is to be told that it need not keep any longer.
     pub(crate) fn acknowledge(&mut self) -> Option<HubMessage> {
+        if self.is_frozen() {
+            return None;
+        }
         self.received.acknowledge().map(HubMessage::Ack)
     }
 

@@ -4,6 +4,8 @@
 //! sets no timer. Each turn, in this order: what others ask, the methods at work, what has come,
 //! what is to go.
 
+mod depart;
+mod farewell;
 mod raw;
 mod talk;
 
@@ -17,33 +19,29 @@ use std::{
 
 use bytes::Bytes;
 use everwire_proto::{
-    signalr::{
-        handshake::{HandshakeError, HandshakeResponse},
-        message::HubMessage,
-        negotiate::Transport,
-    },
+    signalr::{Protocol, negotiate::Transport},
     time::Time,
     ws::{
-        close::{Close, CloseCode},
+        close::CloseCode,
         frame::{Opcode, Violation, write_frame},
         intake::Sender,
         payload::{PayloadReader, Piece},
     },
 };
 use everwire_socket::bytes::poll_read;
-use tokio::{io::AsyncWrite, runtime::Handle};
+use tokio::{runtime::Handle, time::Sleep};
 
-use self::{raw::RawTalk, talk::Talk};
+use self::{depart::Departing, raw::RawTalk, talk::Talk};
 use super::{
     Connection, Errands, Link, Own,
     stream::{Input, Takeover},
 };
 use crate::{
     clock,
+    conversation::Conversation,
     end::{End, Farewell},
     estate::{Leave, Teller},
     events::Leaving,
-    frames::{encode, frame_text},
     hub::Hub,
     pulse::Watch,
     rate::Rate,
@@ -60,6 +58,8 @@ pub(crate) struct Task {
     /// Instead of `talk`, where the hub speaks no hub protocol.
     raw: Option<Box<RawTalk>>,
     ending: Option<Box<Ending>>,
+    /// The session is to move.
+    departing: Option<Box<Departing>>,
     /// How much the client has said of late.
     rate: Rate,
     /// What is given back when the connection ends, such as its place among those allowed.
@@ -71,6 +71,8 @@ struct Ending {
     end: End,
     /// Whether the client has said its last.
     client_closed: bool,
+    /// How long that is waited for, if not the shard sees to it.
+    until: Option<Pin<Box<Sleep>>>,
 }
 
 impl Task {
@@ -91,7 +93,17 @@ impl Task {
         hub.arrive(&connection);
         let frames = PayloadReader::new(Sender::Client);
         let rate = Rate::new(clock::now(), hub.config().rate_max);
-        Self { hub, connection, input, frames, talk, raw, ending: None, rate, _guard: guard }
+        let (ending, departing) = (None, None);
+        Self { hub, connection, input, frames, talk, raw, ending, departing, rate, _guard: guard }
+    }
+
+    /// The task of a session that another node had.
+    pub(crate) fn restored(hub: Hub, connection: Arc<Connection>, protocol: Protocol) -> Self {
+        let mut task = Self::new(hub, connection, Input::Ended, None);
+        let message_max = task.hub.config().message_max;
+        task.talk.conversation = Conversation::open(protocol, message_max);
+        task.talk.has_come = true;
+        task
     }
 
     /// Takes bytes that came behind the request.
@@ -122,6 +134,8 @@ impl Task {
             }
         }
         self.obey_asked(now);
+        self.tell_quiet();
+        self.end_in_time(cx);
         let is_heard = self.wants_input();
         self.connection.wire().pulse.hear(is_heard, now);
         if self.is_over() { Poll::Ready(()) } else { Poll::Pending }
@@ -129,9 +143,26 @@ impl Task {
 
     fn obey_asked(&mut self, now: Time) {
         if let Some(errands) = self.connection.take_errands() {
-            let Errands { takeover, questions } = *errands;
+            let Errands { takeover, questions, prepare, hurry, parted } = *errands;
+            prepare.into_iter().for_each(|tell| self.prepare(tell));
+            if hurry {
+                self.hurry();
+            }
+            if parted.is_none() && self.connection.is_leaving() {
+                if takeover.is_some() || !questions.is_empty() {
+                    self.connection.defer(Errands { takeover, questions, ..Errands::default() });
+                }
+                return;
+            }
+            let takeover = match parted {
+                Some(parted) => self.part(parted, takeover, now),
+                None => takeover,
+            };
             takeover.into_iter().for_each(|takeover| self.adopt(takeover, now));
             questions.into_iter().for_each(|question| self.ask(question));
+        }
+        if self.connection.is_leaving() {
+            return;
         }
         let asked = self.connection.wire().take_asked();
         let Some(end) = asked else { return };
@@ -178,7 +209,7 @@ impl Task {
             Some(raw) => raw.has_listened(),
             None => self.talk.unread.is_empty(),
         };
-        has_listened && !matches!(self.input, Input::Ended)
+        has_listened && !self.is_shut() && !matches!(self.input, Input::Ended)
     }
 
     /// Reads once; gives whether there may be more.
@@ -283,7 +314,7 @@ impl Task {
         if client_closed {
             self.connection.wire().retire();
         }
-        self.ending = Some(Box::new(Ending { end, client_closed }));
+        self.ending = Some(Box::new(Ending { end, client_closed, until: None }));
         self.talk.unread = Vec::new();
     }
 
@@ -300,67 +331,6 @@ impl Task {
         self.forget_unread();
         tracing::debug!(connection = %self.connection.id(), "lost its socket");
         true
-    }
-
-    /// Says goodbye.
-    fn tell(&self, farewell: Farewell, code: CloseCode, now: Time) {
-        let mut wire = self.connection.wire();
-        let speech = wire.speech.take();
-        let last = match (farewell, speech) {
-            (Farewell::Close(close), Some(speech)) => {
-                encode(&HubMessage::Close(close), speech).ok()
-            }
-            (Farewell::Handshake(answer), _) => Some(self.handshake(&answer)),
-            // Before its handshake a client understands nothing but an answer to that.
-            (Farewell::Close(_), None) if self.raw.is_none() => {
-                Some(self.handshake(&HandshakeResponse::refused(&HandshakeError::Canceled)))
-            }
-            _ => None,
-        };
-        last.into_iter().for_each(|frame| wire.push_own(Own::Passing(frame)));
-        if self.connection.transport == Transport::WebSockets {
-            let close = control(Opcode::Close, &Close::new(code, "").payload());
-            wire.push_own(Own::Passing(close));
-        }
-        wire.close(now);
-    }
-
-    fn handshake(&self, answer: &HandshakeResponse) -> Bytes {
-        frame_text(&answer.to_bytes(), self.connection.framing())
-    }
-
-    /// The client's Close frame: answered with its code, or with 1000 where it has none.
-    fn client_closes(&mut self, close: &Close, now: Time) {
-        if self.ending.is_none() {
-            let code = close.code.unwrap_or(CloseCode::NORMAL);
-            self.tell(Farewell::Nothing, code, now);
-            let end = Box::new(Ending { end: End::Left(None), client_closed: true });
-            self.ending = Some(end);
-        }
-        if let Some(ending) = &mut self.ending {
-            ending.client_closed = true;
-        }
-    }
-
-    /// Hangs up on a client that broke the rules, once it has been told. What it says cannot be
-    /// understood any more, an answer to the Close neither; but it has to be read to its end: a socket
-    /// that is dropped with bytes unread takes the Close back.
-    fn hang_up(&mut self, cx: &mut Context<'_>) {
-        let mut wire = self.connection.wire();
-        if !self.is_refused() || !wire.outgoing.is_empty() {
-            return;
-        }
-        match (&wire.link, &mut self.input) {
-            // The socket's other half is shut down with the link.
-            (Link::Tcp(_), _) => {}
-            (Link::Carried, Input::Carried(stream)) => {
-                if AsyncWrite::poll_shutdown(Pin::new(stream), cx).is_pending() {
-                    return;
-                }
-            }
-            _ => return,
-        }
-        wire.link = Link::HungUp;
     }
 
     /// Whether the connection ends because the client broke the rules of WebSocket.
@@ -454,13 +424,17 @@ impl Drop for Task {
         self.connection.shard.count_end(&end);
         let id = self.connection.id();
         tracing::debug!(connection = %id, ?end, "disconnected");
-        self.connection.shard.leave(&self.connection);
-        self.hub.directory().remove(id);
+        let is_gone = self.connection.is_gone();
+        if !is_gone {
+            self.connection.shard.leave(&self.connection);
+            self.hub.directory().remove(&self.connection);
+        }
         let at_work = self.talk.calls.disconnect(&self.hub, &self.connection);
-        if let Some(attendance) = self.hub.attendance() {
+        if let Some(attendance) = self.hub.attendance().filter(|_| !is_gone) {
             attendance.gone(&self.hub, id);
         }
-        let leaving = self.talk.has_come.then(|| self.take_leave(end));
+        let takes_leave = self.talk.has_come && !is_gone;
+        let leaving = takes_leave.then(|| self.take_leave(end));
         if let Ok(runtime) = Handle::try_current() {
             let tasks = &self.connection.shard.tasks;
             let raw = self.raw.take().map(|raw| raw.into_rest());

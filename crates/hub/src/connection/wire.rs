@@ -12,7 +12,11 @@ use everwire_proto::{
 };
 use tokio::net::tcp::OwnedWriteHalf;
 
-use super::{Connection, Delivered, batch::Batch, kept::Kept};
+use super::{
+    Connection, Delivered,
+    batch::Batch,
+    kept::{Frozen, Kept},
+};
 use crate::{
     config::{HubConfig, SlowPolicy},
     end::End,
@@ -75,6 +79,29 @@ impl Wire {
         }
     }
 
+    /// The side of a session that another node had, and that waits for its client.
+    pub(crate) fn restored(speech: Speech, kept: Kept, now: Time) -> Self {
+        let mut wire = Self::new(Link::Away, Outgoing::default(), now);
+        wire.speech = Some(speech);
+        wire.kept = Some(Box::new(kept));
+        wire.pulse.watch(Watch::Nothing, now);
+        wire.pulse.left_alone(now);
+        wire
+    }
+
+    /// Numbers nothing any more; gives what the session is to go on with elsewhere, if it can.
+    pub(crate) fn freeze(&mut self) -> Option<Frozen> {
+        if !self.is_resumable() || self.is_asked() {
+            return None;
+        }
+        self.kept.as_mut().map(|kept| kept.freeze())
+    }
+
+    /// Whether the session is about to move.
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.kept.as_ref().is_some_and(|kept| kept.is_frozen())
+    }
+
     /// Writes a batch, or queues what the socket does not take.
     pub(crate) fn deliver(
         &mut self,
@@ -86,6 +113,9 @@ impl Wire {
         let messages = batch.messages().len() as u64;
         if !self.keep(batch, speech) {
             return Delivered::default();
+        }
+        if self.is_frozen() {
+            return Delivered { messages, queued: messages, dropped: 0 };
         }
         let mut written = 0;
         if self.outgoing.is_empty()
@@ -170,8 +200,12 @@ impl Wire {
         let frame = match (own, &mut self.kept) {
             (Own::Counted(frame), Some(kept)) => {
                 kept.keep(frame.clone());
+                let is_frozen = kept.is_frozen();
                 if kept.is_over() {
                     self.ask(End::Slow);
+                }
+                if is_frozen {
+                    return;
                 }
                 frame
             }

@@ -20,6 +20,7 @@ use crate::{
     hub::Hub,
     id::{ConnectionId, GroupName},
     method::Context,
+    moving::session::Attending,
     presence::{
         Place, Scope,
         peers::{Changes, Page, Peers},
@@ -103,6 +104,29 @@ impl Attendance {
         let mut state = self.state();
         let change = state.roster.exit(cx.connection_id(), (Scope::Hub, name));
         self.follow(&mut state, cx.hub(), change);
+    }
+
+    /// What a connection has.
+    pub(crate) fn of(&self, id: ConnectionId) -> Attending {
+        self.state().roster.of(id)
+    }
+
+    /// A connection comes from another node, with what it has.
+    pub(crate) fn arrived(&self, hub: &Hub, id: ConnectionId, attending: Attending) {
+        let mut state = self.state();
+        for group in &attending.groups {
+            if let Err(full) = state.roster.join(id, group, self.limits.memberships) {
+                tracing::warn!(connection = %id, %full, "does not have all of its groups");
+            }
+        }
+        for place in attending.places {
+            match state.roster.enter(id, place, self.limits) {
+                Ok(change) => self.follow(&mut state, hub, change),
+                Err(full) => {
+                    tracing::warn!(connection = %id, %full, "is not present under all of its names");
+                }
+            }
+        }
     }
 
     /// A hub on another node announces a change.

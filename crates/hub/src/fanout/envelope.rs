@@ -44,6 +44,8 @@ pub(crate) enum Envelope {
     /// How many changes of who is present the node has announced. One that has only just begun to
     /// listen wants to know the same of all others.
     Standing { version: u64, is_new: bool },
+    /// Nothing. Whoever has heard it has heard what its node had heard before it was said.
+    Mark,
 }
 
 /// Why bytes are no envelope that this node reads.
@@ -85,6 +87,7 @@ impl Envelope {
             Self::Standing { version, is_new } => {
                 begin(STANDING).number(*version).byte(u8::from(*is_new))
             }
+            Self::Mark => begin(MARK),
         }
         .finish()
     }
@@ -121,6 +124,7 @@ impl Envelope {
             },
             USERS => Self::Users(read_change(&mut reader)?),
             STANDING => Self::Standing { version: reader.number()?, is_new: reader.byte()? != 0 },
+            MARK => Self::Mark,
             _ => return None,
         })
     }
@@ -145,7 +149,7 @@ pub(crate) fn read_call(body: Bytes) -> Option<(String, Arguments)> {
 }
 
 /// A value in the encodings that there are: what a client gets does not depend on its node.
-pub(super) fn write_payload(writer: Writer, payload: &Payload) -> Writer {
+pub(crate) fn write_payload(writer: Writer, payload: &Payload) -> Writer {
     let [json, msgpack] =
         [Protocol::Json, Protocol::MessagePack].map(|protocol| payload.bytes(protocol));
     match (json, msgpack) {
@@ -155,7 +159,7 @@ pub(super) fn write_payload(writer: Writer, payload: &Payload) -> Writer {
     }
 }
 
-pub(super) fn read_payload(reader: &mut Reader) -> Option<Payload> {
+pub(crate) fn read_payload(reader: &mut Reader) -> Option<Payload> {
     match reader.byte()? {
         JSON => Payload::parse(Protocol::Json, reader.bytes()?).ok(),
         MSGPACK => Payload::parse(Protocol::MessagePack, reader.bytes()?).ok(),
@@ -167,7 +171,7 @@ pub(super) fn read_payload(reader: &mut Reader) -> Option<Payload> {
     }
 }
 
-pub(super) fn write_audience(writer: Writer, audience: &Audience) -> Writer {
+pub(crate) fn write_audience(writer: Writer, audience: &Audience) -> Writer {
     let writer = match &audience.whom {
         Whom::All => writer.byte(0),
         Whom::Groups(names) => writer.byte(1).list(names.iter(), |to, name| to.text(name.as_str())),
@@ -177,7 +181,7 @@ pub(super) fn write_audience(writer: Writer, audience: &Audience) -> Writer {
     write_ids(writer, &audience.except)
 }
 
-pub(super) fn read_audience(reader: &mut Reader) -> Option<Audience> {
+pub(crate) fn read_audience(reader: &mut Reader) -> Option<Audience> {
     let name = Reader::text;
     let whom = match reader.byte()? {
         0 => Whom::All,
@@ -189,11 +193,11 @@ pub(super) fn read_audience(reader: &mut Reader) -> Option<Audience> {
     Some(Audience { whom, except: read_ids(reader)? })
 }
 
-pub(super) fn write_ids(writer: Writer, ids: &[ConnectionId]) -> Writer {
+pub(crate) fn write_ids(writer: Writer, ids: &[ConnectionId]) -> Writer {
     writer.list(ids.iter(), |to, id| to.plain(id.as_bytes()))
 }
 
-pub(super) fn read_ids(reader: &mut Reader) -> Option<Vec<ConnectionId>> {
+pub(crate) fn read_ids(reader: &mut Reader) -> Option<Vec<ConnectionId>> {
     reader.list(read_id)
 }
 
@@ -201,7 +205,7 @@ pub(crate) fn read_id(reader: &mut Reader) -> Option<ConnectionId> {
     reader.array().map(ConnectionId::from_bytes)
 }
 
-pub(super) fn write_place(writer: Writer, (scope, name): &Place) -> Writer {
+pub(crate) fn write_place(writer: Writer, (scope, name): &Place) -> Writer {
     match scope {
         Scope::Hub => writer.byte(0),
         Scope::Group(group) => writer.byte(1).text(group.as_str()),
@@ -209,7 +213,7 @@ pub(super) fn write_place(writer: Writer, (scope, name): &Place) -> Writer {
     .text(name)
 }
 
-pub(super) fn read_place(reader: &mut Reader) -> Option<Place> {
+pub(crate) fn read_place(reader: &mut Reader) -> Option<Place> {
     let scope = match reader.byte()? {
         0 => Scope::Hub,
         1 => Scope::Group(GroupName::new(reader.text()?)),
@@ -258,6 +262,7 @@ const PRESENCE: u8 = 3;
 const STANDING: u8 = 4;
 const DISMISSAL: u8 = 5;
 const USERS: u8 = 6;
+const MARK: u8 = 16;
 
 const JSON: u8 = 1;
 const MSGPACK: u8 = 2;
@@ -309,6 +314,7 @@ mod tests {
             Envelope::Presence { version: 7, place, is_there: true },
             Envelope::Presence { version: 8, place: in_group, is_there: false },
             Envelope::Standing { version: 9, is_new: true },
+            Envelope::Mark,
             Envelope::Dismissal { audience: Whom::All.into(), reason: Some("late".into()) },
             Envelope::Dismissal { audience: audiences()[2].clone(), reason: None },
             Envelope::Users(Change::Add { user: "ann".into(), group: "go".into(), stay: None }),

@@ -5,8 +5,9 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use everwire_backplane::{
-    Answer, Gap, Item, Member, Members, Membership, Message, Observer, Questions, Start,
+    Answer, Gap, Item, Member, Members, Membership, Message, Observer, Origin, Questions, Start,
     Subscription,
 };
 use everwire_proto::signalr::message::HubMessage;
@@ -18,6 +19,7 @@ use tokio::{
 use super::{
     ANSWER_WITHIN, Counts, Fanout,
     envelope::{Envelope, read_call},
+    ledger::Said,
     request::{Request, read_page, read_stays},
     serve::serve,
 };
@@ -123,29 +125,24 @@ async fn hear_message(hub: &Hub, Message { origin, payload, .. }: Message) {
     Counts::count(&fanout.counts.heard);
     match Envelope::read(&payload) {
         Ok(Envelope::Call { audience, body }) => {
-            let Some((target, arguments)) =
-                wanted(hub, fanout, &audience).then_some(body).and_then(|body| {
-                    let read = read_call(body);
-                    if read.is_none() {
-                        unreadable(fanout, origin.member, &"it cannot be told to clients");
-                    }
-                    read
-                })
-            else {
-                return;
-            };
-            let frames = Arc::new(Frames::new(HubMessage::call(target, arguments)));
-            deliver(hub, Arc::new(audience), &frames).await;
+            return hear_call(hub, fanout, origin, audience, body).await;
         }
         Ok(Envelope::Membership { connection, group, joins }) => {
+            let _order = fanout.in_order();
+            let said = Said::Membership { connection, group: group.clone(), joins };
+            fanout.note(origin, Some(&said));
             let Some(there) = hub.find(connection) else { return };
             if !joins {
                 there.part(group);
             } else if let Err(error) = there.join(group, hub.config().groups_max) {
                 tracing::warn!(%connection, %error, "is not added to a group as another node wants");
             }
+            return;
         }
+        Ok(Envelope::Mark) => {}
         Ok(Envelope::Dismissal { audience, reason }) => {
+            // First, so that who comes meanwhile is meant too.
+            fanout.note(origin, Some(&Said::Dismissal(Arc::new(audience.clone()))));
             if wanted(hub, fanout, &audience) {
                 dismiss(hub, audience, reason.as_deref()).await;
             }
@@ -170,6 +167,36 @@ async fn hear_message(hub: &Hub, Message { origin, payload, .. }: Message) {
         }
         Err(error) => unreadable(fanout, origin.member, &error),
     }
+    fanout.note(origin, None);
+}
+
+/// Tells clients what another node says to them. Where as much waits as may, this waits: what comes
+/// meanwhile waits at the bus, which announces it when that is too much.
+async fn hear_call(hub: &Hub, fanout: &Fanout, origin: Origin, audience: Audience, body: Bytes) {
+    let (audience, mut body, mut frames) = (Arc::new(audience), Some(body), None);
+    loop {
+        {
+            let _order = fanout.in_order();
+            let is_wanted = wanted(hub, fanout, &audience);
+            if !is_wanted && !fanout.ledger().has_taps() {
+                return fanout.note(origin, None);
+            }
+            if let Some(body) = body.take() {
+                frames = read_call(body).map(|(target, arguments)| {
+                    Arc::new(Frames::new(HubMessage::call(target, arguments)))
+                });
+            }
+            let Some(frames) = &frames else {
+                unreadable(fanout, origin.member, &"it cannot be told to clients");
+                return fanout.note(origin, None);
+            };
+            if deliver(hub, &audience, frames) {
+                let said = Said::Call(Arc::clone(&audience), Arc::clone(frames));
+                return fanout.note(origin, Some(&said));
+            }
+        }
+        sleep(ROOM_AFTER).await;
+    }
 }
 
 /// Whether somebody of the audience may be here.
@@ -181,15 +208,19 @@ fn wanted(hub: &Hub, fanout: &Fanout, audience: &Audience) -> bool {
     is_wanted
 }
 
-/// Posts to the shards that may have somebody. Where as much waits as may, this waits: what comes
-/// meanwhile waits at the bus, which announces it when that is too much.
-async fn deliver(hub: &Hub, audience: Arc<Audience>, frames: &Arc<Frames>) {
-    for shard in hub.shards().iter().filter(|shard| hub.may_reach(shard, &audience)) {
-        let post = || Post::Send(Arc::clone(&audience), Arc::clone(frames));
-        while shard.publish(post(), frames.charged(), hub.config().inbox_max).is_err() {
-            sleep(ROOM_AFTER).await;
-        }
+/// Posts to the shards that may have somebody, if there is room in all of them.
+fn deliver(hub: &Hub, audience: &Arc<Audience>, frames: &Arc<Frames>) -> bool {
+    let reached = || hub.shards().iter().filter(|shard| hub.may_reach(shard, audience));
+    if !reached().all(|shard| shard.has_room(hub.config().inbox_max)) {
+        return false;
     }
+    for shard in reached() {
+        shard.publish_all_the_same(
+            Post::Send(Arc::clone(audience), Arc::clone(frames)),
+            frames.charged(),
+        );
+    }
+    true
 }
 
 /// Ends connections behind what other nodes have said before.
@@ -209,6 +240,9 @@ fn hear_gap(hub: &Hub, gap: Gap, work: &mut JoinSet<()>) {
     let Some(fanout) = hub.fanout() else { return };
     Counts::count(&fanout.counts.gaps);
     tracing::warn!(channel = %fanout.channel, ?gap, "messages of other nodes are lost");
+    if let Gap::Lost { member, last, .. } = gap {
+        fanout.note(Origin { member, sequence: last }, None);
+    }
     if let Some(attendance) = hub.attendance() {
         let of = if let Gap::Lost { member, .. } = gap { Some(member) } else { None };
         attendance.gap(of);
@@ -284,6 +318,7 @@ fn part(hub: &Hub, fanout: &Fanout, member: Member) -> Vec<Place> {
 }
 
 fn look_after(hub: &Hub) {
+    hub.expire_waves();
     let (Some(fanout), Some(attendance)) = (hub.fanout(), hub.attendance()) else { return };
     let living = fanout.living().clone();
     // While the backplane is away nobody can be seen to live, and nobody is missed.

@@ -53,6 +53,19 @@ pub(crate) enum Request {
     HasUser { user: UserId, group: GroupName },
     /// Which groups users are to be in, behind one of the answers.
     Stays(Option<Bytes>),
+    /// Where the session of a connection is reached, if it is here.
+    Where(ConnectionId),
+    /// Whether sessions may move here.
+    Offer,
+}
+
+/// A node that sessions may move to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Offer {
+    /// Where other nodes reach it.
+    pub(crate) node: Box<str>,
+    /// How many connections it has.
+    pub(crate) connected: u64,
 }
 
 /// What has names.
@@ -97,6 +110,8 @@ impl Request {
             Self::LeaveAll(connection) => begin(10).plain(connection.as_bytes()),
             Self::HasUser { user, group } => begin(11).text(user.as_str()).text(group.as_str()),
             Self::Stays(after) => begin(12).list(after.iter(), |to, after| to.bytes(after)),
+            Self::Where(connection) => begin(20).plain(connection.as_bytes()),
+            Self::Offer => begin(21),
         }
         .finish()
     }
@@ -143,6 +158,8 @@ impl Request {
                 group: GroupName::new(reader.text()?),
             },
             12 => Self::Stays(reader.list(Reader::bytes)?.into_iter().next()),
+            20 => Self::Where(read_id(&mut reader)?),
+            21 => Self::Offer,
             _ => return None,
         })
     }
@@ -173,6 +190,29 @@ pub(crate) fn write_flag(flag: bool) -> Bytes {
 
 pub(crate) fn read_flag(reply: Bytes) -> Option<bool> {
     Reader::new(reply).byte().map(|byte| byte != 0)
+}
+
+/// A text, or none.
+pub(crate) fn write_text(text: Option<&str>) -> Bytes {
+    Writer::default().list(text.iter(), |to, text| to.text(text)).finish()
+}
+
+pub(crate) fn read_text(reply: Bytes) -> Option<Option<String>> {
+    Some(Reader::new(reply).list(Reader::text)?.pop())
+}
+
+/// What a node offers; nothing if no session may move there.
+pub(crate) fn write_offer(offer: Option<&Offer>) -> Bytes {
+    let write = |to: Writer, offer: &Offer| to.number(offer.connected).text(&offer.node);
+    Writer::default().list(offer.iter().copied(), write).finish()
+}
+
+pub(crate) fn read_offer(reply: Bytes) -> Option<Offer> {
+    let offers = Reader::new(reply).list(|from| {
+        let connected = from.number()?;
+        Some(Offer { connected, node: from.text()?.into() })
+    });
+    offers?.pop()
 }
 
 pub(crate) fn write_count(count: usize) -> Bytes {

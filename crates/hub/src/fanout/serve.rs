@@ -13,7 +13,7 @@ use super::{
     envelope::read_call,
     request::{
         Answered, NamesOf, Request, read_flag, write_count, write_flag, write_joined,
-        write_members, write_names, write_page, write_stays,
+        write_members, write_names, write_offer, write_page, write_stays, write_text,
     },
 };
 use crate::{
@@ -47,15 +47,10 @@ pub(super) async fn serve(hub: Hub, question: Question) {
 async fn answer(hub: &Hub, fanout: &Fanout, from: Member, request: Request) -> Bytes {
     match request {
         Request::Membership { connection, group, joins } => {
-            let there = hub.find(connection);
-            let most = hub.config().groups_max;
-            write_joined(match (there, joins) {
+            write_joined(match (hub.settled(connection).await, joins) {
                 (None, _) => Ok(false),
-                (Some(there), true) => there.join(group, most).map(|()| true),
-                (Some(there), false) => {
-                    there.part(group);
-                    Ok(true)
-                }
+                (Some(_), true) => hub.groups().add(connection, group).map(|()| true),
+                (Some(_), false) => hub.groups().remove(connection, group).map(|()| true),
             })
         }
         Request::Abort(connection) => write_flag(hub.abort_here(connection)),
@@ -90,6 +85,8 @@ async fn answer(hub: &Hub, fanout: &Fanout, from: Member, request: Request) -> B
             let (stays, next) = hub.standing().page(after.as_ref());
             write_stays(&stays, next.as_ref())
         }
+        Request::Where(connection) => write_text(hub.where_is(connection).await.as_deref()),
+        Request::Offer => write_offer(hub.offer().as_ref()),
         Request::Survey { .. } => Bytes::new(),
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     fanout::{
         Across, Exchanged, Fanout,
         envelope::Envelope,
+        ledger::Said,
         request::{Request, read_flag},
     },
     frames::Frames,
@@ -119,9 +120,13 @@ impl Hub {
 
     /// Takes a connection of this node out of all groups; gives whether there is one.
     pub(crate) fn leave_all_here(&self, connection: ConnectionId) -> bool {
-        let there = self.find(connection);
-        there.iter().for_each(|there| there.part_all());
-        there.is_some()
+        let _order = self.fanout().map(Fanout::in_order);
+        let Some(there) = self.find(connection) else { return false };
+        for group in there.part_all() {
+            // What is refused is counted.
+            let _ = self.groups().tell_successor(&there, group, false);
+        }
+        true
     }
 
     pub(crate) fn abort_here(&self, connection: ConnectionId) -> bool {
@@ -145,20 +150,23 @@ impl Hub {
     /// Says a message to the clients that other nodes may have; `None` if there are none.
     pub(crate) fn publish_elsewhere(
         &self,
-        audience: &Audience,
-        frames: &Frames,
+        audience: &Arc<Audience>,
+        frames: &Arc<Frames>,
     ) -> Result<Option<Publishing>, SendError> {
         let Some(fanout) = self.fanout() else { return Ok(None) };
-        let Some(audience) = self.elsewhere(audience) else { return Ok(None) };
-        let Some(envelope) = Envelope::call(&audience, frames.message()) else { return Ok(None) };
-        Ok(Some(fanout.publish(envelope)?))
+        let Some(away) = self.elsewhere(audience) else { return Ok(None) };
+        let Some(envelope) = Envelope::call(&away, frames.message()) else { return Ok(None) };
+        let said = Said::Call(Arc::clone(audience), Arc::clone(frames));
+        Ok(Some(fanout.publish(envelope, Some(&said))?))
     }
 
     /// Who of an audience may be on other nodes.
     pub(crate) fn elsewhere(&self, audience: &Audience) -> Option<Audience> {
         let whom = match &audience.whom {
             Whom::Connections(ids) => {
-                let away = ids.iter().filter(|id| self.find(**id).is_none()).copied();
+                let is_away =
+                    |id: &&ConnectionId| self.find(**id).is_none_or(|there| there.is_leaving());
+                let away = ids.iter().filter(is_away).copied();
                 Whom::Connections(away.collect())
             }
             whom => whom.clone(),

@@ -29,6 +29,7 @@ use crate::{
     identity::{Authenticate, Denied, Identity},
     keepers::Keepers,
     method::{Context, Handler, MethodsBuilder, MethodsError, StreamHandler},
+    moving::Moving,
     raw::{RawHandler, RawSocket},
     redirect::{Redirect, Redirects},
     request::ClientRequest,
@@ -302,7 +303,9 @@ impl HubBuilder {
             fanout,
             attendance,
             estate,
-            questions: AtomicU64::new(1),
+            moving: Moving::default(),
+            // An answer to a question of another node must not pass for one to a question of this one.
+            questions: AtomicU64::new(random::<u64>() >> 16),
             asks: Arc::new(Semaphore::new(asks)),
             refuses_new: AtomicBool::new(false),
             stop: CancellationToken::new(),

@@ -8,7 +8,10 @@ use std::{
 };
 
 use super::{Place, Scope};
-use crate::id::{ConnectionId, GroupName};
+use crate::{
+    id::{ConnectionId, GroupName},
+    moving::session::Attending,
+};
 
 /// The memberships of a hub.
 #[derive(Debug, Default)]
@@ -109,6 +112,13 @@ impl Roster {
         let was_there = member.is_some_and(|member| member.names.remove(&place));
         self.forget_idle(id);
         if was_there { self.release(place) } else { None }
+    }
+
+    /// What a connection has.
+    pub(crate) fn of(&self, id: ConnectionId) -> Attending {
+        let Some(member) = self.members.get(&id) else { return Attending::default() };
+        let (groups, places) = (member.groups.iter(), member.names.iter());
+        Attending { groups: groups.cloned().collect(), places: places.cloned().collect() }
     }
 
     /// A connection has ended.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::{GroupError, Groups};
 use crate::{
+    connection::Connection,
     fanout::{
-        Across,
+        Across, Fanout,
         envelope::Envelope,
         request::{NamesOf, Request, read_flag, read_joined, read_names},
     },
@@ -27,9 +28,14 @@ impl Groups {
         connection: ConnectionId,
         group: impl Into<GroupName>,
     ) -> Result<(), GroupError> {
+        let group = group.into();
+        let _order = self.hub.fanout().map(Fanout::in_order);
         match self.hub.find(connection) {
-            Some(there) => there.join(group.into(), self.hub.config().groups_max),
-            None => self.tell(connection, group.into(), true),
+            Some(there) => {
+                there.join(group.clone(), self.hub.config().groups_max)?;
+                self.tell_successor(&there, group, true)
+            }
+            None => self.tell(connection, group, true),
         }
     }
 
@@ -43,12 +49,14 @@ impl Groups {
         connection: ConnectionId,
         group: impl Into<GroupName>,
     ) -> Result<(), GroupError> {
+        let group = group.into();
+        let _order = self.hub.fanout().map(Fanout::in_order);
         match self.hub.find(connection) {
             Some(there) => {
-                there.part(group.into());
-                Ok(())
+                there.part(group.clone());
+                self.tell_successor(&there, group, false)
             }
-            None => self.tell(connection, group.into(), false),
+            None => self.tell(connection, group, false),
         }
     }
 
@@ -62,8 +70,8 @@ impl Groups {
         group: impl Into<GroupName>,
     ) -> Result<Across<bool>, GroupError> {
         let group = group.into();
-        if let Some(there) = self.hub.find(connection) {
-            return there.join(group, self.hub.config().groups_max).map(|()| Across::here(true));
+        if self.hub.settled(connection).await.is_some() {
+            return self.add(connection, group).map(|()| Across::here(true));
         }
         self.ask(connection, group, true).await
     }
@@ -76,9 +84,8 @@ impl Groups {
         group: impl Into<GroupName>,
     ) -> Across<bool> {
         let group = group.into();
-        if let Some(there) = self.hub.find(connection) {
-            there.part(group);
-            return Across::here(true);
+        if self.hub.settled(connection).await.is_some() {
+            return Across::here(self.remove(connection, group).is_ok());
         }
         // Who removes is refused nothing.
         self.ask(connection, group, false).await.unwrap_or_default()
@@ -111,9 +118,22 @@ impl Groups {
 
     /// Takes a connection of this node out of a group.
     pub(crate) fn remove_here(&self, connection: ConnectionId, group: GroupName) {
+        let _order = self.hub.fanout().map(Fanout::in_order);
         if let Some(there) = self.hub.find(connection) {
-            there.part(group);
+            there.part(group.clone());
+            // What is refused is counted.
+            let _ = self.tell_successor(&there, group, false);
         }
+    }
+
+    /// Tells the node that a session is moving to.
+    pub(crate) fn tell_successor(
+        &self,
+        there: &Connection,
+        group: GroupName,
+        joins: bool,
+    ) -> Result<(), GroupError> {
+        if there.is_leaving() { self.tell(there.id(), group, joins) } else { Ok(()) }
     }
 
     fn tell(

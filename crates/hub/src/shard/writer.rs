@@ -121,6 +121,8 @@ impl Writer {
                 let _ = answer.send(roll.called(there));
             }
             Post::End(connection, end) => connection.ask(end),
+            // Nobody hears it who does not wait any more.
+            Post::Freeze(connection, tell) => drop(tell.send(connection.freeze())),
             Post::Send(..) | Post::Survey(..) => {}
         }
     }

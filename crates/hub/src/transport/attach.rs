@@ -99,23 +99,59 @@ impl Visitor {
         }
     }
 
+    /// Another node where this client may begin, because this one drains.
+    pub(crate) fn successor(&self) -> Option<(&Arc<Mesh>, Arc<str>)> {
+        let node = self.hub.successor().filter(|_| self.way == Way::Direct)?;
+        Some((self.hub.mesh()?, node))
+    }
+
     /// What a request for a WebSocket attaches to, which may live at any node.
     pub(crate) async fn attach_anywhere(&self) -> Result<Attached, Detached> {
         let transport = Transport::WebSockets;
+        if let Ok(ticket) = &self.ticket {
+            // One that is about to move is where it is afterwards.
+            self.hub.settled(ticket.id).await;
+        }
         let attached = self.attach(transport);
         let (Err(Detached::Unknown), Ok(ticket)) = (&attached, &self.ticket) else {
-            return attached;
+            return match (&attached, self.successor()) {
+                (Ok(Attached::New(_)) | Err(Detached::Stopping), Some((_, node)))
+                    if self.ticket.is_err() =>
+                {
+                    Ok(Attached::Elsewhere(node))
+                }
+                _ => attached,
+            };
         };
-        let Some((mesh, home)) = self.elsewhere() else { return attached };
+        let Some((mesh, home)) = self.elsewhere() else { return self.search(attached).await };
+        if self.hub.is_draining() {
+            // What begins, begins there.
+            return Ok(Attached::Elsewhere(home.into()));
+        }
         let token = self.request.parameter("id").unwrap_or_default();
         match mesh.claim(home, &token).await {
             Claim::Begin => {
                 let Ticket { id, stateful_reconnect, .. } = *ticket;
                 self.welcome(Begun { id, transport, stateful_reconnect })
             }
-            Claim::At(node) if *node == *mesh.cluster.advertise() => attached,
-            Claim::At(node) => Ok(Attached::Elsewhere(node)),
-            Claim::Nothing => attached,
+            Claim::At(node) if *node != *mesh.cluster.advertise() => Ok(Attached::Elsewhere(node)),
+            Claim::At(_) | Claim::Nothing => self.search(attached).await,
+        }
+    }
+
+    /// Where a session is that is not where it should be: it has moved, and the node that issued its
+    /// token is gone, or does not know.
+    pub(crate) async fn search(
+        &self,
+        attached: Result<Attached, Detached>,
+    ) -> Result<Attached, Detached> {
+        let Ok(ticket) = &self.ticket else { return attached };
+        if self.way == Way::Passed || ticket.stateful_reconnect == StatefulReconnect::Off {
+            return attached;
+        }
+        match self.hub.search(ticket.id).await {
+            Some(node) => Ok(Attached::Elsewhere(node)),
+            None => attached,
         }
     }
 
@@ -134,6 +170,15 @@ impl Visitor {
             Err(detached) => return Err(*detached),
         };
         if self.hub.office().home(ticket) != Home::Here {
+            // It has been here, and moved.
+            if let Some(node) = self.hub.directory().away(ticket.id)
+                && transport == Transport::WebSockets
+            {
+                return match self.way {
+                    Way::Direct => Ok(Attached::Elsewhere(node)),
+                    Way::Passed => Err(Detached::Unknown),
+                };
+            }
             return match self.find()? {
                 there if there.transport != transport => Err(Detached::OtherTransport),
                 there => Ok(Attached::There(there)),
@@ -247,10 +292,7 @@ fn read_ticket(
     if !ticket.is_of(identity.user.as_ref()) {
         return Err(Detached::OtherUser);
     }
-    match hub.office().home(&ticket) {
-        Home::Gone => Err(Detached::Unknown),
-        Home::Here | Home::At(_) => Ok(ticket),
-    }
+    Ok(ticket)
 }
 
 const fn disabled(transport: Transport) -> &'static str {

@@ -57,7 +57,7 @@ pub(super) fn end(visitor: &Visitor) -> Response<HubBody> {
         Ok(connection) if connection.transport == Transport::LongPolling => {
             connection.ask(End::Left(None));
             // Its task may end it later; whoever asks for it from now on asks for nothing.
-            visitor.hub.directory().remove(connection.id());
+            visitor.hub.directory().remove(&connection);
             reply::text(StatusCode::ACCEPTED, "")
         }
         Ok(_) => {

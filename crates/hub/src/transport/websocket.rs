@@ -71,12 +71,24 @@ pub(crate) async fn open(
             return Err(Detached::Active.answer());
         }
         Attached::There(connection) => To::There(connection),
-        Attached::Elsewhere(node) => {
-            let mesh = visitor.hub.mesh().ok_or_else(|| Detached::Unknown.answer())?;
-            To::Elsewhere(Tunnel::dial(&visitor, mesh, &node).await?)
-        }
+        Attached::Elsewhere(node) => To::Elsewhere(dial(&visitor, &node).await?),
     };
     Ok(Opening { visitor, to, accept: *request.accept() })
+}
+
+/// Has another node go on with the session; or a third one, if it has moved there meanwhile.
+async fn dial(visitor: &Visitor, node: &str) -> Result<Tunnel, Response<HubBody>> {
+    let mesh = visitor.hub.mesh().ok_or_else(|| Detached::Unknown.answer())?;
+    let refused = match Tunnel::dial(visitor, mesh, node).await {
+        Err(refused) if refused.status() == StatusCode::NOT_FOUND => refused,
+        dialed => return dialed,
+    };
+    match visitor.search(Err(Detached::Unknown)).await {
+        Ok(Attached::Elsewhere(other)) if *other != *node => {
+            Tunnel::dial(visitor, mesh, &other).await
+        }
+        _ => Err(refused),
+    }
 }
 
 /// Begins the connection in a task of its own, which is as large as an idle connection and not as

@@ -12,6 +12,7 @@ mod fanout;
 mod full;
 mod looking;
 mod methods;
+mod moving;
 mod nodes;
 mod peer;
 mod raw;

@@ -154,6 +154,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         self.code
     }
 
+    /// Ends the connection without a word.
+    pub(crate) async fn cut(&mut self) {
+        self.socket.get_mut().shutdown().await.unwrap();
+    }
+
     /// Sends a Close frame, with a code or without.
     pub(crate) async fn close(&mut self, code: Option<u16>) {
         let frame = code.map(|code| CloseFrame { code: CloseCode::from(code), reason: "".into() });

@@ -37,6 +37,13 @@ pub struct NeverSent {
 }
 
 impl Resend {
+    /// What another sender left: so many messages were released, and these were not.
+    pub fn restored(released: u64, kept: impl IntoIterator<Item = Bytes>) -> Self {
+        let kept: VecDeque<Bytes> = kept.into_iter().collect();
+        let bytes = kept.iter().map(Bytes::len).sum();
+        Self { kept, released, bytes }
+    }
+
     /// Keeps the next message and numbers it.
     pub fn push(&mut self, message: Bytes) -> u64 {
         self.bytes += message.len();
@@ -114,6 +121,15 @@ mod tests {
         assert_eq!(resend.acknowledge(1), Ok(()), "an old acknowledgement says nothing new");
         assert_eq!(resend.acknowledge(4), Ok(()));
         assert_eq!((resend.first(), resend.last(), resend.bytes()), (5, 4, 0));
+    }
+
+    #[test]
+    fn another_sender_goes_on_where_one_has_stopped() {
+        let mut resend = Resend::default();
+        (1..=4).for_each(|length| assert!(resend.push(message(length)) == length as u64));
+        assert_eq!(resend.acknowledge(2), Ok(()));
+        let next = Resend::restored(resend.first() - 1, resend.replay().cloned());
+        assert_eq!(next, resend);
     }
 
     #[test]

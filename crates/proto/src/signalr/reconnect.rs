@@ -49,6 +49,18 @@ impl Received {
         Self { next: 1, taken: 0, acknowledged: 0, phase: Phase::Counting }
     }
 
+    /// What a session has received that another endpoint began, and that waits for a connection to
+    /// continue it: this was the last message that was taken.
+    pub const fn restored(taken: u64) -> Self {
+        let next = taken.saturating_add(1);
+        Self { next, taken, acknowledged: 0, phase: Phase::AwaitingSequence }
+    }
+
+    /// The number of the last message that was taken; 0 before the first.
+    pub const fn taken(&self) -> u64 {
+        self.taken
+    }
+
     /// A new connection continues the session: nothing counts before its `Sequence`, and what was
     /// taken is acknowledged anew, because the acknowledgement may have been lost with the old one.
     pub const fn resume(&mut self) {

@@ -28,6 +28,8 @@ pub(super) async fn ready(State(node): State<Arc<Node>>) -> (StatusCode, &'stati
     match node.phase() {
         Phase::Ready => (StatusCode::OK, "ready\n"),
         Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+        Phase::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+        Phase::Drained => (StatusCode::SERVICE_UNAVAILABLE, "drained\n"),
         Phase::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
     }
 }
@@ -56,6 +58,8 @@ POST   /api/v1/pools/{pool}/backends              {\"url\": \"ws://127.0.0.1:900
 DELETE /api/v1/pools/{pool}/backends/{id}         answers when its sessions have moved
 POST   /api/v1/pools/{pool}/backends/{id}/drain   answers when its sessions have moved
 POST   /api/v1/pools/{pool}/backends/{id}/ready
+GET    /api/v1/nodes
+POST   /api/v1/nodes/{id}/drain                   answers at once; id may be self
 GET    /api/v1/hubs
 GET    /api/v1/hubs/{hub}/connections
 DELETE /api/v1/hubs/{hub}/connections/{id}

@@ -8,20 +8,15 @@ use everwire_gateway::pool::State;
 use serde_json::{Value, json};
 
 use super::hubs;
-use crate::node::{Node, Phase};
+use crate::node::Node;
 
 pub(super) async fn show(extract::State(node): extract::State<Arc<Node>>) -> Json<Value> {
-    let state = match node.phase() {
-        Phase::Starting => "starting",
-        Phase::Ready => "ready",
-        Phase::Stopping => "stopping",
-    };
     let totals = node.gateway.totals();
     let pools: Vec<_> = node.pools().iter().map(|(name, pool)| summary(name, pool)).collect();
     let hubs: Vec<_> = node.hubs.iter().map(|hub| hubs::brief(hub)).collect();
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "state": state,
+        "state": node.state(),
         "uptime_seconds": node.uptime().as_secs(),
         "listen": node.listening(),
         "connections": node.metrics.connections.get(),

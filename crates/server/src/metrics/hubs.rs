@@ -60,7 +60,7 @@ const GAUGES: [Series; 2] = [
     ),
 ];
 
-const COUNTERS: [Series; 14] = [
+const COUNTERS: [Series; 17] = [
     ("hub_messages_in", "Messages of clients", |hub| hub.hub.totals().received),
     (
         "hub_messages_out",
@@ -85,6 +85,15 @@ const COUNTERS: [Series; 14] = [
     ),
     ("hub_floods", "Connections ended because their clients said more than they may", |hub| {
         hub.hub.totals().floods
+    }),
+    ("hub_sessions_moved_out", "Sessions that have moved to other nodes", |hub| {
+        hub.hub.totals().moved_out
+    }),
+    ("hub_sessions_moved_in", "Sessions that have come from other nodes", |hub| {
+        hub.hub.totals().moved_in
+    }),
+    ("hub_session_moves_failed", "Attempts to move a session that have failed", |hub| {
+        hub.hub.totals().moves_failed
     }),
     ("hub_refused", "Requests answered with an error", |hub| hub.refused.get()),
     ("hub_nodes_said", "Envelopes for the hub on other nodes", |hub| exchanged(hub).said),

@@ -102,16 +102,6 @@ impl Hubs {
         (0..threads).map(desk).collect()
     }
 
-    /// Takes no more clients.
-    pub(crate) fn refuse_new(&self) {
-        self.iter().for_each(|hub| hub.hub.refuse_new());
-    }
-
-    /// Tells so many clients of each hub that the node stops.
-    pub(crate) fn stop_some(&self, count: usize) {
-        self.iter().for_each(|hub| hub.hub.stop_some(count));
-    }
-
     /// Tells all clients that the node stops.
     pub(crate) fn stop(&self) {
         self.iter().for_each(|hub| hub.hub.stop());

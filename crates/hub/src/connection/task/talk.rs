@@ -83,7 +83,8 @@ impl Task {
                     Poll::Ready(None) | Poll::Pending => break false,
                 }
             };
-            if self.talk.unread.is_empty() || self.talk.is_deaf() || self.ending.is_some() {
+            let is_over = self.ending.is_some() || self.is_shut();
+            if self.talk.unread.is_empty() || self.talk.is_deaf() || is_over {
                 return is_held_up;
             }
             let unread = std::mem::take(&mut self.talk.unread);
@@ -120,7 +121,7 @@ impl Task {
     /// Takes what the client says, or keeps it for later.
     pub(super) fn listen(&mut self, mut payload: &[u8], now: Time) {
         let message_max = self.hub.config().message_max;
-        while self.ending.is_none() {
+        while self.ending.is_none() && !self.is_shut() {
             if self.talk.is_deaf() || !self.talk.unread.is_empty() {
                 return self.talk.unread.extend_from_slice(payload);
             }
@@ -128,6 +129,7 @@ impl Task {
             match conversation.next(&mut payload, self.connection.transport, message_max) {
                 Ok(None) => return,
                 Ok(Some(Said::Hello(spoken))) => self.begin(spoken, now),
+                Ok(Some(Said::Message(message))) if self.is_too_late(&message) => {}
                 Ok(Some(Said::Message(message))) => {
                     self.connection.shard.count_received();
                     self.count(now);
@@ -200,7 +202,7 @@ impl Task {
     }
 
     /// Sends a message of the client's own.
-    fn say(&self, message: &HubMessage) {
+    pub(super) fn say(&self, message: &HubMessage) {
         let Some(speech) = self.connection.wire().speech else { return };
         match encode(message, speech) {
             Ok(frame) if message.is_tracked() => self.connection.send_own(Own::Counted(frame)),

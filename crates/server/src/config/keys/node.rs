@@ -105,7 +105,7 @@ pub(in crate::config) const STOP: Section = Section {
             "duration",
             "\"5s\"",
             "The clients are closed with 1001 spread over this time, so that they do not all \
-             come back in the same instant.",
+             come back in the same instant; in a cluster sessions of hubs move to other nodes.",
         ),
     ],
 };
