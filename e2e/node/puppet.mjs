@@ -1,6 +1,8 @@
 // What a test has a SignalR client of the official make do, in Node or on a page. It takes orders
 // and says what has come of them; `e2e/README.md` lists both. The Python peers obey the same.
 
+import { follow } from './follow.mjs';
+
 /** Makes a client. `parts` is where its classes come from; gives what obeys an order. */
 export function puppet(parts, wish, say) {
   const connection = build(parts, wish);
@@ -10,9 +12,12 @@ export function puppet(parts, wish, say) {
   connection.onreconnected(() => say({ event: 'reconnected', connection: connectionId() }));
   connection.onclose((error) => say({ event: 'closed', error: text(error) }));
 
+  const recover = wish.follow ? follow(connection, null, () => say({ event: 'loads' })) : async () => {};
+  connection.onreconnected(() => recover().then(() => say({ event: 'recovered' })));
+
   const orders = {
     start: () =>
-      connection.start().then(
+      connection.start().then(recover).then(
         () => say({ event: 'started', connection: connectionId() }),
         (error) => say({ event: 'failed', error: text(error) }),
       ),

@@ -37,6 +37,7 @@ function serve() {
   const files = {
     '/': ['text/html', join(here, 'page.html')],
     '/puppet.mjs': [script, join(here, 'puppet.mjs')],
+    '/follow.mjs': [script, join(here, 'follow.mjs')],
     '/signalr.js': [script, join(folder('@microsoft/signalr'), 'signalr.js')],
     '/msgpack.js': [script, join(folder('@microsoft/signalr-protocol-msgpack'), 'signalr-protocol-msgpack.js')],
   };

@@ -11,4 +11,6 @@ export const wishes = {
   skipNegotiation: { type: 'boolean' },
   reconnect: { type: 'boolean' },
   stateful: { type: 'boolean' },
+  // Follows the hub's own channel, and says `loads` whenever it would load its state.
+  follow: { type: 'boolean' },
 };

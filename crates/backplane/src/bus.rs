@@ -12,8 +12,8 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::{
-    Asking, Channel, Health, Member, Members, NodeId, Observer, Origin, Position, Questions, Start,
-    Subscription,
+    Asking, Channel, Health, History, LogUnreachable, LogWork, Member, Members, NodeId, Observer,
+    Origin, Position, Questions, Start, Stretch, Subscription,
 };
 
 /// One node's end of the bus. Shared as `Arc<dyn Bus>`.
@@ -31,6 +31,21 @@ pub trait Bus: Send + Sync {
     /// future tells what became of it, and dropping it changes nothing. A payload over
     /// [`PAYLOAD_MAX`] and one for which the queue has no room are refused at once.
     fn publish(&self, channel: &Channel, payload: Bytes) -> Publishing;
+
+    /// The same, and the message is kept in a history: its number there, its place in the history and
+    /// its way to everybody are one step, done once however often an answer is lost. All receive it
+    /// with that [number](crate::Message::recorded), in the order of numbers but where a subscription
+    /// has missed something; the history has it then.
+    fn record(&self, channel: &Channel, history: &History, payload: Bytes) -> Publishing;
+
+    /// At most `limit` messages of a history after a number, oldest first, and no more than some
+    /// 1 MiB of them at once. A history that does not exist begins.
+    fn replay(
+        &self,
+        history: &History,
+        after: u64,
+        limit: usize,
+    ) -> LogWork<Result<Stretch, LogUnreachable>>;
 
     /// Follows a channel. The first item is [`Item::Reachable`](crate::Item::Reachable)`(true)`:
     /// what is published from then on arrives.

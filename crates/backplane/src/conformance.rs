@@ -10,6 +10,7 @@
 #![allow(clippy::missing_panics_doc, reason = "panicking is what these functions are for")]
 
 mod bus;
+mod history;
 mod log;
 
 pub use bus::{
@@ -18,6 +19,10 @@ pub use bus::{
     a_question_that_cannot_be_answered_says_why, a_slow_reader_learns_that_it_was_too_slow,
     channels_do_not_meet_whatever_their_names, every_node_receives_each_message_once_in_order,
     every_node_sees_who_joins_and_who_leaves, too_large_a_payload_is_refused_at_once,
+};
+pub use history::{
+    a_history_continues_for_who_was_away, a_history_keeps_no_more_than_it_may,
+    histories_do_not_meet_whatever_their_names, recorded_messages_are_numbered_for_all_alike,
 };
 pub use log::{
     a_log_continues_after_trimming, a_removed_log_has_never_been,

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use bytes::Bytes;
 
-use crate::{Gap, Incarnation, Member, Message, NodeId, Origin, Position};
+use crate::{Cursor, Gap, Incarnation, Member, Message, NodeId, Origin, Position};
 
 /// What has come of what came in, in order.
 #[derive(Debug, PartialEq)]
@@ -43,10 +43,23 @@ struct Received {
     /// The last number that is known to exist.
     known: u64,
     /// What came after a hole.
-    held: BTreeMap<u64, Bytes>,
+    held: BTreeMap<u64, Body>,
     held_bytes: usize,
     /// Up to which number was asked for.
     asked: Option<u64>,
+}
+
+/// What a message has besides its number.
+#[derive(Debug)]
+pub(crate) struct Body {
+    pub(crate) payload: Bytes,
+    pub(crate) recorded: Option<Cursor>,
+}
+
+impl From<Bytes> for Body {
+    fn from(payload: Bytes) -> Self {
+        Self { payload, recorded: None }
+    }
 }
 
 impl Incoming {
@@ -63,7 +76,13 @@ impl Incoming {
     }
 
     /// A message.
-    pub(crate) fn handle_message(&mut self, origin: Origin, position: Position, payload: Bytes) {
+    pub(crate) fn handle_message(
+        &mut self,
+        origin: Origin,
+        position: Position,
+        body: impl Into<Body>,
+    ) {
+        let body = body.into();
         self.position = position;
         let Origin { member, sequence } = origin;
         let fresh = !self.nodes.contains_key(&member.node);
@@ -78,8 +97,8 @@ impl Incoming {
             return self.outputs.push_back(Output::Duplicate);
         }
         received.known = received.known.max(sequence);
-        received.held_bytes += payload.len();
-        received.held.insert(sequence, payload);
+        received.held_bytes += body.payload.len();
+        received.held.insert(sequence, body);
         self.advance(member);
     }
 
@@ -116,7 +135,7 @@ impl Incoming {
         for (sequence, payload) in messages {
             if sequence > received.last && sequence <= asked {
                 received.held_bytes += payload.len();
-                received.held.entry(sequence).or_insert(payload);
+                received.held.entry(sequence).or_insert_with(|| payload.into());
             }
         }
         received.give_up(member, asked, self.position, &mut self.outputs);
@@ -177,11 +196,12 @@ impl Received {
 
     /// Delivers what follows without a hole.
     fn deliver(&mut self, member: Member, position: Position, outputs: &mut VecDeque<Output>) {
-        while let Some(payload) = self.held.remove(&(self.last + 1)) {
+        while let Some(body) = self.held.remove(&(self.last + 1)) {
+            let Body { payload, recorded } = body;
             self.last += 1;
             self.held_bytes -= payload.len();
             let origin = Origin { member, sequence: self.last };
-            outputs.push_back(Output::Deliver(Message { origin, position, payload }));
+            outputs.push_back(Output::Deliver(Message { origin, position, recorded, payload }));
         }
     }
 

@@ -11,7 +11,7 @@
 //! confirmed and sends it again with the same numbers, a receiver drops what it has. So a message
 //! arrives once and in its publisher's order on each [`Subscription`], or a [`Gap`] is announced
 //! there. A publisher learns of each message that it is [stored](Fate::Stored), is not, or that
-//! nobody knows.
+//! nobody knows. A message may be recorded in a [`History`] in the same step, and read again later.
 //!
 //! # Two of them
 //!
@@ -26,6 +26,7 @@ mod clock;
 pub mod conformance;
 mod envelope;
 mod health;
+mod history;
 #[cfg(feature = "redis")]
 mod incoming;
 #[cfg(feature = "redis")]
@@ -45,6 +46,7 @@ mod subscription;
 pub use bus::{Bus, Fate, Leaving, PAYLOAD_MAX, Publishing, Refusal};
 pub use envelope::{Envelope, Foreign, HEAD, Kind};
 pub use health::{Counts, Health};
+pub use history::{Cursor, EPOCH_MAX, History, Recorded, Retention, Stretch};
 pub use log::{
     Append, Entry, Expected, Keep, Log, LogUnreachable, LogWork, Page, READ_MAX, Snapshot, Version,
 };

@@ -33,9 +33,9 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::{
-    Answer, Asking, Bus, Channel, Fate, Health, Leaving, Member, Members, NodeId, Observer,
-    PAYLOAD_MAX, Publishing, Question, Questions, Refusal, Start, Subscription, clock,
-    question::Listener,
+    Answer, Asking, Bus, Channel, Fate, Health, History, Leaving, LogUnreachable, LogWork, Member,
+    Members, NodeId, Observer, PAYLOAD_MAX, Publishing, Question, Questions, Refusal, Start,
+    Stretch, Subscription, clock, question::Listener,
 };
 
 use state::{Peer, State};
@@ -111,8 +111,27 @@ impl Bus for Node {
         if payload.len() > PAYLOAD_MAX {
             return Publishing::known(Fate::NotStored(Refusal::TooLarge));
         }
+        self.cluster.lock().publish(self.id, channel, None, payload)
+    }
+
+    fn record(&self, channel: &Channel, history: &History, payload: Bytes) -> Publishing {
+        if payload.len() > PAYLOAD_MAX {
+            return Publishing::known(Fate::NotStored(Refusal::TooLarge));
+        }
+        self.cluster.lock().publish(self.id, channel, Some(history), payload)
+    }
+
+    fn replay(
+        &self,
+        history: &History,
+        after: u64,
+        limit: usize,
+    ) -> LogWork<Result<Stretch, LogUnreachable>> {
         let mut state = self.cluster.lock();
-        state.publish(self.id, channel, payload)
+        if !state.is_reachable() {
+            return LogWork::done(Err(LogUnreachable("the backplane was cut off".into())));
+        }
+        LogWork::done(Ok(state.replay(history, after, limit)))
     }
 
     fn subscribe(&self, channel: &Channel, from: Start) -> Subscription {

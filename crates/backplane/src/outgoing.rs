@@ -10,7 +10,7 @@ use std::{collections::HashMap, collections::VecDeque, time::Duration};
 use bytes::Bytes;
 use everwire_proto::time::Time;
 
-use crate::{Channel, Member, Origin, Refusal, envelope::Kind};
+use crate::{Channel, History, Member, Origin, Refusal, envelope::Kind};
 
 /// Where an entry goes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -28,7 +28,18 @@ pub(crate) struct Sent<T> {
     pub(crate) origin: Origin,
     pub(crate) kind: Kind,
     pub(crate) payload: Bytes,
+    /// Where it is to be recorded in the same step.
+    pub(crate) history: Option<History>,
     token: Option<T>,
+}
+
+/// What is to be sent.
+#[derive(Debug)]
+pub(crate) struct Parcel {
+    pub(crate) stream: Stream,
+    pub(crate) kind: Kind,
+    pub(crate) payload: Bytes,
+    pub(crate) history: Option<History>,
 }
 
 /// The bounds of what is kept.
@@ -82,12 +93,11 @@ impl<T> Outgoing<T> {
     /// Numbers a message and queues it; gives its number.
     pub(crate) fn handle_publish(
         &mut self,
-        stream: Stream,
-        kind: Kind,
-        payload: Bytes,
+        parcel: Parcel,
         token: T,
         now: Time,
     ) -> Result<Origin, (Refusal, T)> {
+        let Parcel { stream, kind, payload, history } = parcel;
         let bytes = payload.len() + ENTRY_BYTES;
         let waiting = self.queue.len() - self.confirmed;
         if waiting >= self.bounds.entries_max || self.waiting_bytes + bytes > self.bounds.bytes_max
@@ -103,7 +113,7 @@ impl<T> Outgoing<T> {
         numbers.published = now;
         let origin = Origin { member: self.member, sequence: numbers.last };
         self.waiting_bytes += bytes;
-        self.queue.push_back(Sent { stream, origin, kind, payload, token: Some(token) });
+        self.queue.push_back(Sent { stream, origin, kind, payload, history, token: Some(token) });
         Ok(origin)
     }
 

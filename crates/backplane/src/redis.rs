@@ -4,7 +4,7 @@
 //! three connections: the *writer* appends what is outgoing in long pipelines;
 //! the *reader* waits for all its streams at once and hands what comes to
 //! the logic of what is incoming; the *keeper* beats, reads who else does, and sees whether the
-//! server has been emptied, by a random number under the key `epoch`. Logs have a fourth.
+//! server has been emptied, by a random number under the key `epoch`. Logs and histories have a fourth.
 //!
 //! When a connection ends, the writer sends again what was not confirmed; when the server is
 //! another process than before, it also sends what was confirmed lately, since a server that is
@@ -19,6 +19,7 @@
 
 mod config;
 mod core;
+mod history;
 mod inbox;
 mod keeper;
 mod keys;
@@ -45,11 +46,12 @@ pub use config::{Config, InvalidConfig};
 
 use self::core::{Core, Opening, Pending};
 use crate::{
-    Answer, Asking, Bus, Channel, Fate, Health, Leaving, Member, Members, NodeId, Observer, Origin,
-    PAYLOAD_MAX, Publishing, Questions, Refusal, Start, Subscription, clock,
+    Answer, Asking, Bus, Channel, Fate, Health, History, Leaving, LogUnreachable, LogWork, Member,
+    Members, NodeId, Observer, Origin, PAYLOAD_MAX, Publishing, Questions, Refusal, Start, Stretch,
+    Subscription, clock,
     envelope::Kind,
     health::{Counters, Reach, count},
-    outgoing::Stream,
+    outgoing::{Parcel, Stream},
     question::Listener,
 };
 
@@ -74,7 +76,8 @@ struct Shared {
     settled: Notify,
     counters: Counters,
     reach: Reach,
-    log: tokio::sync::Mutex<Option<server::Connection>>,
+    /// Of logs and histories, and which server it has reached.
+    log: tokio::sync::Mutex<Option<(server::Connection, server::Session)>>,
 }
 
 impl Redis {
@@ -112,19 +115,31 @@ impl Shared {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn publish(&self, channel: &Channel, history: Option<History>, payload: Bytes) -> Publishing {
+        if payload.len() > PAYLOAD_MAX {
+            count(&self.counters.refused, 1);
+            return Publishing::known(Fate::NotStored(Refusal::TooLarge));
+        }
+        let (tell, publishing) = Publishing::waiting();
+        let stream = Stream::Channel(channel.clone());
+        let parcel = Parcel { stream, kind: Kind::Message, payload, history };
+        match self.send(&mut self.core(), parcel, Some(tell)) {
+            Ok(origin) => publishing.of(origin),
+            Err(why) => Publishing::known(Fate::NotStored(why)),
+        }
+    }
+
     /// Queues an entry; the writer takes it from there.
     fn send(
         &self,
         core: &mut Core,
-        stream: Stream,
-        kind: Kind,
-        payload: Bytes,
+        parcel: Parcel,
         tell: Option<oneshot::Sender<Fate>>,
     ) -> Result<Origin, Refusal> {
         if core.left {
             return Err(Refusal::Left);
         }
-        let queued = core.outgoing.handle_publish(stream, kind, payload, tell, clock::now());
+        let queued = core.outgoing.handle_publish(parcel, tell, clock::now());
         match queued {
             Ok(origin) => {
                 self.to_write.notify_one();
@@ -144,17 +159,20 @@ impl Bus for Redis {
     }
 
     fn publish(&self, channel: &Channel, payload: Bytes) -> Publishing {
-        if payload.len() > PAYLOAD_MAX {
-            count(&self.shared.counters.refused, 1);
-            return Publishing::known(Fate::NotStored(Refusal::TooLarge));
-        }
-        let (tell, publishing) = Publishing::waiting();
-        let stream = Stream::Channel(channel.clone());
-        let mut core = self.shared.core();
-        match self.shared.send(&mut core, stream, Kind::Message, payload, Some(tell)) {
-            Ok(origin) => publishing.of(origin),
-            Err(why) => Publishing::known(Fate::NotStored(why)),
-        }
+        self.shared.publish(channel, None, payload)
+    }
+
+    fn record(&self, channel: &Channel, history: &History, payload: Bytes) -> Publishing {
+        self.shared.publish(channel, Some(history.clone()), payload)
+    }
+
+    fn replay(
+        &self,
+        history: &History,
+        after: u64,
+        limit: usize,
+    ) -> LogWork<Result<Stretch, LogUnreachable>> {
+        history::replay(Arc::clone(&self.shared), history.clone(), after, limit)
     }
 
     fn subscribe(&self, channel: &Channel, from: Start) -> Subscription {

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::Stream;
 
-use crate::{Member, mailbox::Mailbox};
+use crate::{Cursor, Member, mailbox::Mailbox};
 
 /// Where a subscription begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +55,9 @@ pub struct Message {
     /// Where it stands. Messages arrive with growing positions; a message that had to be asked for
     /// has the position of the one that revealed that it was missing.
     pub position: Position,
+    /// Its place in the [history](crate::History) that it was recorded in. A recorded message without
+    /// one had to be asked for; the history tells its place.
+    pub recorded: Option<Cursor>,
     /// What was published, shared and not copied.
     pub payload: Bytes,
 }

@@ -26,6 +26,7 @@ use crate::{
     error::{Failure, HubError},
     hub::Hub,
     method::{Answer, Begun, Context, Turn, Work},
+    shard::Post,
     upload::Feeder,
 };
 
@@ -33,7 +34,7 @@ use crate::{
 pub(crate) struct Calls {
     dispatch: Dispatch,
     at_work: Vec<AtWork>,
-    said: VecDeque<HubMessage>,
+    said: VecDeque<Saying>,
     /// Who was at work last; the one behind it comes next, so that no stream starves another.
     last: usize,
     /// Whether nothing begins any more, because the session moves.
@@ -41,6 +42,9 @@ pub(crate) struct Calls {
     /// What the client has been asked.
     questions: Vec<(InvocationId, oneshot::Sender<Result<Outcome, AskError>>)>,
 }
+
+/// A message, and what is to be posted behind it.
+pub(crate) type Saying = (HubMessage, Option<Box<Post>>);
 
 /// A call at work.
 struct AtWork {
@@ -108,7 +112,7 @@ impl Calls {
         cx: &mut TaskContext<'_>,
         hub: &Hub,
         connection: &Arc<Connection>,
-    ) -> Poll<Option<HubMessage>> {
+    ) -> Poll<Option<Saying>> {
         self.forget(cx);
         loop {
             if let Some(said) = self.said.pop_front() {
@@ -121,8 +125,10 @@ impl Calls {
             match step {
                 Step::Item(item) => self.dispatch.handle_item(call, item),
                 Step::End(end) => {
-                    self.at_work.retain(|at_work| at_work.call != call);
+                    let ended = self.at_work.extract_if(.., |at_work| at_work.call == call);
+                    let post = ended.last().and_then(|ended| ended.turn.take_afterwards());
                     self.dispatch.handle_end(call, end);
+                    self.end(post, hub, connection);
                 }
             }
             self.obey(hub, connection);
@@ -167,7 +173,19 @@ impl Calls {
             self.dispatch.handle_end(call, Err(moved()));
             self.obey(hub, connection);
         }
-        (std::mem::take(&mut self.said).into(), answers)
+        (self.said.drain(..).map(|(said, _)| said).collect(), answers)
+    }
+
+    /// Has what a call wants posted behind its answer, or at once if nobody wants an answer.
+    fn end(&mut self, post: Option<Box<Post>>, hub: &Hub, connection: &Arc<Connection>) {
+        let Some(post) = post else { return };
+        let before = self.said.len();
+        self.obey(hub, connection);
+        // The answer is the first of what is said then.
+        match self.said.get_mut(before) {
+            Some((HubMessage::Completion(_), behind)) => *behind = Some(post),
+            _ => connection.shard.post(*post),
+        }
     }
 
     /// The client is gone: streams end, and methods that are at work are told and go on, because
@@ -229,7 +247,7 @@ impl Calls {
                     let at_work = self.at_work.iter().find(|at_work| at_work.call == call);
                     at_work.into_iter().for_each(|at_work| at_work.canceled.cancel());
                 }
-                Action::Send(message) => self.said.push_back(message),
+                Action::Send(message) => self.said.push_back((message, None)),
                 Action::Refused(refusal) => tracing::debug!(?refusal, "a call is refused"),
                 Action::Ignored(ignored) => tracing::debug!(?ignored, "a message is ignored"),
                 Action::Answer(id, outcome) => {

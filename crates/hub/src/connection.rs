@@ -25,6 +25,7 @@ use std::{
 
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
+use everwire_backplane::Cursor;
 use everwire_proto::{
     signalr::{
         Protocol,
@@ -44,12 +45,19 @@ use self::{
 };
 use crate::{
     client::Question,
+    clock,
     config::HubConfig,
     end::End,
     frames::Framing,
+    history::{
+        follow::{Junction, Mode, Released},
+        recover::Step,
+        run::{Parcel, Run},
+    },
     id::{ConnectionId, GroupName},
     identity::Identity,
     method::Items,
+    presence::Scope,
     pulse::{Due, Watch},
     recipients::GroupError,
     request::ClientRequest,
@@ -140,12 +148,14 @@ impl Connection {
         identity: Identity,
         request: ClientRequest,
         shard: Arc<ShardHandle>,
-        wire: Wire,
+        mut wire: Wire,
     ) -> Self {
         let Begun { id, transport, stateful_reconnect } = begun;
         let mail = (transport != Transport::WebSockets).then(Box::default);
-        let (wire, waker) = (Mutex::new(wire), AtomicWaker::new());
+        let waker = AtomicWaker::new();
         let (errands, groups) = Default::default();
+        wire.recovers_first = request.parameter(RECOVER).as_deref() == Some(RECOVER_FIRST);
+        let wire = Mutex::new(wire);
         Self {
             id,
             identity,
@@ -207,6 +217,94 @@ impl Connection {
         }
         self.make_room(wire);
         delivered
+    }
+
+    /// Writes messages of a channel with a history, or queues what the socket does not take; for the
+    /// shard.
+    pub(crate) fn deliver_run(
+        &self,
+        run: &mut Run<'_>,
+        now: Time,
+        config: &HubConfig,
+    ) -> Delivered {
+        let mut wire = self.wire();
+        let delivered = wire.deliver_run(run, now, config);
+        if delivered.queued > 0 || wire.is_asked() {
+            self.wake();
+        }
+        self.make_room(wire);
+        delivered
+    }
+
+    /// Takes that a channel with a history goes on behind this place; for the shard.
+    pub(crate) fn mark(&self, scope: &Scope, cursor: Cursor, is_gap: bool) {
+        let mut wire = self.wire();
+        let is_told =
+            wire.follows.as_mut().is_some_and(|follows| follows.handle_mark(scope, cursor, is_gap));
+        if is_told {
+            self.deliver_parcel(wire, &Parcel::gap(scope, cursor));
+        }
+    }
+
+    /// Does a step of a recovery; for the shard.
+    pub(crate) fn follow(&self, scope: &Scope, step: Step) {
+        let mut wire = self.wire();
+        // Whoever does not wait any more has taken everything back.
+        match step {
+            Step::Begin(most, tell) => {
+                // What waits here counts as sent.
+                wire.outgoing.keep_all();
+                let begun = wire.follows.get_or_insert_default().begin(scope, most);
+                let _ = tell.send(begun);
+            }
+            Step::Send(parcel, tell) => {
+                self.deliver_parcel(wire, &parcel);
+                let _ = tell.send(());
+            }
+            Step::Judge(at, tell) => {
+                let _ = tell.send(wire.follows.get_or_insert_default().junction(scope, at));
+            }
+            Step::Release(span) => {
+                let released = wire.follows.as_mut().and_then(|all| all.release(scope, span));
+                if let Some(released) = released {
+                    self.deliver_waited(wire, scope, &released);
+                }
+            }
+            Step::Abort => {
+                let aborted = wire.follows.as_mut().and_then(|all| all.abort(scope));
+                match aborted {
+                    Some((released, Mode::Following)) => {
+                        self.deliver_waited(wire, scope, &released)
+                    }
+                    Some((Released { frames, .. }, _)) if !frames.is_empty() => {
+                        self.deliver_parcel(wire, &Parcel::plain(&frames));
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Sends what has waited to a client that follows, and where it is then.
+    fn deliver_waited(&self, mut wire: MutexGuard<'_, Wire>, scope: &Scope, waited: &Released) {
+        if waited.junction == Junction::Hole {
+            let known = waited.end.offset.saturating_sub(waited.frames.len() as u64);
+            let lost = Cursor { offset: known, ..waited.end };
+            wire.push_parcel(&Parcel::gap(scope, lost), usize::MAX);
+        }
+        self.deliver_parcel(wire, &Parcel::new(scope, &waited.frames, waited.end));
+    }
+
+    /// Forgets what was sent of a channel with a history; for the shard.
+    pub(crate) fn unfollow(&self, scope: &Scope) {
+        self.wire().follows.iter_mut().for_each(|follows| follows.forget(scope));
+    }
+
+    fn deliver_parcel(&self, mut wire: MutexGuard<'_, Wire>, parcel: &Parcel) {
+        if !wire.push_parcel(parcel, usize::MAX) || !wire.write(clock::now()) {
+            self.wake();
+        }
+        self.make_room(wire);
     }
 
     /// Writes a frame of the client's own, behind what waits; for the shard.
@@ -294,6 +392,11 @@ impl Connection {
         if groups.remove(&group) {
             self.shard.part(self.id(), group);
         }
+    }
+
+    /// Whether it is in a group.
+    pub(crate) fn is_in(&self, group: &GroupName) -> bool {
+        self.groups().has(group)
     }
 
     /// Leaves all groups; gives which they were.
@@ -457,3 +560,9 @@ impl Connection {
         }
     }
 }
+
+/// With this parameter a client says how it recovers.
+const RECOVER: &str = "recover";
+
+/// It wants nothing of a channel with a history before it has recovered that.
+const RECOVER_FIRST: &str = "first";

@@ -3,7 +3,7 @@
 //!
 //! A message goes to this node's clients directly and at once, and to the others as one
 //! [`envelope`] on the hub's channel, which each node resolves for itself; a node's own envelopes are
-//! skipped when they come back. What wants an answer is a [`request`] to every other node, because
+//! skipped when they come back, unless they are of a [history](crate::History). What wants an answer is a [`request`] to every other node, because
 //! nobody keeps a table of who is where that could be wrong. [`exchange`] is the task that listens.
 
 pub(crate) mod afar;
@@ -26,7 +26,8 @@ use std::{
 
 use bytes::Bytes;
 use everwire_backplane::{
-    Answer, Asking, Bus, Channel, Fate, Member, NodeId, Origin, Publishing, Refusal,
+    Answer, Asking, Bus, Channel, Fate, History, Member, NodeId, Origin, Publishing, Refusal,
+    memory,
 };
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::sync::Notify;
@@ -55,6 +56,8 @@ pub(crate) struct Fanout {
     ledger: Mutex<Ledger>,
     /// Told whenever the ledger has changed.
     noted: Notify,
+    /// There are no other nodes: the bus is for histories alone.
+    pub(crate) is_alone: bool,
 }
 
 /// What a hub has said to other nodes, and heard of them.
@@ -101,7 +104,19 @@ impl Fanout {
     pub(crate) fn new(bus: Arc<dyn Bus>, channel: Channel) -> Self {
         let (living, surveys, cleaning, counts) = Default::default();
         let (order, ledger, noted) = Default::default();
-        Self { bus, channel, living, surveys, cleaning, counts, order, ledger, noted }
+        let is_alone = false;
+        Self { bus, channel, living, surveys, cleaning, counts, order, ledger, noted, is_alone }
+    }
+
+    /// A hub's end of a bus that nobody else is on.
+    pub(crate) fn alone(channel: Channel) -> Self {
+        let bus = Arc::new(memory::Cluster::default().node());
+        Self { is_alone: true, ..Self::new(bus, channel) }
+    }
+
+    /// Says a message to all nodes, this one included, by way of a history.
+    pub(crate) fn record(&self, history: &History, envelope: Bytes) -> Result<Publishing, Refusal> {
+        self.count(self.bus.record(&self.channel, history, envelope))
     }
 
     pub(crate) fn bus(&self) -> &Arc<dyn Bus> {
@@ -138,16 +153,20 @@ impl Fanout {
         envelope: Bytes,
         said: Option<&Said>,
     ) -> Result<Publishing, Refusal> {
-        let mut publishing = self.bus.publish(&self.channel, envelope);
+        let publishing = self.count(self.bus.publish(&self.channel, envelope))?;
+        if let Some(origin) = publishing.origin() {
+            self.note(origin, said);
+        }
+        Ok(publishing)
+    }
+
+    fn count(&self, mut publishing: Publishing) -> Result<Publishing, Refusal> {
         if let Some(Fate::NotStored(refusal)) = publishing.now() {
             self.counts.refused.fetch_add(1, Relaxed);
             tracing::debug!(channel = %self.channel, %refusal, "other nodes are not told");
             return Err(refusal);
         }
         self.counts.said.fetch_add(1, Relaxed);
-        if let Some(origin) = publishing.origin() {
-            self.note(origin, said);
-        }
         Ok(publishing)
     }
 

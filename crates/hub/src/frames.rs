@@ -30,6 +30,8 @@ pub(crate) struct Speech {
 #[derive(Debug)]
 pub(crate) struct Frames {
     message: HubMessage,
+    /// What goes along with it, for receivers to get both or neither.
+    more: Vec<HubMessage>,
     /// What conflation compares; `None` where nothing replaces the message.
     key: Option<Arc<str>>,
     /// `None` within where the message cannot be encoded so.
@@ -47,12 +49,19 @@ impl Frames {
             }
             _ => (None, 0),
         };
-        Self { message, key, cells: Default::default(), charged: charged + size_of::<Self>() }
+        let (more, cells) = Default::default();
+        Self { message, more, key, cells, charged: charged + size_of::<Self>() }
+    }
+
+    /// Several messages that a transport carries as one. Nothing replaces them.
+    pub(crate) fn together(message: HubMessage, more: Vec<HubMessage>) -> Self {
+        Self { more, key: None, ..Self::new(message) }
     }
 
     /// The message as this receiver understands it; `None` if it has no counterpart there.
     pub(crate) fn bytes(&self, speech: Speech) -> Option<&Bytes> {
-        let make = || match encode(&self.message, speech) {
+        let all = || std::iter::once(&self.message).chain(&self.more);
+        let make = || match encode_all(all(), speech) {
             Ok(bytes) => Some(bytes),
             Err(error) => {
                 tracing::warn!(%error, protocol = speech.protocol.name(), "cannot be sent");
@@ -86,16 +95,25 @@ impl Speech {
 
 /// A message for one receiver.
 pub(crate) fn encode(message: &HubMessage, speech: Speech) -> Result<Bytes, EncodeError> {
-    match speech.framing {
-        Framing::Plain => speech.protocol.encode(message),
-        Framing::Events => Ok(event(&speech.protocol.encode(message)?)),
-        Framing::WebSocket => {
-            // The header goes in front once the length is known, without moving the message.
-            let mut bytes = vec![0; HEADER_MAX];
-            speech.protocol.write(message, &mut bytes)?;
-            Ok(headed(bytes, opcode(speech.protocol)))
-        }
+    encode_all(std::iter::once(message), speech)
+}
+
+/// Messages for one receiver, as one.
+fn encode_all<'a>(
+    messages: impl Iterator<Item = &'a HubMessage>,
+    speech: Speech,
+) -> Result<Bytes, EncodeError> {
+    // The header goes in front once the length is known, without moving the messages.
+    let before = if speech.framing == Framing::WebSocket { HEADER_MAX } else { 0 };
+    let mut bytes = vec![0; before];
+    for message in messages {
+        speech.protocol.write(message, &mut bytes)?;
     }
+    Ok(match speech.framing {
+        Framing::Plain => bytes.into(),
+        Framing::Events => event(&bytes),
+        Framing::WebSocket => headed(bytes, opcode(speech.protocol)),
+    })
 }
 
 /// Text that is no message, such as the answer to a handshake.

@@ -7,8 +7,8 @@
 //!
 //! Read on in this order: `transport` (how a client comes in), `connection` and its task,
 //! `conversation` (what it says), [`dispatch`] and [`method`] (what is done about it), `shard` (how it
-//! is written to), `registry` (who is where), `fanout` (the same on several nodes), `moving` (how
-//! sessions leave a node that is to stop).
+//! is written to), `registry` (who is where), `fanout` (the same on several nodes), `history` (what was
+//! sent lately), `moving` (how sessions leave a node that is to stop).
 #![forbid(unsafe_code)]
 
 mod audience;
@@ -31,6 +31,7 @@ mod frames;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod history;
 mod hub;
 mod id;
 mod identity;
@@ -61,7 +62,7 @@ mod transport;
 mod treatment;
 pub mod upload;
 
-pub use everwire_backplane::{Channel, Gap, NodeId, Position, Refusal};
+pub use everwire_backplane::{Channel, Gap, NodeId, Position, Refusal, Retention};
 pub use everwire_proto::signalr::payload::Timestamp;
 
 pub use self::{
@@ -73,6 +74,7 @@ pub use self::{
     error::{ErrorDetail, Failure, HubError},
     events::{Lost, LostClient},
     fanout::{Across, Exchanged},
+    history::History,
     hub::{Hub, HubBuilder, Totals},
     id::{ConnectionId, GroupName, NotAnId, UserId},
     identity::{Denied, Identity},

@@ -52,6 +52,11 @@ impl Outgoing {
         self.push(frame, Kind::Own);
     }
 
+    /// Nothing of what waits now is dropped any more.
+    pub(crate) fn keep_all(&mut self) {
+        self.queue.iter_mut().for_each(|waiting| waiting.kind = Kind::Own);
+    }
+
     /// Adds what is left of a frame whose first bytes have been written already.
     pub(crate) fn push_rest(&mut self, mut frame: Bytes, written: usize) {
         frame.advance(written);
@@ -203,6 +208,17 @@ mod tests {
         outgoing.wrote(6);
         assert!(outgoing.is_empty());
         assert_eq!(outgoing.bytes(), 0);
+    }
+
+    #[test]
+    fn what_is_to_be_kept_is_not_dropped() {
+        let mut outgoing = Outgoing::default();
+        let policy = SlowPolicy::DropOldest;
+        assert_eq!(shared(&mut outgoing, policy, "a", "1234"), Ok(0));
+        outgoing.keep_all();
+        assert_eq!(shared(&mut outgoing, policy, "a", "56"), Ok(0));
+        assert_eq!(shared(&mut outgoing, policy, "a", "789012"), Ok(1));
+        assert_eq!(waiting(&outgoing), b"1234789012");
     }
 
     #[test]

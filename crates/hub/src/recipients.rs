@@ -85,7 +85,8 @@ pub enum SendError {
     /// receivers may have been sent the message nevertheless.
     #[error("too much that was published has not been delivered")]
     Overloaded,
-    /// This node's clients were sent the message, those of other nodes will not be.
+    /// This node's clients were sent the message, those of other nodes will not be; of a channel with a
+    /// [history](crate::History) nobody is.
     #[error("other nodes cannot be told: {0}")]
     NotStored(#[from] Refusal),
 }
@@ -142,8 +143,9 @@ impl Recipients {
     }
 
     /// Calls a method of each of these clients like [`send`](Self::send), and waits until it is known
-    /// what became of the message on its way to other nodes. This node's clients are sent it at once,
-    /// whatever that is.
+    /// what became of the message on its way to other nodes, or into the channel's
+    /// [history](crate::History). Without a history this node's clients are sent it at once, whatever
+    /// that is.
     ///
     /// # Errors
     /// See [`SendError`].
@@ -163,7 +165,13 @@ impl Recipients {
     }
 
     fn publish(&self, target: &str, arguments: Arguments) -> Result<Option<Publishing>, SendError> {
-        let frames = Arc::new(Frames::new(HubMessage::call(target, arguments)));
+        let message = HubMessage::call(target, arguments);
+        if self.reach == Reach::Everywhere
+            && let Some(publishing) = self.hub.record(&self.audience, &message)?
+        {
+            return Ok(Some(publishing));
+        }
+        let frames = Arc::new(Frames::new(message));
         let audience = Arc::new(self.audience.clone());
         let _order = self.hub.fanout().map(Fanout::in_order);
         self.hub.publish(&audience, &frames)?;

@@ -113,6 +113,11 @@ impl<M> Registry<M> {
         }
     }
 
+    /// Who has this id, if anybody does.
+    pub(crate) fn find(&self, id: ConnectionId) -> Option<&M> {
+        self.member(*self.ids.get(&id)?)
+    }
+
     /// Who sits there, if anybody does.
     pub(crate) fn member(&self, seat: Seat) -> Option<&M> {
         self.entry(seat).map(|(member, _)| member)

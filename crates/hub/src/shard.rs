@@ -15,6 +15,7 @@ use std::{
     },
 };
 
+use everwire_backplane::Cursor;
 use tokio::{
     sync::{Notify, oneshot},
     task::JoinSet,
@@ -33,9 +34,11 @@ use crate::{
     estate::{Estate, Leave, Teller, keeper::Keeper},
     fanout::exchange::Exchange,
     frames::Frames,
+    history::recover::Step,
     id::{ConnectionId, GroupName, UserId},
     look::Look,
     member::Member,
+    presence::Scope,
     replies::Survey,
     roster::Roll,
     standing::Standing,
@@ -91,6 +94,12 @@ pub(crate) enum Post {
     Join(ConnectionId, GroupName),
     Part(ConnectionId, GroupName),
     Send(Arc<Audience>, Arc<Frames>),
+    /// A message of a channel with a history, and its place there.
+    Recorded(Scope, Cursor, Arc<Frames>),
+    /// A channel with a history goes on behind this place, after a loss or without one.
+    Mark(Scope, Cursor, bool),
+    /// A step of a client that recovers.
+    Follow(Arc<Connection>, Scope, Step),
     /// A frame of one connection's own that must not overtake what was posted before it.
     Own(Arc<Connection>, Own),
     Ask(Arc<Connection>, Question),

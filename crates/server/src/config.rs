@@ -36,7 +36,8 @@ use self::{
 };
 
 pub(crate) use self::{
-    backplane::Backplane, cluster::Cluster, environment::variables, hub::Access, mistake::Mistakes,
+    backplane::Backplane, cluster::Cluster, environment::variables, hub::Access, hub::History,
+    mistake::Mistakes,
 };
 
 /// What a node is told.
@@ -96,6 +97,8 @@ pub(crate) struct Hub {
     pub(crate) access: Option<Access>,
     pub(crate) config: HubConfig,
     pub(crate) declaration: Declaration,
+    /// What is kept of what the hub sent, if anything is.
+    pub(crate) history: Option<History>,
 }
 
 /// `[limits]`.

@@ -35,6 +35,7 @@ mod calls;
 mod connecting;
 mod ends;
 mod gateway;
+mod history;
 mod moving;
 mod nodes;
 mod pages;

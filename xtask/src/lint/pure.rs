@@ -14,6 +14,7 @@ use crate::root;
 const PURE: &[(&str, &[&str])] = &[
     ("crates/proto/src", &[""]),
     ("crates/backplane/src", &["envelope", "incoming", "leases", "outgoing"]),
+    ("crates/backplane/src/history", &["reel"]),
     ("crates/gateway/src", &["relay", "backends"]),
     (
         "crates/hub/src",
@@ -34,6 +35,7 @@ const PURE: &[(&str, &[&str])] = &[
     ("crates/hub/src/connection", &["kept"]),
     ("crates/hub/src/estate", &["note"]),
     ("crates/hub/src/fanout", &["envelope", "fields", "ledger", "request"]),
+    ("crates/hub/src/history", &["follow", "line", "plan", "run"]),
     ("crates/hub/src/moving", &["session", "waves"]),
     ("crates/hub/src/shard", &["index"]),
     ("crates/hub/src/standing", &["learning", "memory"]),

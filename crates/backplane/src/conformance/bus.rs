@@ -186,12 +186,12 @@ pub async fn a_node_that_left_publishes_nothing(staying: &dyn Bus, leaving: &dyn
     assert_eq!(text(&message(&mut subscription).await), "next");
 }
 
-fn name(text: &str) -> Channel {
+pub(super) fn name(text: &str) -> Channel {
     Channel::new(text).expect("a name")
 }
 
 /// A subscription that has begun.
-async fn follow(node: &dyn Bus, channel: &Channel) -> Subscription {
+pub(super) async fn follow(node: &dyn Bus, channel: &Channel) -> Subscription {
     let mut subscription = node.subscribe(channel, Start::Now);
     assert_eq!(next(&mut subscription).await, Item::Reachable(true));
     subscription
@@ -222,7 +222,7 @@ async fn message(subscription: &mut Subscription) -> Message {
     }
 }
 
-async fn messages(subscription: &mut Subscription, count: usize) -> Vec<Message> {
+pub(super) async fn messages(subscription: &mut Subscription, count: usize) -> Vec<Message> {
     let mut messages = Vec::new();
     while messages.len() < count {
         messages.push(message(subscription).await);
@@ -230,7 +230,7 @@ async fn messages(subscription: &mut Subscription, count: usize) -> Vec<Message>
     messages
 }
 
-fn text(message: &Message) -> String {
+pub(super) fn text(message: &Message) -> String {
     String::from_utf8_lossy(&message.payload).into_owned()
 }
 

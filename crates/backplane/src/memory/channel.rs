@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use bytes::Bytes;
 
 use crate::subscription::Followers;
-use crate::{Channel, Gap, Item, Member, Message, NodeId, Origin, Position, Start};
+use crate::{Channel, Cursor, Gap, Item, Member, Message, NodeId, Origin, Position, Start};
 
 /// A channel's followers by node, its numbers, and its latest messages.
 #[derive(Debug)]
@@ -42,9 +42,10 @@ impl Line {
         &mut self,
         origin: Origin,
         position: Position,
+        recorded: Option<Cursor>,
         payload: Bytes,
     ) -> impl Iterator<Item = NodeId> {
-        let message = Message { origin, position, payload };
+        let message = Message { origin, position, recorded, payload };
         self.tell(&Item::Message(message.clone()));
         self.recent_bytes += message.payload.len();
         self.recent.push_back(message);

@@ -14,8 +14,15 @@ use super::{
     log::Logs,
 };
 use crate::{
-    Channel, Counts, Fate, Incarnation, Item, Member, Membership, NodeId, Origin, Position,
-    Publishing, Refusal, Start, clock, health::Reach, mailbox::Mailbox, member::Roll,
+    Channel, Counts, Fate, History, Incarnation, Item, Member, Membership, NodeId, Origin,
+    Position, Publishing, Refusal, Start, Stretch, clock,
+    health::Reach,
+    history::{
+        random_epoch,
+        reel::{Reel, Reels},
+    },
+    mailbox::Mailbox,
+    member::Roll,
     question::Listener,
 };
 
@@ -24,6 +31,7 @@ use crate::{
 pub(super) struct State {
     pub(super) peers: BTreeMap<NodeId, Peer>,
     pub(super) logs: Logs,
+    reels: Reels,
     lines: HashMap<Channel, Line>,
     epoch: u64,
     /// The last entry of any channel.
@@ -47,6 +55,7 @@ pub(super) struct Peer {
 struct Waiting {
     origin: Origin,
     channel: Channel,
+    history: Option<History>,
     payload: Bytes,
     tell: oneshot::Sender<Fate>,
 }
@@ -58,6 +67,7 @@ impl Default for State {
         Self {
             peers: BTreeMap::new(),
             logs: Logs::default(),
+            reels: Reels::default(),
             lines: HashMap::new(),
             epoch: rand::random(),
             entry: 0,
@@ -113,6 +123,7 @@ impl State {
         &mut self,
         node: NodeId,
         channel: &Channel,
+        history: Option<&History>,
         payload: Bytes,
     ) -> Publishing {
         let Some(peer) = self.peers.get_mut(&node) else {
@@ -122,7 +133,7 @@ impl State {
         if self.reach.is_reachable() {
             peer.counts.stored += 1;
             let origin = self.line(channel).next_number(member);
-            let position = self.deliver(origin, channel, payload);
+            let position = self.deliver(origin, channel, history, payload);
             return Publishing::known(Fate::Stored(position)).of(origin);
         }
         if self.waiting.len() >= WAITING_MAX
@@ -134,7 +145,8 @@ impl State {
         let (tell, publishing) = Publishing::waiting();
         self.waiting_bytes += payload.len();
         let origin = self.line(channel).next_number(member);
-        self.waiting.push_back(Waiting { origin, channel: channel.clone(), payload, tell });
+        let (channel, history) = (channel.clone(), history.cloned());
+        self.waiting.push_back(Waiting { origin, channel, history, payload, tell });
         publishing.of(origin)
     }
 
@@ -160,8 +172,9 @@ impl State {
     pub(super) fn heal(&mut self) {
         self.reached(true);
         self.waiting_bytes = 0;
-        for Waiting { origin, channel, payload, tell } in std::mem::take(&mut self.waiting) {
-            let position = self.deliver(origin, &channel, payload);
+        for waiting in std::mem::take(&mut self.waiting) {
+            let Waiting { origin, channel, history, payload, tell } = waiting;
+            let position = self.deliver(origin, &channel, history.as_ref(), payload);
             if let Some(peer) = self.peers.get_mut(&origin.member.node) {
                 peer.counts.stored += 1;
             }
@@ -173,6 +186,7 @@ impl State {
     pub(super) fn empty(&mut self) {
         self.epoch = rand::random();
         self.logs = Logs::default();
+        self.reels = Reels::default();
         let entry = self.entry;
         self.lines.values_mut().for_each(|line| line.empty(entry));
     }
@@ -196,11 +210,28 @@ impl State {
         }
     }
 
-    fn deliver(&mut self, origin: Origin, channel: &Channel, payload: Bytes) -> Position {
+    /// A part of a history.
+    pub(super) fn replay(&mut self, history: &History, after: u64, limit: usize) -> Stretch {
+        let read = |reel: &mut Reel| reel.read(after, limit, &history.retention, clock::now());
+        self.reels.with(&history.name, random_epoch(), read)
+    }
+
+    fn deliver(
+        &mut self,
+        origin: Origin,
+        channel: &Channel,
+        history: Option<&History>,
+        payload: Bytes,
+    ) -> Position {
         self.entry += 1;
         let position = Position { epoch: self.epoch, entry: (self.entry, 0) };
+        let recorded = history.map(|History { name, retention }| {
+            let record =
+                |reel: &mut Reel| reel.push(origin, payload.clone(), retention, clock::now());
+            self.reels.with(name, random_epoch(), record)
+        });
         let line = self.line(channel);
-        let receivers: Vec<NodeId> = line.deliver(origin, position, payload).collect();
+        let receivers: Vec<NodeId> = line.deliver(origin, position, recorded, payload).collect();
         for node in receivers {
             if let Some(peer) = self.peers.get_mut(&node) {
                 peer.counts.received += 1;

@@ -19,11 +19,9 @@ fn channel() -> Channel {
 fn publish(outgoing: &mut Outgoing<u64>, bytes: usize, token: u64) -> Result<(), Refusal> {
     let stream = Stream::Channel(channel());
     let payload = Bytes::from(vec![0; bytes]);
+    let parcel = Parcel { stream, kind: Kind::Message, payload, history: None };
     let now = Time::from_millis(0);
-    outgoing
-        .handle_publish(stream, Kind::Message, payload, token, now)
-        .map(drop)
-        .map_err(|(why, _)| why)
+    outgoing.handle_publish(parcel, token, now).map(drop).map_err(|(why, _)| why)
 }
 
 fn send(outgoing: &mut Outgoing<u64>) -> Option<u64> {

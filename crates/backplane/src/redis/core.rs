@@ -6,17 +6,22 @@ use bytes::Bytes;
 use everwire_proto::time::Time;
 use tokio::sync::oneshot;
 
-use super::{Shared, config::Config, inbox, line::Line};
+use super::{
+    Shared,
+    config::Config,
+    inbox,
+    line::{Found, Line},
+};
 use crate::{
     Answer, Channel, Fate, Gap, Item, Member, Membership, NodeId, PAYLOAD_MAX, Position, Question,
     Refusal, Start, clock,
     envelope::{Envelope, Kind},
     health::count,
-    incoming::{Incoming, Output},
+    incoming::{Body, Incoming, Output},
     leases::Leases,
     mailbox::Mailbox,
     member::Roll,
-    outgoing::{Bounds, Outgoing, Stream},
+    outgoing::{Bounds, Outgoing, Parcel, Stream},
     question::Listener,
 };
 
@@ -139,7 +144,7 @@ impl Shared {
         core.last_question += 1;
         let id = core.last_question;
         let question = inbox::question(id, topic, payload);
-        self.send(core, Stream::Inbox(node), Kind::Question, question, None)?;
+        self.send(core, parcel(node, Kind::Question, question), None)?;
         core.asked.insert(id, pending);
         Ok(id)
     }
@@ -149,15 +154,14 @@ impl Shared {
         &self,
         core: &mut Core,
         name: &Channel,
-        id: (u64, u64),
-        entry: &Bytes,
+        Found { id, bytes, recorded }: Found,
     ) {
         let position = Position { epoch: core.epoch, entry: id };
         let Some(line) = core.lines.get_mut(name) else { return };
         line.cursor = id;
-        match Envelope::decode(entry, PAYLOAD_MAX) {
+        match Envelope::decode(&bytes, PAYLOAD_MAX) {
             Ok(Envelope { origin, kind: Kind::Message, payload }) => {
-                line.incoming.handle_message(origin, position, payload);
+                line.incoming.handle_message(origin, position, Body { payload, recorded });
             }
             Ok(Envelope { origin, kind: Kind::Announcement, .. }) => {
                 line.incoming.handle_announcement(origin, position);
@@ -287,7 +291,7 @@ impl Shared {
     fn answer(&self, core: &mut Core, node: NodeId, id: u64, reply: Option<&[u8]>) {
         let answer = inbox::answer(id, reply);
         // Who asked runs into its deadline if there is no room.
-        let _ = self.send(core, Stream::Inbox(node), Kind::Answer, answer, None);
+        let _ = self.send(core, parcel(node, Kind::Answer, answer), None);
     }
 
     fn handle_answer(&self, core: &mut Core, payload: Bytes) {
@@ -306,6 +310,11 @@ impl Shared {
             None => {}
         }
     }
+}
+
+/// What goes into one node's inbox.
+const fn parcel(node: NodeId, kind: Kind, payload: Bytes) -> Parcel {
+    Parcel { stream: Stream::Inbox(node), kind, payload, history: None }
 }
 
 /// Questions that this node waits for.

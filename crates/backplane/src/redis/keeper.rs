@@ -210,7 +210,7 @@ fn read_member(text: &str) -> Option<Member> {
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(1);
 
 /// How long the server remembers who expired and who left: longer than any node is away.
-const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long a publisher has to say what it still has.
 const RECALL_MAX: Duration = Duration::from_secs(2);

@@ -57,6 +57,21 @@ impl Keys {
         self.named("logstate", log)
     }
 
+    /// The messages of a history.
+    pub(super) fn history(&self, history: &Channel) -> String {
+        self.named("history", history)
+    }
+
+    /// Its epoch, the server's process, its last number, its bytes.
+    pub(super) fn history_state(&self, history: &Channel) -> String {
+        self.named("historystate", history)
+    }
+
+    /// The last message that a node has recorded and published in a channel.
+    pub(super) fn recorded(&self, node: NodeId, channel: &Channel) -> String {
+        self.named(&format!("recorded:{node}"), channel)
+    }
+
     pub(super) fn stream(&self, stream: &Stream) -> String {
         match stream {
             Stream::Channel(channel) => self.channel(channel),
@@ -85,6 +100,9 @@ mod tests {
             assert!(all.insert(keys.channel(name)), "{name:?}");
             assert!(all.insert(keys.log(name)), "{name:?}");
             assert!(all.insert(keys.log_state(name)), "{name:?}");
+            assert!(all.insert(keys.history(name)), "{name:?}");
+            assert!(all.insert(keys.history_state(name)), "{name:?}");
+            assert!(all.insert(keys.recorded(NodeId::from([0; 12]), name)), "{name:?}");
         }
         assert!(all.contains("p:channel:5:a:1:a"));
     }

@@ -6,12 +6,12 @@ use redis::{RedisResult, Value};
 use super::{
     Shared,
     core::Opening,
-    server::{Connection, entry_id, unexpected},
+    server::{Connection, entry_id, text, unexpected},
 };
 use crate::{
-    Gap, Item, PAYLOAD_MAX, Position, Start,
+    Cursor, Gap, Item, PAYLOAD_MAX, Position, Start,
     envelope::{Envelope, Kind},
-    incoming::{Incoming, Output},
+    incoming::{Body, Incoming, Output},
     subscription::Followers,
 };
 
@@ -25,7 +25,17 @@ pub(super) struct Line {
 }
 
 /// Entries as they lie in a stream.
-pub(super) type Entries = Vec<((u64, u64), Bytes)>;
+pub(super) type Entries = Vec<Found>;
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) id: (u64, u64),
+    /// What its first field has; nothing if that is no field of ours.
+    pub(super) bytes: Bytes,
+    /// Its place in a history.
+    pub(super) recorded: Option<Cursor>,
+}
 
 impl Shared {
     /// Begins a subscription. If that fails, it begins on the next connection.
@@ -40,7 +50,7 @@ impl Shared {
             Some(cursor) => (cursor, None),
             None => {
                 let past = backwards(connection, &key, "+", PAST).await?;
-                let cursor = past.last().map_or((0, 0), |(id, _)| *id);
+                let cursor = past.last().map_or((0, 0), |found| found.id);
                 (cursor, Some(self.after(cursor, &past)))
             }
         };
@@ -64,8 +74,8 @@ impl Shared {
     fn after(&self, cursor: (u64, u64), past: &Entries) -> Incoming {
         let position = Position { epoch: self.core().epoch, entry: cursor };
         let mut incoming = Incoming::new(position, HELD_MAX, HELD_BYTES_MAX);
-        for (_, entry) in past {
-            if let Ok(envelope) = Envelope::decode(entry, PAYLOAD_MAX) {
+        for found in past {
+            if let Ok(envelope) = Envelope::decode(&found.bytes, PAYLOAD_MAX) {
                 incoming.handle_past(envelope.origin);
             }
         }
@@ -94,11 +104,11 @@ impl Shared {
         let mut incoming = self.after(from, &before);
         while from < cursor {
             let page = forwards(connection, key, from, cursor).await?;
-            let Some((last, _)) = page.last() else { break };
-            from = *last;
-            for (id, entry) in page {
-                let position = Position { epoch, entry: id };
-                replay(&mut incoming, position, &entry, &mut items);
+            let Some(last) = page.last() else { break };
+            from = last.id;
+            for found in page {
+                let position = Position { epoch, entry: found.id };
+                replay(&mut incoming, position, &found, &mut items);
             }
         }
         Ok(items)
@@ -106,10 +116,14 @@ impl Shared {
 }
 
 /// What is missing in what is long stored is lost: it is not asked for.
-fn replay(incoming: &mut Incoming, position: Position, entry: &Bytes, items: &mut Vec<Item>) {
-    let Ok(envelope) = Envelope::decode(entry, PAYLOAD_MAX) else { return };
+fn replay(incoming: &mut Incoming, position: Position, found: &Found, items: &mut Vec<Item>) {
+    let Ok(envelope) = Envelope::decode(&found.bytes, PAYLOAD_MAX) else { return };
+    let recorded = found.recorded;
     match envelope.kind {
-        Kind::Message => incoming.handle_message(envelope.origin, position, envelope.payload),
+        Kind::Message => {
+            let body = Body { payload: envelope.payload, recorded };
+            incoming.handle_message(envelope.origin, position, body);
+        }
         kind if kind.is_numbered() => incoming.handle_unreadable(envelope.origin, position),
         _ => {}
     }
@@ -149,22 +163,30 @@ async fn forwards(
     entries(connection.one(&command).await?).ok_or_else(unexpected)
 }
 
-/// Reads entries, each with one field. What has other fields is an entry without bytes.
+/// Reads entries, each with one field, and another if it was recorded. What has other fields is an
+/// entry without bytes.
 pub(super) fn entries(value: Value) -> Option<Entries> {
     let Value::Array(values) = value else { return None };
     values.into_iter().map(entry).collect()
 }
 
-fn entry(value: Value) -> Option<((u64, u64), Bytes)> {
+fn entry(value: Value) -> Option<Found> {
     let Value::Array(parts) = value else { return None };
     let mut parts = parts.into_iter();
     let id = entry_id(&parts.next()?)?;
-    let Some(Value::Array(fields)) = parts.next() else { return Some((id, Bytes::new())) };
+    let fields = if let Some(Value::Array(fields)) = parts.next() { fields } else { Vec::new() };
+    let recorded = fields.get(3).and_then(cursor);
     let bytes = match fields.into_iter().nth(1) {
         Some(Value::BulkString(bytes)) => Bytes::from(bytes),
         _ => Bytes::new(),
     };
-    Some((id, bytes))
+    Some(Found { id, bytes, recorded })
+}
+
+/// A place as it is written there. A log's entry has no point in its second field.
+fn cursor(value: &Value) -> Option<Cursor> {
+    let (epoch, offset) = text(value)?.split_once('.')?;
+    Some(Cursor { epoch: epoch.parse().ok()?, offset: offset.parse().ok()? })
 }
 
 /// How far a channel is read back to learn who has published what. Few, since each may be large: a

@@ -3,13 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use redis::{Cmd, RedisError, Value};
+use redis::{Cmd, RedisError, RedisResult, Value};
 
 use super::{
     Redis, Shared,
     line::entries,
     scripts,
-    server::{number, unexpected},
+    server::{Connection, Session, number, unexpected},
 };
 use crate::{
     Append, Channel, Entry, Expected, Keep, Log, LogUnreachable, LogWork, PAYLOAD_MAX, Page,
@@ -23,16 +23,24 @@ enum Failed {
 }
 
 impl Shared {
-    async fn on_log(&self, command: &Cmd) -> Result<Value, Failed> {
+    /// The connection that logs and histories are read by, and which server it has reached.
+    async fn log_line(&self) -> RedisResult<(Connection, Session)> {
         let mut kept = self.log.lock().await;
-        let fresh = match kept.take() {
-            Some(connection) => connection,
-            None => self.server.connect(Duration::ZERO).await.map_err(Failed::NotSent)?,
+        let line = match kept.take() {
+            Some(line) => line,
+            None => {
+                let mut connection = self.server.connect(Duration::ZERO).await?;
+                let session = connection.session(&self.keys).await?;
+                (connection, session)
+            }
         };
-        let mut connection = fresh.clone();
-        *kept = Some(fresh);
-        drop(kept);
-        let done = connection.one(command).await;
+        *kept = Some(line.clone());
+        Ok(line)
+    }
+
+    async fn on_log(&self, command: impl FnOnce(&Session) -> Cmd) -> Result<Value, Failed> {
+        let (mut connection, session) = self.log_line().await.map_err(Failed::NotSent)?;
+        let done = connection.one(&command(&session)).await;
         if done.is_err() {
             // Whatever was wrong: the next one begins anew.
             *self.log.lock().await = None;
@@ -43,7 +51,10 @@ impl Shared {
         })
     }
 
-    async fn work(&self, command: &Cmd) -> Result<Value, LogUnreachable> {
+    pub(super) async fn work(
+        &self,
+        command: impl FnOnce(&Session) -> Cmd,
+    ) -> Result<Value, LogUnreachable> {
         self.on_log(command).await.map_err(|failed| match failed {
             Failed::NotSent(error) | Failed::Sent(error) => LogUnreachable(error.to_string()),
         })
@@ -64,7 +75,7 @@ impl Log for Redis {
         };
         command.arg(&entry[..]);
         LogWork::new(async move {
-            match shared.on_log(&command).await {
+            match shared.on_log(|_| command).await {
                 Ok(answer) => appended(&answer).unwrap_or(Append::Unknown),
                 Err(Failed::NotSent(_)) => Append::NotStored(Refusal::Unreachable),
                 Err(Failed::Sent(_)) => Append::Unknown,
@@ -84,7 +95,7 @@ impl Log for Redis {
         command.arg(rand::random::<u64>().to_string());
         command.arg(after.0.saturating_add(1)).arg(limit.min(READ_MAX));
         LogWork::new(async move {
-            let answer = shared.work(&command).await?;
+            let answer = shared.work(|_| command).await?;
             page(answer).ok_or_else(|| LogUnreachable(unexpected().to_string()))
         })
     }
@@ -100,7 +111,7 @@ impl Log for Redis {
         let mut command = redis::cmd("HMGET");
         command.arg(shared.keys.log_state(log)).arg("snapshot").arg("data");
         LogWork::new(async move {
-            let answer = shared.work(&command).await?;
+            let answer = shared.work(|_| command).await?;
             let Value::Array(fields) = answer else { return Ok(None) };
             let mut fields = fields.into_iter();
             let version = fields.next().as_ref().and_then(number);
@@ -133,7 +144,7 @@ impl Log for Redis {
 impl Redis {
     fn done(&self, command: Cmd) -> LogWork<Result<(), LogUnreachable>> {
         let shared = Arc::clone(&self.shared);
-        LogWork::new(async move { shared.work(&command).await.map(drop) })
+        LogWork::new(async move { shared.work(|_| command).await.map(drop) })
     }
 }
 
@@ -149,7 +160,7 @@ fn page(answer: Value) -> Option<Page> {
     let [epoch, trimmed, last, found] = <[Value; 4]>::try_from(parts).ok()?;
     let found = entries(found)?.into_iter();
     let entries =
-        found.map(|((version, _), payload)| Entry { version: Version(version), payload }).collect();
+        found.map(|found| Entry { version: Version(found.id.0), payload: found.bytes }).collect();
     let (trimmed, last) = (Version(number(&trimmed)?), Version(number(&last)?));
     Some(Page { epoch: number(&epoch)?, trimmed, last, entries })
 }

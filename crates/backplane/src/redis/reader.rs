@@ -100,7 +100,7 @@ async fn go_back(shared: &Shared, connection: &mut Connection) -> RedisResult<()
     let names: Vec<Channel> = shared.core().lines.keys().cloned().collect();
     for name in names {
         let last = backwards(connection, &shared.keys.channel(&name), "+", 1).await?;
-        let last = last.last().map_or((0, 0), |(id, _)| *id);
+        let last = last.last().map_or((0, 0), |found| found.id);
         if let Some(line) = shared.core().lines.get_mut(&name) {
             line.cursor = line.cursor.min(last);
         }
@@ -161,10 +161,10 @@ fn handle(shared: &Arc<Shared>, names: &HashMap<String, Channel>, answer: Value)
     let mut core = shared.core();
     for (key, values) in streams {
         let name = names.get(text(&key)?);
-        for (id, entry) in entries(values)? {
+        for found in entries(values)? {
             match name {
-                Some(name) => shared.handle_entry(&mut core, name, id, &entry),
-                None => shared.handle_inbox(&mut core, id, &entry),
+                Some(name) => shared.handle_entry(&mut core, name, found),
+                None => shared.handle_inbox(&mut core, found.id, &found.bytes),
             }
         }
     }

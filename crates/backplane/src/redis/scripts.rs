@@ -105,6 +105,117 @@ redis.call('XTRIM', KEYS[1], 'MINID', string.format('%.0f', until_version + 1) .
 redis.call('HSET', KEYS[2], 'trimmed', string.format('%.0f', until_version))
 return 1";
 
+/// What both scripts of histories begin with. A history whose state is gone begins again, and so does
+/// one of a server that may have forgotten its end when its process was started again. `trim` gives
+/// the oldest number that is kept, and the bytes.
+macro_rules! with_history {
+    ($rest:literal) => {
+        concat!(
+            "
+local function text(number) return string.format('%.0f', number) end
+local function millis()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local function open(stream, state, run, durable, fresh, lasts)
+  local kept = redis.call('HMGET', state, 'epoch', 'run', 'last', 'bytes')
+  local epoch, last, bytes = kept[1], tonumber(kept[3] or '0'), tonumber(kept[4] or '0')
+  if not epoch or (kept[2] ~= run and durable == '') then
+    redis.call('DEL', stream, state)
+    epoch, last, bytes = fresh, 0, 0
+    redis.call('HSET', state, 'epoch', epoch, 'run', run, 'last', '0', 'bytes', '0')
+    redis.call('PEXPIRE', state, lasts)
+  elseif kept[2] ~= run then
+    redis.call('HSET', state, 'run', run)
+  end
+  return epoch, last, bytes
+end
+local function trim(stream, last, bytes, count_max, bytes_max, oldest)
+  local gone, portion = 0, 1
+  while true do
+    local from = '-'
+    if gone > 0 then from = text(gone + 1) .. '-0' end
+    local entries = redis.call('XRANGE', stream, from, '+', 'COUNT', portion)
+    if #entries == 0 then
+      if gone > 0 then redis.call('DEL', stream) end
+      return last + 1, 0
+    end
+    for i = 1, #entries do
+      local offset = tonumber(string.match(entries[i][1], '^%d+'))
+      local fields = entries[i][2]
+      if last - offset < count_max and bytes <= bytes_max and tonumber(fields[4]) >= oldest then
+        if gone > 0 then redis.call('XTRIM', stream, 'MINID', text(offset) .. '-0') end
+        return offset, bytes
+      end
+      gone, bytes = offset, bytes - #fields[2]
+    end
+    portion = 64
+  end
+end
+",
+            $rest
+        )
+    };
+}
+
+/// Publishes and records a message, unless it is there already. Keys: the channel, the history, its
+/// state, the last message that this node has recorded. Arguments: about how many entries the channel
+/// keeps, the entry, the publisher's incarnation and number, the server's process, whether that is
+/// durable or nothing, a new epoch, how many messages, bytes and milliseconds the history keeps, how
+/// long its state outlives it, how long the node is remembered. Answers the place in the channel.
+pub(super) const RECORD: &str = with_history!(
+    "
+local sent = redis.call('HMGET', KEYS[4], 'incarnation', 'number', 'id')
+local incarnation, number = tonumber(ARGV[3]), tonumber(ARGV[4])
+if sent[1] then
+  local before = tonumber(sent[1])
+  if before > incarnation or before == incarnation and tonumber(sent[2]) >= number then
+    return sent[3]
+  end
+end
+local epoch, last, bytes = open(KEYS[2], KEYS[3], ARGV[5], ARGV[6], ARGV[7], ARGV[11])
+local now = millis()
+last = last + 1
+redis.call('XADD', KEYS[2], text(last) .. '-0', 'e', ARGV[2], 't', text(now))
+local first
+first, bytes = trim(KEYS[2], last, bytes + #ARGV[2], tonumber(ARGV[8]), tonumber(ARGV[9]),
+  now - tonumber(ARGV[10]))
+redis.call('HSET', KEYS[3], 'last', text(last), 'bytes', text(bytes))
+redis.call('PEXPIRE', KEYS[2], ARGV[10])
+redis.call('PEXPIRE', KEYS[3], ARGV[11])
+local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', 'e', ARGV[2],
+  'h', epoch .. '.' .. text(last))
+redis.call('HSET', KEYS[4], 'incarnation', ARGV[3], 'number', ARGV[4], 'id', id)
+redis.call('PEXPIRE', KEYS[4], ARGV[12])
+return id"
+);
+
+/// Reads a history. Keys: the history, its state. Arguments: the server's process, whether that is
+/// durable or nothing, a new epoch, how many messages, bytes and milliseconds are kept, how long the
+/// state outlives them, the first number, how many messages and bytes at most. Answers epoch, oldest
+/// and last number, the entries.
+pub(super) const REPLAY: &str = with_history!(
+    "
+local epoch, last, bytes = open(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[7])
+local first
+first, bytes = trim(KEYS[1], last, bytes, tonumber(ARGV[4]), tonumber(ARGV[5]),
+  millis() - tonumber(ARGV[6]))
+redis.call('HSET', KEYS[2], 'bytes', text(bytes))
+local found, from, room = {}, math.max(tonumber(ARGV[8]), first), tonumber(ARGV[10])
+local limit = tonumber(ARGV[9])
+while #found < limit and from <= last and room > 0 do
+  local portion = math.min(64, limit - #found)
+  local entries = redis.call('XRANGE', KEYS[1], text(from) .. '-0', '+', 'COUNT', portion)
+  if #entries == 0 then break end
+  for i = 1, #entries do
+    found[#found + 1] = entries[i]
+    room = room - #entries[i][2][2]
+  end
+  from = from + #entries
+end
+return {epoch, text(first), text(last), found}"
+);
+
 /// Has a log forgotten. Keys: log, its state. Argument: in how many milliseconds.
 pub(super) const REMOVE: &str = "
 redis.call('PEXPIRE', KEYS[1], ARGV[1])

@@ -29,6 +29,8 @@ pub(super) struct Session {
     pub(super) epoch: u64,
     /// Which process: another one after each start.
     pub(super) run: String,
+    /// Whether it remembers what it has confirmed when its process is killed: it appends to a file.
+    pub(super) is_durable: bool,
 }
 
 impl Server {
@@ -80,12 +82,17 @@ impl Connection {
         commands.cmd("SET").arg(keys.epoch()).arg(rand::random::<u64>().to_string()).arg("NX");
         commands.cmd("GET").arg(keys.epoch());
         commands.cmd("INFO").arg("server");
+        commands.cmd("INFO").arg("persistence");
         let mut answers = self.many(&commands).await?.into_iter();
         let (_, epoch, info) = (answers.next(), answers.next(), answers.next());
+        let persistence = answers.next();
         let epoch = epoch.as_ref().and_then(number).ok_or_else(unexpected)?;
         let info = info.as_ref().and_then(text).ok_or_else(unexpected)?;
         let run = info.lines().find_map(|line| line.strip_prefix("run_id:"));
-        Ok(Session { epoch, run: run.ok_or_else(unexpected)?.trim().to_owned() })
+        let run = run.ok_or_else(unexpected)?.trim().to_owned();
+        let persistence = persistence.as_ref().and_then(text).unwrap_or_default();
+        let is_durable = persistence.lines().any(|line| line.trim() == "aof_enabled:1");
+        Ok(Session { epoch, run, is_durable })
     }
 }
 

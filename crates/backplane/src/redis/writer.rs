@@ -7,12 +7,14 @@ use redis::{Pipeline, RedisResult, Value};
 use super::{
     Backoff, Shared,
     core::Core,
-    server::{Connection, entry_id, unexpected},
+    history::Recording,
+    server::{Connection, Session, entry_id, unexpected},
 };
 use crate::{
     Fate, Origin, Position,
     envelope::{HEAD, Kind, head},
     health::count,
+    outgoing::Stream,
 };
 
 /// Pipelines on their way, the oldest first.
@@ -35,6 +37,7 @@ async fn write(
 ) -> RedisResult<()> {
     let mut connection = shared.server.connect(std::time::Duration::ZERO).await?;
     let session = connection.session(&shared.keys).await?;
+    let reached = session.clone();
     let is_other = run.as_ref().is_some_and(|run| *run != session.run);
     let again = {
         let mut core = shared.core();
@@ -48,7 +51,7 @@ async fn write(
     let mut numbered = VecDeque::new();
     loop {
         while underway.len() < UNDERWAY_MAX {
-            let Some((pipeline, count)) = batch(shared) else { break };
+            let Some((pipeline, count)) = batch(shared, &reached) else { break };
             underway.push_back(send(connection.clone(), pipeline).await);
             numbered.push_back(count);
         }
@@ -88,7 +91,7 @@ async fn send(
 }
 
 /// The next pipeline and how many entries of it are numbered; `None` if there is nothing to say.
-fn batch(shared: &Shared) -> Option<(Pipeline, usize)> {
+fn batch(shared: &Shared, session: &Session) -> Option<(Pipeline, usize)> {
     let mut core = shared.core();
     let mut pipeline = redis::pipe();
     let (mut numbered, mut bytes) = (0, 0);
@@ -99,7 +102,13 @@ fn batch(shared: &Shared) -> Option<(Pipeline, usize)> {
         entry.clear();
         entry.extend_from_slice(&head(&sent.origin, sent.kind));
         entry.extend_from_slice(&sent.payload);
-        append(shared, &mut pipeline, &key, &entry);
+        match (&sent.history, &sent.stream) {
+            (Some(history), Stream::Channel(channel)) => {
+                let recording = Recording { channel, history, origin: &sent.origin };
+                pipeline.add_command(recording.command(shared, session, &entry));
+            }
+            _ => append(shared, &mut pipeline, &key, &entry),
+        }
         numbered += 1;
         bytes += sent.payload.len() + HEAD;
     }

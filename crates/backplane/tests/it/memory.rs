@@ -40,6 +40,16 @@ async fn members() {
 }
 
 #[tokio::test]
+async fn histories() {
+    let cluster = Cluster::default();
+    let (one, two, three) = (cluster.node(), cluster.node(), cluster.node());
+    conformance::recorded_messages_are_numbered_for_all_alike(&[&one, &two, &three]).await;
+    conformance::a_history_continues_for_who_was_away(&one, &two).await;
+    conformance::a_history_keeps_no_more_than_it_may(&one).await;
+    conformance::histories_do_not_meet_whatever_their_names(&one).await;
+}
+
+#[tokio::test]
 async fn logs() {
     let cluster = Cluster::default();
     let other = cluster.clone();

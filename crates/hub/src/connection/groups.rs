@@ -34,6 +34,11 @@ impl Joined {
         self.groups.remove(group)
     }
 
+    /// Whether a group is there.
+    pub(crate) fn has(&self, group: &GroupName) -> bool {
+        self.groups.contains(group)
+    }
+
     /// The connection has ended and joins no more; gives its groups.
     pub(crate) fn close(&mut self) -> BTreeSet<GroupName> {
         self.is_closed = true;

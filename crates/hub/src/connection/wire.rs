@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use everwire_backplane::Cursor;
 use everwire_proto::{
     signalr::{message::HubMessage, negotiate::Transport},
     time::Time,
@@ -21,6 +22,10 @@ use crate::{
     config::{HubConfig, SlowPolicy},
     end::End,
     frames::{Speech, encode},
+    history::{
+        follow::{Follows, Verdict},
+        run::{Parcel, Run},
+    },
     keepers::Keepers,
     outgoing::Outgoing,
     pulse::{Pulse, Watch},
@@ -40,6 +45,10 @@ pub(crate) struct Wire {
     closed: bool,
     /// What outlives the socket, once both ends have agreed that the session does.
     kept: Option<Box<Kept>>,
+    /// What was sent of channels with a history.
+    pub(crate) follows: Option<Box<Follows>>,
+    /// Whether the client wants nothing of such a channel before it has recovered it.
+    pub(crate) recovers_first: bool,
 }
 
 /// A frame of a client's own.
@@ -76,6 +85,8 @@ impl Wire {
             asked: None,
             closed: false,
             kept: None,
+            follows: None,
+            recovers_first: false,
         }
     }
 
@@ -140,6 +151,58 @@ impl Wire {
         }
     }
 
+    /// Writes messages of a channel with a history as far as they are new to the client.
+    pub(crate) fn deliver_run(
+        &mut self,
+        run: &mut Run<'_>,
+        now: Time,
+        config: &HubConfig,
+    ) -> Delivered {
+        if self.speech.is_none() {
+            return Delivered::default();
+        }
+        let (first, messages, waits) = (run.first, run.batch.messages(), self.recovers_first);
+        let follows = self.follows.get_or_insert_default();
+        let skipped = match follows.handle_messages(run.scope, first, messages, waits) {
+            Verdict::Plain => return self.deliver(&mut run.batch, now, config),
+            Verdict::Nothing => return Delivered::default(),
+            Verdict::WithCursor(skipped) => skipped,
+            Verdict::BehindGap => {
+                let before = Cursor { offset: first.offset.saturating_sub(1), ..first };
+                self.push_parcel(&Parcel::gap(run.scope, before), config.queue_max);
+                0
+            }
+        };
+        let Some(parcel) = run.parcel(skipped) else { return Delivered::default() };
+        let count = (messages.len() - skipped) as u64;
+        // A client that follows relies on its cursor: it may be cut off, but nothing is left out.
+        if !self.push_parcel(&parcel, config.queue_max) {
+            return Delivered::default();
+        }
+        let queued = if self.write(now) { 0 } else { count };
+        Delivered { messages: count, queued, dropped: 0 }
+    }
+
+    /// Adds messages that go together; `false` if as much waits as may.
+    pub(crate) fn push_parcel(&mut self, parcel: &Parcel, bytes_max: usize) -> bool {
+        let Some(speech) = self.speech.filter(|_| !self.closed) else { return true };
+        let Some(whole) = parcel.whole.bytes(speech) else { return true };
+        let mut is_over = false;
+        if let Some(kept) = &mut self.kept {
+            let parts = parcel.parts.iter().filter_map(|part| part.bytes(speech));
+            parts.for_each(|part| kept.keep(part.clone()));
+            is_over = kept.is_over();
+        } else if !self.outgoing.is_empty() && self.outgoing.bytes() + whole.len() > bytes_max {
+            is_over = true;
+        }
+        if is_over {
+            self.ask(End::Slow);
+        } else if !matches!(self.link, Link::Away) {
+            self.outgoing.push_own(whole.clone());
+        }
+        !is_over
+    }
+
     /// Keeps what the session is to outlive its socket with; `false` if that is too much.
     fn keep(&mut self, batch: &Batch<'_>, speech: Speech) -> bool {
         let Some(kept) = &mut self.kept else { return true };
@@ -187,6 +250,9 @@ impl Wire {
                 }
             }
             delivered.queued += 1;
+        }
+        if delivered.dropped > 0 {
+            self.follows.iter_mut().for_each(|follows| follows.handle_dropped());
         }
         self.pulse.waits(now);
         delivered
@@ -373,6 +439,7 @@ impl Wire {
         self.speech = None;
         self.closed = true;
         self.kept = None;
+        self.follows = None;
         self.outgoing.clear();
     }
 }

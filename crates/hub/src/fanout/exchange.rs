@@ -28,6 +28,7 @@ use crate::{
     clock,
     estate::heir::inherit,
     frames::Frames,
+    history::listen::{self, Reading},
     hub::{Hub, Inner},
     presence::Place,
     recipients::Recipients,
@@ -52,6 +53,7 @@ impl Exchange {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut takes_questions = true;
+        let mut reading = Reading::default();
         loop {
             let takes = takes_questions && work.len() < WORK_MAX;
             tokio::select! {
@@ -61,7 +63,7 @@ impl Exchange {
                 }
                 item = ears.heard.next() => {
                     let (Some(hub), Some(item)) = (self.hub(), item) else { return };
-                    hear(&hub, item, &mut work).await;
+                    hear(&hub, item, &mut work, &mut reading).await;
                 }
                 question = ears.questions.next(), if takes => {
                     let Some(hub) = self.hub() else { return };
@@ -69,9 +71,14 @@ impl Exchange {
                     question.into_iter().for_each(|asked| drop(work.spawn(serve(hub.clone(), asked))));
                 }
                 Some(_) = work.join_next() => {}
+                Some(read) = reading.next() => {
+                    let Some(hub) = self.hub() else { return };
+                    listen::hear_read(&hub, read, &mut reading).await;
+                }
                 _ = tick.tick() => {
                     let Some(hub) = self.hub() else { return };
                     look_after(&hub);
+                    listen::tick(&hub, &mut reading).await;
                 }
             }
             let Some(hub) = self.hub() else { return };
@@ -106,24 +113,43 @@ fn stand(hub: &Hub, is_new: bool) {
     }
 }
 
-async fn hear(hub: &Hub, item: Item, work: &mut JoinSet<()>) {
+async fn hear(hub: &Hub, item: Item, work: &mut JoinSet<()>, reading: &mut Reading) {
     match item {
-        Item::Message(message) => hear_message(hub, message).await,
-        Item::Gap(gap) => hear_gap(hub, gap, work),
+        Item::Message(message) => hear_message(hub, message, reading).await,
+        Item::Gap(gap) => {
+            hear_gap(hub, gap, work);
+            listen::doubt(hub, reading).await;
+        }
         Item::Reachable(is_reachable) => {
+            if is_reachable {
+                listen::tick(hub, reading).await;
+            }
             tracing::debug!(is_reachable, "what other nodes say can be heard, or not");
         }
     }
 }
 
-async fn hear_message(hub: &Hub, Message { origin, payload, .. }: Message) {
+async fn hear_message(hub: &Hub, message: Message, reading: &mut Reading) {
     let Some(fanout) = hub.fanout() else { return };
-    // What this node has said was told to its clients when it was said.
-    if origin.member.node == fanout.bus.member().node {
+    let origin = message.origin;
+    let is_own = origin.member.node == fanout.bus.member().node;
+    // What this node has said was told to its clients when it was said, but for what is recorded.
+    if is_own && hub.histories().is_none() {
         return;
     }
-    Counts::count(&fanout.counts.heard);
-    match Envelope::read(&payload) {
+    if !is_own {
+        Counts::count(&fanout.counts.heard);
+    }
+    let envelope = Envelope::read(&message.payload);
+    if let (Ok(Envelope::Call { audience, .. }), Some(histories)) = (&envelope, hub.histories())
+        && let Some(scope) = histories.scope(audience)
+    {
+        return listen::hear(hub, scope, message, reading).await;
+    }
+    if is_own {
+        return;
+    }
+    match envelope {
         Ok(Envelope::Call { audience, body }) => {
             return hear_call(hub, fanout, origin, audience, body).await;
         }
@@ -377,4 +403,4 @@ const TICK: Duration = Duration::from_secs(10);
 const WORK_MAX: usize = 4096;
 
 /// After which time a full shard is looked at again.
-const ROOM_AFTER: Duration = Duration::from_millis(1);
+pub(crate) const ROOM_AFTER: Duration = Duration::from_millis(1);

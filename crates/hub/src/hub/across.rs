@@ -3,6 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use everwire_backplane::{NodeId, Publishing};
+use everwire_proto::signalr::message::HubMessage;
 use tokio::{sync::oneshot, task::JoinSet};
 
 use super::{Hub, Inner, Running};
@@ -17,6 +18,7 @@ use crate::{
         request::{Request, read_flag},
     },
     frames::Frames,
+    history::Histories,
     id::{ConnectionId, UserId},
     look::{Behind, Look},
     recipients::SendError,
@@ -92,9 +94,9 @@ impl Hub {
     /// What the hub has said to other nodes and heard of them; `None` without a
     /// [backplane](crate::HubBuilder::backplane).
     pub fn exchanged(&self) -> Option<Exchanged> {
-        let exchanged = self.fanout().map(Fanout::exchanged)?;
+        let fanout = self.fanout().filter(|fanout| !fanout.is_alone)?;
         let unwritten = self.estate().map_or(0, |estate| estate.unwritten());
-        Some(Exchanged { unwritten, ..exchanged })
+        Some(Exchanged { unwritten, ..fanout.exchanged() })
     }
 
     pub(crate) const fn from_inner(inner: Arc<Inner>) -> Self {
@@ -153,11 +155,32 @@ impl Hub {
         audience: &Arc<Audience>,
         frames: &Arc<Frames>,
     ) -> Result<Option<Publishing>, SendError> {
-        let Some(fanout) = self.fanout() else { return Ok(None) };
+        let Some(fanout) = self.fanout().filter(|fanout| !fanout.is_alone) else { return Ok(None) };
         let Some(away) = self.elsewhere(audience) else { return Ok(None) };
         let Some(envelope) = Envelope::call(&away, frames.message()) else { return Ok(None) };
         let said = Said::Call(Arc::clone(audience), Arc::clone(frames));
         Ok(Some(fanout.publish(envelope, Some(&said))?))
+    }
+
+    /// Says a message to whoever is in a channel with a history, on all nodes; `None` if it has none.
+    pub(crate) fn record(
+        &self,
+        audience: &Audience,
+        message: &HubMessage,
+    ) -> Result<Option<Publishing>, SendError> {
+        let (Some(fanout), Some(histories)) = (self.fanout(), self.histories()) else {
+            return Ok(None);
+        };
+        let history = histories.scope(audience).and_then(|scope| histories.history(&scope));
+        let Some((history, envelope)) = history.zip(Envelope::call(audience, message)) else {
+            return Ok(None);
+        };
+        Ok(Some(fanout.record(&history, envelope)?))
+    }
+
+    /// Which channels have a history, if any have.
+    pub(crate) fn histories(&self) -> Option<&Histories> {
+        self.0.histories.as_ref()
     }
 
     /// Who of an audience may be on other nodes.

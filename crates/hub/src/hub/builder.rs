@@ -26,6 +26,7 @@ use crate::{
     estate::Estate,
     events::{Events, Lost, LostClient},
     fanout::Fanout,
+    history::{Histories, History, recover},
     identity::{Authenticate, Denied, Identity},
     keepers::Keepers,
     method::{Context, Handler, MethodsBuilder, MethodsError, StreamHandler},
@@ -53,6 +54,7 @@ pub struct HubBuilder {
     attendance: Option<Arc<Attendance>>,
     estates: Option<Arc<dyn Log>>,
     mesh: Option<Mesh>,
+    history: Option<History>,
 }
 
 impl HubBuilder {
@@ -205,6 +207,16 @@ impl HubBuilder {
         self
     }
 
+    /// Keeps what is sent to some channels for a while, for clients that were away: they call `Recover`
+    /// with the channel and a cursor, and are sent what they missed. With a
+    /// [backplane](Self::backplane) the history is there, and all nodes have the same; without one it
+    /// ends with the process. An application that has a method `Recover` of its own cannot have this.
+    #[must_use]
+    pub fn history(mut self, history: History) -> Self {
+        self.history = Some(history);
+        self
+    }
+
     /// What is done when messages of other nodes are lost on the way to this one, after it was
     /// counted and logged: an application whose clients follow a state tells them to read it anew.
     #[must_use]
@@ -273,7 +285,18 @@ impl HubBuilder {
     /// If two methods go by one name, or something is said of a method that there is not.
     pub fn build(self) -> Result<Hub, MethodsError> {
         let Self { config, shards, methods, authenticate, events, raw, redirects, mesh, .. } = self;
-        let (fanout, attendance) = (self.fanout, self.attendance);
+        let (mut fanout, attendance) = (self.fanout, self.attendance);
+        let methods = match &self.history {
+            Some(_) => methods.method(recover::METHOD, recover::recover),
+            None => methods,
+        };
+        let histories = self.history.and_then(|history| {
+            if fanout.is_none() {
+                fanout = Channel::new("hub").ok().map(Fanout::alone);
+            }
+            let channel = fanout.as_ref()?.channel().clone();
+            Some(Histories::new(history, channel))
+        });
         let detail = if config.detailed_errors { ErrorDetail::Shown } else { ErrorDetail::Hidden };
         let methods = methods.error_detail(detail).build()?;
         let asks = config.asked_max.min(Semaphore::MAX_PERMITS);
@@ -301,6 +324,7 @@ impl HubBuilder {
             keepers: Arc::new(Keepers::new(bytes_max)),
             node: fanout.as_ref().map_or_else(NodeId::random, Fanout::node),
             fanout,
+            histories,
             attendance,
             estate,
             moving: Moving::default(),

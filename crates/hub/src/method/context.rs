@@ -4,7 +4,7 @@ mod claims;
 mod items;
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::{claims::Claims, items::Items};
 use crate::{
     Client, ClientRequest, ConnectionId, Hub, HubError, Identity, Recipients, UserId,
-    connection::Connection, declared::attendance::checked, presence::Scope,
+    connection::Connection, declared::attendance::checked, presence::Scope, shard::Post,
 };
 
 /// One call of a method: who calls, in which hub, and whether the answer is still wanted. Cheap to
@@ -27,20 +27,39 @@ pub struct Context {
     turn: Turn,
 }
 
-/// The turn that a call holds among those of its client.
+/// The turn that a call holds among those of its client, and what is to follow its answer.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Turn(Arc<AtomicBool>);
+pub(crate) struct Turn(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    is_released: AtomicBool,
+    afterwards: Mutex<Option<Box<Post>>>,
+}
 
 impl Turn {
     /// The call waits for its own client, whose next call may begin meanwhile: the client may be
     /// unable to answer before it.
     pub(crate) fn release(&self) {
-        self.0.store(true, Relaxed);
+        self.0.is_released.store(true, Relaxed);
     }
 
     /// Whether it has been released since the last time.
     pub(crate) fn take_released(&self) -> bool {
-        self.0.load(Relaxed) && self.0.swap(false, Relaxed)
+        self.0.is_released.load(Relaxed) && self.0.is_released.swap(false, Relaxed)
+    }
+
+    fn afterwards(&self, post: Post) {
+        *self.posts() = Some(Box::new(post));
+    }
+
+    /// What is to be posted behind the call's answer.
+    pub(crate) fn take_afterwards(&self) -> Option<Box<Post>> {
+        self.posts().take()
+    }
+
+    fn posts(&self) -> MutexGuard<'_, Option<Box<Post>>> {
+        self.0.afterwards.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -130,6 +149,15 @@ impl Context {
     /// a method goes on until it returns.
     pub async fn canceled(&self) {
         self.canceled.cancelled().await;
+    }
+
+    pub(crate) const fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    /// Has something posted behind the answer to this call.
+    pub(crate) fn afterwards(&self, post: Post) {
+        self.turn.afterwards(post);
     }
 
     /// What [`canceled`](Self::canceled) waits for, to be given to others.

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use everwire_backplane::Cursor;
 use everwire_proto::time::Time;
 use tokio::{
     task::yield_now,
@@ -18,6 +19,9 @@ use crate::{
     connection::{Connection, Delivered, batch::Batch},
     end::End,
     frames::Frames,
+    history::{self, run::Run},
+    id::{ConnectionId, GroupName},
+    presence::Scope,
     registry::{Registry, Seat},
     replies::Survey,
     treatment::Treatment,
@@ -78,6 +82,18 @@ impl Writer {
             while let Some(post) = rest.next() {
                 let (audience, frames) = match post {
                     Post::Send(audience, frames) => (audience, frames),
+                    Post::Recorded(scope, first, frames) => {
+                        self.messages.push(frames);
+                        while self.messages.len() < BATCH_MAX
+                            && let Some(Post::Recorded(_, _, frames)) = rest.next_if(|next| {
+                                is_next(next, &scope, first.plus(self.messages.len() as u64))
+                            })
+                        {
+                            self.messages.push(frames);
+                        }
+                        self.send_recorded(&scope, first).await;
+                        continue;
+                    }
                     Post::Survey(audience, survey) => {
                         self.ask(&audience, survey).await;
                         continue;
@@ -109,7 +125,9 @@ impl Writer {
             }
             Post::Leave(id) => self.registry.leave(id),
             Post::Join(id, group) => self.registry.join(id, &group),
-            Post::Part(id, group) => self.registry.part(id, &group),
+            Post::Part(id, group) => self.part(id, &group),
+            Post::Mark(scope, cursor, is_gap) => self.mark(&scope, cursor, is_gap),
+            Post::Follow(connection, scope, step) => connection.follow(&scope, step),
             Post::Own(connection, own) => connection.deliver_own(own, clock::now()),
             Post::Ask(connection, question) => connection.put_question(question),
             Post::Look(look) => look.answer(&self.registry, &mut self.seats),
@@ -123,7 +141,7 @@ impl Writer {
             Post::End(connection, end) => connection.ask(end),
             // Nobody hears it who does not wait any more.
             Post::Freeze(connection, tell) => drop(tell.send(connection.freeze())),
-            Post::Send(..) | Post::Survey(..) => {}
+            Post::Send(..) | Post::Recorded(..) | Post::Survey(..) => {}
         }
     }
 
@@ -141,6 +159,38 @@ impl Writer {
         }
         self.handle.count(all);
         self.messages.clear();
+    }
+
+    /// Writes messages of a channel with a history to each of its members, as far as they are new to
+    /// it, and with its cursor to each that follows.
+    async fn send_recorded(&mut self, scope: &Scope, first: Cursor) {
+        self.registry.resolve(&history::audience(scope), &mut self.seats);
+        let mut run = Run::new(scope, first, &self.messages);
+        let now = clock::now();
+        let mut all = Delivered::default();
+        for seats in self.seats.chunks(TURN) {
+            for connection in seats.iter().filter_map(|seat| self.registry.member(*seat)) {
+                all += connection.deliver_run(&mut run, now, &self.config);
+            }
+            Self::rest(&mut self.writes, seats.len()).await;
+        }
+        self.handle.count(all);
+        self.messages.clear();
+    }
+
+    /// Tells the members of a channel with a history where it goes on.
+    fn mark(&mut self, scope: &Scope, cursor: Cursor, is_gap: bool) {
+        self.registry.resolve(&history::audience(scope), &mut self.seats);
+        for connection in self.seats.iter().filter_map(|seat| self.registry.member(*seat)) {
+            connection.mark(scope, cursor, is_gap);
+        }
+    }
+
+    fn part(&mut self, id: ConnectionId, group: &GroupName) {
+        if let Some(connection) = self.registry.find(id) {
+            connection.unfollow(&Scope::Group(group.clone()));
+        }
+        self.registry.part(id, group);
     }
 
     /// Has each of the audience asked that has shaken hands.
@@ -226,6 +276,10 @@ impl std::ops::AddAssign for Delivered {
         self.queued += other.queued;
         self.dropped += other.dropped;
     }
+}
+
+fn is_next(post: &Post, scope: &Scope, cursor: Cursor) -> bool {
+    matches!(post, Post::Recorded(there, at, _) if there == scope && *at == cursor)
 }
 
 fn is_for(post: &Post, audience: &Arc<Audience>) -> bool {

@@ -10,6 +10,7 @@ mod ends;
 mod expiring;
 mod fanout;
 mod full;
+mod history;
 mod looking;
 mod methods;
 mod moving;

@@ -24,8 +24,11 @@ pub(crate) struct Served {
     _server: JoinSet<()>,
 }
 
+/// The stream of a client that dialled.
+pub(crate) type Stock = MaybeTlsStream<TcpStream>;
+
 /// A client of it.
-pub(crate) struct Peer<S = MaybeTlsStream<TcpStream>> {
+pub(crate) struct Peer<S = Stock> {
     socket: WebSocketStream<S>,
     /// What has come and was not asked for yet.
     received: Vec<String>,
@@ -113,6 +116,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         ))
         .await;
         self.next().await.unwrap()
+    }
+
+    /// Whether something of the last frame is still to be looked at.
+    pub(crate) const fn has_more(&self) -> bool {
+        !self.received.is_empty()
     }
 
     /// The next message that is neither a ping nor an acknowledgement, which come when the hub's

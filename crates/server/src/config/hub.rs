@@ -19,9 +19,12 @@ use super::{
 
 mod access;
 mod declaration;
+mod history;
 
 pub(crate) use self::access::Access;
 pub(super) use self::declaration::print as print_declaration;
+pub(crate) use self::history::History;
+pub(super) use self::history::print as print_history;
 
 /// The names of what happens to slow clients.
 pub(super) const SLOW: [(&str, SlowPolicy); 3] = [
@@ -87,8 +90,9 @@ fn read(path: String, node: Node, mistakes: &mut Mistakes) -> Option<Written> {
         reader.contradict(&["expiry"], what);
     }
     let declaration = declaration::read(&mut reader);
+    let history = history::read(&mut reader, &declaration);
     reader.finish();
-    Some(Written { hub: Hub { path: path?, access, config, declaration }, origin })
+    Some(Written { hub: Hub { path: path?, access, config, declaration, history }, origin })
 }
 
 fn read_config(reader: &mut Reader<'_>) -> HubConfig {

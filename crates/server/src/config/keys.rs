@@ -8,7 +8,7 @@ mod node;
 mod pool;
 mod route;
 
-pub(super) use hub::{HUB, METHOD, PRESENCE};
+pub(super) use hub::{HISTORY, HUB, METHOD, PRESENCE};
 pub(super) use node::{ADMIN, BACKPLANE, CLUSTER, LIMITS, STOP, TOP};
 pub(super) use pool::{BACKEND, HEALTH, POOL};
 pub(super) use route::{HTTP, PING, RESTORE, ROUTE};
@@ -57,7 +57,7 @@ const fn later(name: &'static str) -> Key {
 }
 
 /// All sections in the order in which the reference lists them.
-pub(super) const SECTIONS: [&Section; 14] = [
-    &TOP, &ADMIN, &POOL, &BACKEND, &HEALTH, &ROUTE, &HTTP, &HUB, &PRESENCE, &METHOD, &CLUSTER,
-    &LIMITS, &STOP, &BACKPLANE,
+pub(super) const SECTIONS: [&Section; 15] = [
+    &TOP, &ADMIN, &POOL, &BACKEND, &HEALTH, &ROUTE, &HTTP, &HUB, &HISTORY, &PRESENCE, &METHOD,
+    &CLUSTER, &LIMITS, &STOP, &BACKPLANE,
 ];

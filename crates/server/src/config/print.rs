@@ -122,6 +122,8 @@ impl Toml {
         }
         self.allowances(&hub.config);
         self.key("memberships_max", &hub.declaration.memberships_max);
+        let history = hub.history.iter().flat_map(|history| hub::print_history(name, history));
+        history.for_each(|line| self.line(&line));
         for line in hub::print_declaration(name, &hub.declaration) {
             self.line(&line);
         }

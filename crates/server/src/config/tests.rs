@@ -38,6 +38,7 @@ fn the_example_has_every_key_at_its_default() {
     assert_eq!(declared.memberships_max, default.memberships_max);
     let presence = declared.presence.as_ref().expect("it is in the example");
     assert_eq!(presence.names_max, Presence::default().names_max);
+    assert_eq!(config.hubs["status"].history, Some(History::default()));
 }
 
 #[test]
@@ -98,6 +99,7 @@ fn a_hub_that_is_printed_is_read_back() {
         [hubs.status.methods]\nBroadcast = { send = \"all\" }\n\"with space\" = { leave = \"{0}\" }\n\
         Enter = { join = \"room-{0}\", present = \"{user}\", send = \"group:{0}\", target = \"x\", \
         arguments = [\"{0}\", \"{0}\"], absent = \"a\", leave = \"b\" }\n\
+        [hubs.status.history]\nhub = false\ngroups = [\"room-*\"]\ncount_max = 5\nage_max = \"9s\"\n\
         [hubs.other]\npath = \"/other\"\norigins = [\"https://app.example.com\"]\n";
     let config = load(&sources(file)).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let again = load(&sources(&print(&config))).unwrap_or_else(|mistakes| panic!("{mistakes}"));
@@ -143,6 +145,20 @@ fn mistakes_in_a_hub_are_told_with_line_and_key() {
         (
             "methods.Go = { send = \"all\" }\nmethods.GO = { send = \"all\" }",
             "methods.Go: exists already: clients call methods in any case",
+        ),
+        ("history = 1", ":3: hubs.a.history: 1 is not a table of keys"),
+        (
+            "history = { cout_max = 9 }",
+            ":3: hubs.a.history.cout_max: unknown key; did you mean count_max?",
+        ),
+        ("history = { count_max = 0 }", ":3: hubs.a.history.count_max: "),
+        ("history = { age_max = \"1ms\" }", ":3: hubs.a.history.age_max: \"1ms\" is too short"),
+        ("history = { bytes_max = \"1B\" }", ":3: hubs.a.history.bytes_max: \"1B\" is too small"),
+        ("history = { groups = [\"a*b\"] }", ":3: hubs.a.history.groups[0]: \"a*b\" has a * that"),
+        ("history = { hub = false, groups = [] }", ":3: hubs.a.history.hub: keeps nothing"),
+        (
+            "history = {}\nmethods.recover = { send = \"all\" }",
+            ":3: hubs.a.history: has a method Recover for itself",
         ),
         ("[hubs.b]", ":3: hubs.b.path: is missing; write for example"),
         ("[hubs.b]\npath = \"/\"", ":4: hubs.b.path: \"/\" is not a hub's path"),

@@ -145,6 +145,10 @@ impl NodeHub {
             Some((bus, channel)) => builder.backplane(Arc::clone(bus), channel),
             None => builder,
         };
+        let builder = match &hub.history {
+            Some(history) => builder.history(history.to_hub()),
+            None => builder,
+        };
         let made = hub.declaration.clone().declare(builder).build();
         let undeclarable = |error| Undeclarable { name: name.to_owned(), error };
         Ok(Self {

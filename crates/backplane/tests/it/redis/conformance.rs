@@ -33,6 +33,16 @@ async fn members() {
 }
 
 #[tokio::test]
+async fn histories() {
+    let server = Server::start(&need!(tools::redis()), VOLATILE).await;
+    let (one, two, three) = (server.node(), server.node(), server.node());
+    conformance::recorded_messages_are_numbered_for_all_alike(&[&one, &two, &three]).await;
+    conformance::a_history_continues_for_who_was_away(&one, &two).await;
+    conformance::a_history_keeps_no_more_than_it_may(&one).await;
+    conformance::histories_do_not_meet_whatever_their_names(&one).await;
+}
+
+#[tokio::test]
 async fn logs() {
     let server = Server::start(&need!(tools::redis()), VOLATILE).await;
     let (one, two) = (server.node(), server.node());

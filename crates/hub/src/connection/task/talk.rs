@@ -79,7 +79,10 @@ impl Task {
                     break true;
                 }
                 match self.talk.calls.poll(cx, &self.hub, &self.connection) {
-                    Poll::Ready(Some(message)) => self.say(&message),
+                    Poll::Ready(Some((message, behind))) => {
+                        self.say(&message);
+                        behind.into_iter().for_each(|post| self.connection.shard.post(*post));
+                    }
                     Poll::Ready(None) | Poll::Pending => break false,
                 }
             };

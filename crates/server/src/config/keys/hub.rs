@@ -184,6 +184,12 @@ pub(in crate::config) const HUB: Section = Section {
             "Whether clients are told what an error inside the hub says.",
         ),
         key(
+            "history",
+            "table",
+            "",
+            "What is kept of what the hub sent, for clients that were away; see [hubs.NAME.history].",
+        ),
+        key(
             "methods",
             "table",
             "",
@@ -194,6 +200,39 @@ pub(in crate::config) const HUB: Section = Section {
             "table",
             "",
             "Whom the hub tells who is present; see [hubs.NAME.presence].",
+        ),
+    ],
+};
+
+pub(in crate::config) const HISTORY: Section = Section {
+    heading: "hubs.NAME.history",
+    example: "[hubs.status.history]",
+    doc: "What is kept of what was sent to everybody, and to each group. A client that was away calls \
+          Recover(channel, cursor) and is sent what it missed. With [backplane] the histories are in \
+          Redis, otherwise they end with the process.",
+    keys: &[
+        key("hub", "true, false", "true", "Whether what is sent to all is kept."),
+        key(
+            "groups",
+            "list of strings",
+            "[\"*\"]",
+            "The groups of which it is kept what is sent to them: names, or beginnings of names with \
+             a * behind them.",
+        ),
+        key("count_max", "number", "1000", "Messages that are kept of each channel."),
+        key("age_max", "duration", "\"1h\"", "How long a message is kept. At least 1s."),
+        key("bytes_max", "size", "\"1MiB\"", "Bytes that are kept of each channel."),
+        key(
+            "replay_max",
+            "number",
+            "1000",
+            "Messages that a client is sent at once; one that missed more is told to load its state.",
+        ),
+        key(
+            "follows_max",
+            "number",
+            "100",
+            "Channels that one connection may follow; beyond that its calls fail.",
         ),
     ],
 };
