@@ -144,18 +144,6 @@ impl Calls {
         Poll::Pending
     }
 
-    /// Has what a call wants posted behind its answer, or at once if nobody wants an answer.
-    fn end(&mut self, post: Option<Box<Post>>, hub: &Hub, connection: &Arc<Connection>) {
-        let Some(post) = post else { return };
-        let before = self.said.len();
-        self.obey(hub, connection);
-        // The answer is the first of what is said then.
-        match self.said.get_mut(before) {
-            Some((HubMessage::Completion(_), behind)) => *behind = Some(post),
-            _ => connection.shard.post(*post),
-        }
-    }
-
     /// Whether nothing is at work, or waits to be, or to be said or answered.
     pub(crate) fn is_idle(&self) -> bool {
         self.at_work.is_empty()
@@ -185,8 +173,19 @@ impl Calls {
             self.dispatch.handle_end(call, Err(moved()));
             self.obey(hub, connection);
         }
-        let said = std::mem::take(&mut self.said).into_iter();
-        (said.map(|(message, _)| message).collect(), answers)
+        (self.said.drain(..).map(|(said, _)| said).collect(), answers)
+    }
+
+    /// Has what a call wants posted behind its answer, or at once if nobody wants an answer.
+    fn end(&mut self, post: Option<Box<Post>>, hub: &Hub, connection: &Arc<Connection>) {
+        let Some(post) = post else { return };
+        let before = self.said.len();
+        self.obey(hub, connection);
+        // The answer is the first of what is said then.
+        match self.said.get_mut(before) {
+            Some((HubMessage::Completion(_), behind)) => *behind = Some(post),
+            _ => connection.shard.post(*post),
+        }
     }
 
     /// The client is gone: streams end, and methods that are at work are told and go on, because

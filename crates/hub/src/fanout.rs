@@ -104,18 +104,8 @@ impl Fanout {
     pub(crate) fn new(bus: Arc<dyn Bus>, channel: Channel) -> Self {
         let (living, surveys, cleaning, counts) = Default::default();
         let (order, ledger, noted) = Default::default();
-        Self {
-            bus,
-            channel,
-            living,
-            surveys,
-            cleaning,
-            counts,
-            order,
-            ledger,
-            noted,
-            is_alone: false,
-        }
+        let is_alone = false;
+        Self { bus, channel, living, surveys, cleaning, counts, order, ledger, noted, is_alone }
     }
 
     /// A hub's end of a bus that nobody else is on.
@@ -126,8 +116,12 @@ impl Fanout {
 
     /// Says a message to all nodes, this one included, by way of a history.
     pub(crate) fn record(&self, history: &History, envelope: Bytes) -> Result<Publishing, Refusal> {
-        // It comes back to be told here, and is noted now: nothing else of it is said to clients.
-        self.count(self.bus.record(&self.channel, history, envelope), None)
+        let publishing = self.count(self.bus.record(&self.channel, history, envelope))?;
+        if let Some(origin) = publishing.origin() {
+            // It takes a number like everything else that is said.
+            self.note(origin, None);
+        }
+        Ok(publishing)
     }
 
     pub(crate) fn bus(&self) -> &Arc<dyn Bus> {
@@ -164,23 +158,20 @@ impl Fanout {
         envelope: Bytes,
         said: Option<&Said>,
     ) -> Result<Publishing, Refusal> {
-        self.count(self.bus.publish(&self.channel, envelope), said)
+        let publishing = self.count(self.bus.publish(&self.channel, envelope))?;
+        if let Some(origin) = publishing.origin() {
+            self.note(origin, said);
+        }
+        Ok(publishing)
     }
 
-    fn count(
-        &self,
-        mut publishing: Publishing,
-        said: Option<&Said>,
-    ) -> Result<Publishing, Refusal> {
+    fn count(&self, mut publishing: Publishing) -> Result<Publishing, Refusal> {
         if let Some(Fate::NotStored(refusal)) = publishing.now() {
             self.counts.refused.fetch_add(1, Relaxed);
             tracing::debug!(channel = %self.channel, %refusal, "other nodes are not told");
             return Err(refusal);
         }
         self.counts.said.fetch_add(1, Relaxed);
-        if let Some(origin) = publishing.origin() {
-            self.note(origin, said);
-        }
         Ok(publishing)
     }
 

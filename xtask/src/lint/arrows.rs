@@ -25,7 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "everwire-proto",
         ],
     ),
-    ("everwire-conformance", &["everwire-hub", "everwire-proto"]),
+    ("everwire-conformance", &["everwire-hub", "everwire-backplane", "everwire-proto"]),
     ("everwire-status-example", &["everwire-hub", "everwire-backplane"]),
     ("everwire-testkit", &["everwire-socket", "everwire-proto"]),
     (

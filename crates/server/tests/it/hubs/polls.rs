@@ -14,8 +14,9 @@ impl Polling {
         let node = Node::with_file(&with_hub(name, ""));
         let mut connection = Connection::open(node.gateway);
         let (_, _, body) = connection.ask("POST /statusHub/negotiate?negotiateVersion=1", "", "");
-        let body: serde_json::Value = serde_json::from_str(&body).expect("it says JSON");
-        let path = format!("/statusHub?id={}", body["connectionToken"].as_str().expect("a token"));
+        let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+        let token = body["connectionToken"].as_str().expect("a token");
+        let path = format!("/statusHub?id={token}");
         let polling = Self { node, path };
         assert_eq!(connection.ask(&polling.get(), "", "").2, "");
         let hello = "{\"protocol\":\"json\",\"version\":1}\x1e";
