@@ -158,7 +158,7 @@ async fn pred_k1_users_groups_and_all_are_told_once_whatever_the_number_of_nodes
         .await;
         let mut expected: Vec<Vec<Value>> = vec![Vec::new(); clients.len()];
         let mut number = 0;
-        for from in 0..clients.len() {
+        for (from, client) in clients.iter_mut().enumerate() {
             for (method, is_meant) in [
                 ("All", (|_, _| true) as fn(usize, usize) -> bool),
                 ("Others", |from, to| from != to),
@@ -166,7 +166,7 @@ async fn pred_k1_users_groups_and_all_are_told_once_whatever_the_number_of_nodes
                 ("Ann", |_, to| to % 2 == 0),
             ] {
                 number += 1;
-                clients[from].call(method, &json!([number])).await;
+                client.call(method, &json!([number])).await;
                 for (to, expected) in expected.iter_mut().enumerate() {
                     if is_meant(from, to) {
                         expected.push(json!([number]));
