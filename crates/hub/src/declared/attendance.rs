@@ -159,7 +159,7 @@ impl Attendance {
     }
 
     /// What has to be looked after from time to time.
-    pub(crate) fn tick(&self, hub: &Hub, living: &BTreeSet<Member>) {
+    pub(crate) fn tick(&self, hub: &Hub, living: Option<&BTreeSet<Member>>) {
         self.with_peers(hub, |peers| peers.handle_tick(living));
     }
 

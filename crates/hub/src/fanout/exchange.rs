@@ -347,7 +347,9 @@ fn look_after(hub: &Hub) {
     hub.expire_waves();
     let (Some(fanout), Some(attendance)) = (hub.fanout(), hub.attendance()) else { return };
     let living = fanout.living().clone();
-    attendance.tick(hub, &living);
+    // While the backplane is away nobody can be seen to live, and nobody is missed.
+    let can_see = fanout.bus.health().reachable;
+    attendance.tick(hub, can_see.then_some(&living));
     if !living.is_empty() && attendance.version() > 0 {
         stand(hub, false);
     }

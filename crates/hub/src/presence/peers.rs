@@ -157,11 +157,12 @@ impl Peers {
     }
 
     /// From time to time: asks again what was not answered, and forgets nodes that have gone
-    /// without anybody having said so.
-    pub(crate) fn handle_tick(&mut self, living: &BTreeSet<Member>) -> Changes {
+    /// without anybody having said so. `None` while nobody can be seen to live, and so nobody is missed.
+    pub(crate) fn handle_tick(&mut self, living: Option<&BTreeSet<Member>>) -> Changes {
         let mut lost = Vec::new();
         for (&node, peer) in &mut self.peers {
             peer.reading.iter_mut().for_each(|reading| reading.is_asked = false);
+            let Some(living) = living else { continue };
             let is_living = living.contains(&Member { node, incarnation: peer.incarnation });
             peer.missed = if is_living { 0 } else { peer.missed + 1 };
             if peer.missed > MISSED_MAX {
