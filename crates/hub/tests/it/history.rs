@@ -75,7 +75,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Follower<S> {
             }
             (Some(1), Some("m")) => self.seen.push(message["arguments"][0].as_u64().unwrap()),
             (Some(8), _) => {}
-            _ => panic!("{next}"),
+            _ => unreachable!("{next}"),
         }
         None
     }
