@@ -5,6 +5,7 @@
 //! puts on the wire and what another does is kept apart by one lock, which nobody else waits for.
 
 pub(crate) mod batch;
+mod errands;
 pub(crate) mod groups;
 pub(crate) mod kept;
 pub(crate) mod mail;
@@ -14,13 +15,7 @@ mod wire;
 
 use std::{
     collections::BTreeSet,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{
-            AtomicU8,
-            Ordering::{Acquire, Release},
-        },
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU8},
 };
 
 use atomic_waker::AtomicWaker;
@@ -33,18 +28,19 @@ use everwire_proto::{
     },
     time::Time,
 };
-use tokio::sync::oneshot;
 
-pub(crate) use self::wire::{Link, Own, Wire};
 use self::{
     batch::Batch,
+    errands::Phase,
     groups::Joined,
     kept::Frozen,
     mail::{Mail, Visit},
-    stream::Takeover,
+};
+pub(crate) use self::{
+    errands::{Errands, Parted},
+    wire::{Link, Own, Wire},
 };
 use crate::{
-    client::Question,
     clock,
     config::HubConfig,
     end::End,
@@ -85,42 +81,6 @@ pub(crate) struct Connection {
     groups: Mutex<Joined>,
     /// A [`Phase`].
     phase: AtomicU8,
-}
-
-/// What others want a connection's task to do.
-#[derive(Debug, Default)]
-pub(crate) struct Errands {
-    /// To go on with this socket.
-    pub(crate) takeover: Option<Takeover>,
-    /// To ask the client.
-    pub(crate) questions: Vec<Question>,
-    /// To finish what is at work and begin nothing new, since the session is to move; told when that
-    /// is so.
-    pub(crate) prepare: Option<oneshot::Sender<()>>,
-    /// To give up what is still at work.
-    pub(crate) hurry: bool,
-    /// To act on where the session is.
-    pub(crate) parted: Option<Parted>,
-}
-
-/// What has become of a session that was to move.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Parted {
-    /// Another node has it.
-    Gone,
-    /// It is here, as before.
-    Stayed,
-    /// Nobody knows: it is here no more.
-    Lost,
-}
-
-/// Whether a session is here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Here = 0,
-    /// It stands still until it is known whether another node has it.
-    Leaving = 1,
-    Gone = 2,
 }
 
 /// What was agreed on before a connection begins.
@@ -358,17 +318,6 @@ impl Connection {
         wire.is_asked() || wire.is_closed()
     }
 
-    /// The client is back with another socket; gives whether the session still waits for it.
-    pub(crate) fn take_over(&self, takeover: Takeover) -> bool {
-        let is_resumable = self.wire().is_resumable();
-        if is_resumable {
-            // One that came even later counts: the client knows nothing of the one before.
-            self.errands().get_or_insert_default().takeover = Some(takeover);
-            self.waker.wake();
-        }
-        is_resumable
-    }
-
     /// The client has come, and leave is to be taken of it.
     pub(crate) fn come(&self) {
         // Held as for joining.
@@ -422,22 +371,6 @@ impl Connection {
         wire.is_resumable() && wire.speech.is_some() && !wire.is_asked()
     }
 
-    /// Whether it is about to be known where the session is.
-    pub(crate) fn is_leaving(&self) -> bool {
-        self.phase.load(Acquire) == Phase::Leaving as u8
-    }
-
-    /// Whether another node has the session.
-    pub(crate) fn is_gone(&self) -> bool {
-        self.phase.load(Acquire) == Phase::Gone as u8
-    }
-
-    /// The session is about to move; gives its groups. At a standstill of the hub alone.
-    pub(crate) fn begin_leaving(&self) -> BTreeSet<GroupName> {
-        self.phase.store(Phase::Leaving as u8, Release);
-        self.groups().all().clone()
-    }
-
     /// Numbers nothing any more; gives what is kept. For the shard.
     pub(crate) fn freeze(&self) -> Option<Frozen> {
         self.wire().freeze()
@@ -453,56 +386,6 @@ impl Connection {
     /// Whether the client has yet to say how it speaks.
     pub(crate) fn is_shaking_hands(&self) -> bool {
         self.wire().pulse.watched() == Watch::Handshake
-    }
-
-    /// Has the task finish what is at work, and begin nothing new; told when that is so.
-    pub(crate) fn prepare(&self, tell: oneshot::Sender<()>) {
-        self.errands().get_or_insert_default().prepare = Some(tell);
-        self.waker.wake();
-    }
-
-    /// Has the task give up what is still at work.
-    pub(crate) fn hurry(&self) {
-        self.errands().get_or_insert_default().hurry = true;
-        self.waker.wake();
-    }
-
-    /// It is known what has become of the session.
-    pub(crate) fn part_with(&self, parted: Parted) {
-        let phase = if parted == Parted::Gone { Phase::Gone } else { Phase::Here };
-        self.phase.store(phase as u8, Release);
-        self.errands().get_or_insert_default().parted = Some(parted);
-        self.waker.wake();
-    }
-
-    /// What has to wait until it is known where the session is; for the task.
-    pub(crate) fn defer(&self, deferred: Errands) {
-        let mut errands = self.errands();
-        let there = errands.get_or_insert_default();
-        // One that came even later counts.
-        there.takeover = there.takeover.take().or(deferred.takeover);
-        there.questions.splice(..0, deferred.questions);
-    }
-
-    /// Has the client asked something; for the shard. Who is gone is not asked.
-    pub(crate) fn put_question(&self, question: Question) {
-        let mut errands = self.errands();
-        // Looked at under the lock under which the task takes its last errands.
-        if matches!(self.wire().link, Link::Gone) {
-            return;
-        }
-        errands.get_or_insert_default().questions.push(question);
-        drop(errands);
-        self.waker.wake();
-    }
-
-    /// What others want done; for the task.
-    pub(crate) fn take_errands(&self) -> Option<Box<Errands>> {
-        self.errands().take()
-    }
-
-    fn errands(&self) -> MutexGuard<'_, Option<Box<Errands>>> {
-        self.errands.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does what the time asks for; for the shard.
