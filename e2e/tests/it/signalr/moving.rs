@@ -10,10 +10,10 @@ use everwire_testkit::{
     relay::Relay,
     signalr::Peer,
     tools,
-    wait::eventually,
+    wait::{eventually, eventually_within},
 };
 use serde_json::{Value, json};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::npm;
 
@@ -93,11 +93,8 @@ impl Talk {
         self.by_client.push(json!([number]));
         let by = number % 2;
         let told = json!([self.published[by].len()]);
-        let body = json!({ "target": format!("Told{by}"), "arguments": told });
-        let path = if number.is_multiple_of(3) { "" } else { "/groups/go" };
-        let path = format!("/api/hubs/echo{path}/:send");
-        let sent = http::request(publishers[by].admin(), "POST", &path, Some(&body)).await;
-        assert_eq!(sent.status, 202, "{sent:?}");
+        let whom = if number.is_multiple_of(3) { "" } else { "/groups/go" };
+        say_to(publishers[by].admin(), whom, &format!("Told{by}"), &told).await;
         self.published[by].push(told);
     }
 
@@ -149,6 +146,37 @@ async fn a_client_that_comes_back_to_a_draining_node_loses_and_doubles_nothing()
 }
 
 #[tokio::test]
+async fn an_operator_drains_another_node_by_the_name_that_the_list_gives_it() {
+    let (node, redis) = (need!(tools::node()), need!(tools::redis()));
+    let redis = Server::start(&redis, redis::VOLATILE).await;
+    let nodes: [Everwire; 3] = nodes(&redis).await;
+    let peer = talking(&lasting(&node, nodes[0].address(), "json")).await;
+    let before = peer.connection();
+    let operator = &nodes[2];
+    let listed = |said: &[u8]| serde_json::from_slice::<Value>(said).expect("it is JSON");
+    let all = listed(&operator.command(&["node", "ls", "--json"]).await.stdout);
+    let all = all["items"].as_array().expect("there is a list");
+    let its = all.iter().find(|item| item["connections"] == 1).expect("one has the client");
+    let id = its["id"].as_str().expect("a node has a name");
+    let table = operator.command(&["node", "ls"]).await.stdout;
+    let table = String::from_utf8_lossy(&table).into_owned();
+    assert!(all.len() == 3 && table.contains(id), "{table}");
+
+    let drained = operator.command(&["node", "drain", id]).await;
+    let said = String::from_utf8_lossy(&drained.stdout).into_owned();
+    assert!(drained.status.success() && said.contains("1 session moved"), "{drained:?}");
+    let all = listed(&operator.command(&["node", "ls", "--json"]).await.stdout);
+    let its = all["items"].as_array().into_iter().flatten().find(|item| item["id"] == id);
+    assert_eq!(its.map(|item| &item["state"]), Some(&json!("drained")));
+    assert_eq!(nodes[0].get("/readyz").await.status, 503);
+    assert_eq!((peer.connection(), peer.count("reconnecting")), (before, 0));
+
+    let nobody = operator.command(&["node", "drain", "nobody"]).await;
+    assert_eq!(nobody.status.code(), Some(1), "{nobody:?}");
+    assert!(String::from_utf8_lossy(&nobody.stderr).contains("everwire node ls"), "{nobody:?}");
+}
+
+#[tokio::test]
 async fn a_session_outlives_every_node_that_it_was_on() {
     let (node, redis) = (need!(tools::node()), need!(tools::redis()));
     let redis = Server::start(&redis, redis::VOLATILE).await;
@@ -170,3 +198,107 @@ async fn a_session_outlives_every_node_that_it_was_on() {
         talk.is_whole(&peer, before.as_deref()).await;
     }
 }
+
+/// Brings the crowd to the first node, and whoever comes later to one that is there.
+async fn in_front_of(nodes: &[Everwire]) -> Relay {
+    let first = std::iter::repeat_n(&nodes[0], 2 * CROWD);
+    Relay::start(first.chain(&nodes[1..]).map(Everwire::address).collect()).await
+}
+
+/// Clients of one node, all in one group.
+async fn crowd(launch: &Launch) -> Vec<Peer> {
+    let mut peers = Vec::new();
+    for _ in 0..CROWD {
+        peers.push(talking(launch).await);
+    }
+    peers
+}
+
+/// Says numbers to the crowd's group, and gives them when `work` is done.
+async fn say_during(publisher: SocketAddr, work: impl Future<Output = ()>) -> Vec<Value> {
+    let mut said = Vec::new();
+    let mut work = std::pin::pin!(work);
+    let mut tick = interval(Duration::from_millis(5));
+    loop {
+        tokio::select! {
+            () = &mut work => return said,
+            _ = tick.tick() => {
+                let number = json!([said.len()]);
+                say_to(publisher, "/groups/go", "Told0", &number).await;
+                said.push(number);
+            }
+        }
+    }
+}
+
+async fn say_to(publisher: SocketAddr, whom: &str, target: &str, arguments: &Value) {
+    let body = json!({ "target": target, "arguments": arguments });
+    let path = format!("/api/hubs/echo{whom}/:send");
+    let sent = http::request(publisher, "POST", &path, Some(&body)).await;
+    assert_eq!(sent.status, 202, "{sent:?}");
+}
+
+/// A client that noticed nothing has everything; one that was told that it begins anew has nothing
+/// twice, nor in another order.
+async fn has_what_it_should(peer: &Peer, before: Option<String>, said: &[Value]) -> bool {
+    if peer.connection() == before {
+        assert_eq!(peer.count("reconnecting") + peer.count("closed"), 0);
+        peer.called_with("Told0", said).await;
+        return true;
+    }
+    assert_eq!(peer.count("reconnecting"), 1, "it was told");
+    let heard = peer.called("Told0");
+    let numbers: Vec<_> = heard.iter().map(|arguments| arguments[0].as_u64()).collect();
+    assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
+    false
+}
+
+#[tokio::test]
+async fn whenever_a_node_is_killed_within_a_move_each_client_is_on_one_node_and_knows_it() {
+    let (node, redis) = (need!(tools::node()), need!(tools::redis()));
+    let redis = Server::start(&redis, redis::VOLATILE).await;
+    // The node that drains, and one of those that its sessions move to.
+    for killed in [0, 1] {
+        // About when they move: `stop.announce` and a little.
+        for moment in [104, 112] {
+            let mut nodes: [Everwire; 3] = nodes(&redis).await;
+            let front = in_front_of(&nodes).await;
+            let peers = crowd(&lasting(&node, front.address(), "json")).await;
+            let before: Vec<_> = peers.iter().map(Peer::connection).collect();
+            let publisher = nodes[2].admin();
+            let said = say_during(publisher, async {
+                nodes[0].process().terminate();
+                sleep(Duration::from_millis(moment)).await;
+                nodes[killed].process().kill();
+                nodes[0].process().ended().await;
+                for peer in &peers {
+                    eventually_within(PATIENCE, "a client that is there again", async || {
+                        say_to(publisher, "", "Told1", &json!([])).await;
+                        (!peer.called("Told1").is_empty()).then_some(())
+                    })
+                    .await;
+                }
+            })
+            .await;
+            let mut kept = 0;
+            for (peer, before) in peers.iter().zip(before) {
+                kept += usize::from(has_what_it_should(peer, before, &said).await);
+            }
+            println!("node {killed} killed after {moment} ms: {kept} of {CROWD} noticed nothing");
+            let left = if killed == 0 { &nodes[1..] } else { &nodes[2..] };
+            eventually_within(PATIENCE, "each client once", async || {
+                let mut there = 0.0;
+                for node in left {
+                    there += node.metric("everwire_hub_connections").await;
+                }
+                (there == CROWD as f64).then_some(())
+            })
+            .await;
+        }
+    }
+}
+
+const CROWD: usize = 6;
+
+/// Longer than a session waits for its client, and than a client waits between two attempts.
+const PATIENCE: Duration = Duration::from_secs(90);

@@ -84,7 +84,7 @@ fn read_table(path: String, node: Node, mistakes: &mut Mistakes) -> Option<Histo
 fn pattern(node: &Node) -> Result<String, String> {
     let text = reader::string(node)?;
     match text.find('*') {
-        Some(at) if at + 1 < text.len() => Err(format!("{text:?} has a * that is not at its end")),
+        Some(at) if at + 1 < text.len() => Err("has a * that is not at its end".into()),
         _ => Ok(text),
     }
 }
