@@ -11,7 +11,8 @@
 //! 3. The old node waits until it has heard that much too. Then it stops the sessions, at one moment
 //!    in which nobody says anything: what was said before is theirs, and how far it has come is noted.
 //!    What is said from now on it numbers for none of them, but keeps it, should they stay.
-//! 4. It hands the sessions over. For each the successor takes from what it keeps all that is beyond
+//! 4. It hands the sessions over. The successor waits until it has heard all that they have, so that
+//!    none of it is told to them again. For each it takes from what it keeps all that is beyond
 //!    what the session's node had heard, puts it behind what the client has not acknowledged, and
 //!    takes the session in, at one moment in which nobody says anything.
 //! 5. The old node ends the wave, again and again until that is answered: the successor keeps nothing

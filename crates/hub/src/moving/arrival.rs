@@ -107,6 +107,12 @@ impl Hub {
         let sessions = Reader::new(body).list(Reader::bytes)?;
         // One that this node cannot read stays where it is.
         let sessions: Vec<_> = sessions.into_iter().filter_map(Session::read).collect();
+        // What comes after a session is told to it: that must be nothing which it has.
+        let fanout = self.fanout()?;
+        let own = fanout.node();
+        let come_as_far = fanout
+            .until(|here| sessions.iter().all(|session| here.reaches(&session.progress, own)));
+        timeout(CATCH_UP_MAX, come_as_far).await.ok()?;
         let adopted = self.adopt_all(shard, wave, sessions)?;
         let own = self.mesh()?.cluster.advertise();
         let mut homes: HashMap<String, Vec<u8>> = HashMap::new();
@@ -272,6 +278,10 @@ impl Hub {
         Some(Bytes::new())
     }
 }
+
+/// How long this node has to hear what the sessions' old node had said and heard. Short of the time
+/// that a request between nodes has.
+const CATCH_UP_MAX: Duration = Duration::from_secs(2);
 
 /// Bytes of one request: a session, or a few.
 const BODY_MAX: usize = 2 * SESSION_MAX;

@@ -19,7 +19,7 @@ use crate::{
     clock,
     cluster::Mesh,
     connection::{Connection, Parted},
-    fanout::Fanout,
+    fanout::{Fanout, envelope::Envelope},
     hub::Hub,
     shard::Post,
 };
@@ -46,6 +46,10 @@ pub(super) async fn depart(hub: &Hub, to: &Successor, sessions: Vec<Arc<Connecti
     let mut departure = Departure { hub, sessions };
     departure.prepare().await;
     if departure.sessions.is_empty() {
+        return 0;
+    }
+    // So that the successor has heard of this node when it is asked how far it has come.
+    if fanout.say(&Envelope::Mark).is_err() {
         return 0;
     }
     let wave = rand::random();
