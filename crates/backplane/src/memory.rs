@@ -99,6 +99,14 @@ impl Node {
         state.peers.insert(self.id, peer);
         Some(done)
     }
+
+    /// Publishes a message, recorded or not.
+    fn say(&self, channel: &Channel, history: Option<&History>, payload: Bytes) -> Publishing {
+        if payload.len() > PAYLOAD_MAX {
+            return Publishing::known(Fate::NotStored(Refusal::TooLarge));
+        }
+        self.cluster.lock().publish(self.id, channel, history, payload)
+    }
 }
 
 impl Bus for Node {
@@ -108,17 +116,11 @@ impl Bus for Node {
     }
 
     fn publish(&self, channel: &Channel, payload: Bytes) -> Publishing {
-        if payload.len() > PAYLOAD_MAX {
-            return Publishing::known(Fate::NotStored(Refusal::TooLarge));
-        }
-        self.cluster.lock().publish(self.id, channel, None, payload)
+        self.say(channel, None, payload)
     }
 
     fn record(&self, channel: &Channel, history: &History, payload: Bytes) -> Publishing {
-        if payload.len() > PAYLOAD_MAX {
-            return Publishing::known(Fate::NotStored(Refusal::TooLarge));
-        }
-        self.cluster.lock().publish(self.id, channel, Some(history), payload)
+        self.say(channel, Some(history), payload)
     }
 
     fn replay(

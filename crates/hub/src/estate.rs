@@ -196,19 +196,14 @@ impl Estate {
     fn take(&self) -> Option<Batch> {
         let mut state = self.state();
         let is_anew = std::mem::take(&mut state.is_anew);
-        let notes: Vec<Note> = if is_anew {
-            state.live.iter().map(|(id, holding)| Note::Came(*id, holding.clone())).collect()
-        } else {
-            std::mem::take(&mut state.pending)
-        };
+        let notes = if is_anew { state.everybody() } else { std::mem::take(&mut state.pending) };
         let noted = state.noted;
         (is_anew || !notes.is_empty()).then_some(Batch { notes, noted, is_anew })
     }
 
     /// Everybody, to be written once more beside what was written before.
     fn everybody(&self) -> Vec<Note> {
-        let state = self.state();
-        state.live.iter().map(|(id, holding)| Note::Came(*id, holding.clone())).collect()
+        self.state().everybody()
     }
 
     /// How many clients there are.
@@ -292,6 +287,11 @@ impl State {
     fn begin_anew(&mut self) {
         self.is_anew = true;
         self.pending = Vec::new();
+    }
+
+    /// All that is live, as if it had just come.
+    fn everybody(&self) -> Vec<Note> {
+        self.live.iter().map(|(id, holding)| Note::Came(*id, holding.clone())).collect()
     }
 }
 

@@ -3,8 +3,9 @@
 //!
 //! A message goes to this node's clients directly and at once, and to the others as one
 //! [`envelope`] on the hub's channel, which each node resolves for itself; a node's own envelopes are
-//! skipped when they come back, unless they are of a [history](crate::History). What wants an answer is a [`request`] to every other node, because
-//! nobody keeps a table of who is where that could be wrong. [`exchange`] is the task that listens.
+//! skipped when they come back, unless they are of a [history](crate::History). What wants an answer is
+//! a [`request`] to every other node, because nobody keeps a table of who is where that could be wrong.
+//! [`exchange`] is the task that listens.
 
 pub(crate) mod afar;
 pub(crate) mod envelope;
@@ -116,12 +117,8 @@ impl Fanout {
 
     /// Says a message to all nodes, this one included, by way of a history.
     pub(crate) fn record(&self, history: &History, envelope: Bytes) -> Result<Publishing, Refusal> {
-        let publishing = self.count(self.bus.record(&self.channel, history, envelope))?;
-        if let Some(origin) = publishing.origin() {
-            // It takes a number like everything else that is said.
-            self.note(origin, None);
-        }
-        Ok(publishing)
+        // It takes a number like everything else that is said.
+        self.count(self.bus.record(&self.channel, history, envelope), None)
     }
 
     pub(crate) fn bus(&self) -> &Arc<dyn Bus> {
@@ -158,20 +155,24 @@ impl Fanout {
         envelope: Bytes,
         said: Option<&Said>,
     ) -> Result<Publishing, Refusal> {
-        let publishing = self.count(self.bus.publish(&self.channel, envelope))?;
-        if let Some(origin) = publishing.origin() {
-            self.note(origin, said);
-        }
-        Ok(publishing)
+        self.count(self.bus.publish(&self.channel, envelope), said)
     }
 
-    fn count(&self, mut publishing: Publishing) -> Result<Publishing, Refusal> {
+    /// Counts what the bus took or refused, and notes what it took.
+    fn count(
+        &self,
+        mut publishing: Publishing,
+        said: Option<&Said>,
+    ) -> Result<Publishing, Refusal> {
         if let Some(Fate::NotStored(refusal)) = publishing.now() {
             self.counts.refused.fetch_add(1, Relaxed);
             tracing::debug!(channel = %self.channel, %refusal, "other nodes are not told");
             return Err(refusal);
         }
         self.counts.said.fetch_add(1, Relaxed);
+        if let Some(origin) = publishing.origin() {
+            self.note(origin, said);
+        }
         Ok(publishing)
     }
 

@@ -6,8 +6,9 @@
 //!
 //! 1. The old node has the calls of each session finished (`task::depart`): new ones are not listened
 //!    to, what is not done in time ends with an error, which is an answer like any other.
-//! 2. It tells the successor that a wave begins. That keeps from then on what all nodes say to
-//!    clients (`fanout::ledger`), says a mark of its own, and answers how far it has come.
+//! 2. It says a mark, so that it is heard of, and tells the successor that a wave begins. That keeps
+//!    from then on what all nodes say to clients (`fanout::ledger`), says a mark of its own, and
+//!    answers how far it has come.
 //! 3. The old node waits until it has heard that much too. Then it stops the sessions, at one moment
 //!    in which nobody says anything: what was said before is theirs, and how far it has come is noted.
 //!    What is said from now on it numbers for none of them, but keeps it, should they stay.

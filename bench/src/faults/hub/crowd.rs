@@ -100,7 +100,7 @@ impl Crowd {
         }
         for node in 0..nodes {
             let resident = Resident { scene: Arc::clone(scene), node };
-            crowd.tasks.spawn_on(resident.live(), runtime);
+            crowd.has_part(resident.live(), runtime);
             let sayings = Arc::<Sayings>::default();
             crowd.publishers.push(Arc::clone(&sayings));
             let publisher = Publisher {
@@ -111,7 +111,7 @@ impl Crowd {
                 rate: cast.rate / nodes as u64,
                 padding: cast.padding,
             };
-            crowd.tasks.spawn_on(publisher.live(), runtime);
+            crowd.has_part(publisher.live(), runtime);
         }
         crowd.wait("the receivers to hear every publisher", |crowd| {
             crowd.receivers.iter().all(|events| hears(events, nodes))
@@ -122,16 +122,24 @@ impl Crowd {
     fn add_receiver(&mut self, ears: Ears, node: usize, runtime: &Handle) {
         let (scene, events) = (Arc::clone(&self.scene), Arc::<Events>::default());
         self.receivers.push(Arc::clone(&events));
-        let tasks = &mut self.tasks;
         match ears {
-            Ears::Plain => tasks.spawn_on(Receiver { scene, events, node }.live(), runtime),
-            Ears::Stateful => tasks.spawn_on(Stateful { scene, events, node }.live(), runtime),
+            Ears::Plain => self.has_part(Receiver { scene, events, node }.live(), runtime),
+            Ears::Stateful => self.has_part(Stateful { scene, events, node }.live(), runtime),
             Ears::Polling | Ears::StubbornPolling => {
                 let is_stubborn = matches!(ears, Ears::StubbornPolling);
                 let polling = Polling { scene, events, node, is_stubborn };
-                tasks.spawn_on(polling.live(), runtime)
+                self.has_part(polling.live(), runtime);
             }
+        }
+    }
+
+    /// Somebody lives until the play is over.
+    fn has_part(&mut self, life: impl Future<Output = ()> + Send + 'static, runtime: &Handle) {
+        let over = self.scene.over.clone();
+        let part = async move {
+            over.run_until_cancelled_owned(life).await;
         };
+        self.tasks.spawn_on(part, runtime);
     }
 
     /// Bare publish and subscribe beside them.

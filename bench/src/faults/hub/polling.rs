@@ -26,13 +26,8 @@ pub(super) struct Polling {
 }
 
 impl Polling {
-    /// Hears until the play is over.
+    /// Hears, again and again.
     pub(super) async fn live(self) {
-        let over = self.scene.over.clone();
-        over.run_until_cancelled_owned(self.stay()).await;
-    }
-
-    async fn stay(self) {
         let mut attempt = self.node;
         loop {
             let mut has_joined = false;

@@ -28,13 +28,8 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    /// Speaks until the play is quiet, and hears answers until it is over.
+    /// Speaks until the play is quiet, and hears answers all the time.
     pub(super) async fn live(self) {
-        let over = self.scene.over.clone();
-        over.run_until_cancelled_owned(self.stay()).await;
-    }
-
-    async fn stay(self) {
         let (mut attempt, mut life) = (self.node, 0);
         loop {
             let (node, target) = self.scene.node(attempt);

@@ -16,21 +16,17 @@ pub(super) struct Resident {
 }
 
 impl Resident {
-    /// Stays until the play is over, or its node goes.
+    /// Stays until its node goes.
     pub(super) async fn live(self) {
-        let over = self.scene.over.clone();
-        over.run_until_cancelled_owned(async move {
-            let (node, target) = self.scene.node(self.node);
-            loop {
-                if let Ok(mut talk) = Talk::open(target).await {
-                    // It ends with the connection.
-                    let _ = stay(&mut talk, &name(node)).await;
-                    return;
-                }
-                sleep(REDIAL).await;
+        let (node, target) = self.scene.node(self.node);
+        loop {
+            if let Ok(mut talk) = Talk::open(target).await {
+                // It ends with the connection.
+                let _ = stay(&mut talk, &name(node)).await;
+                return;
             }
-        })
-        .await;
+            sleep(REDIAL).await;
+        }
     }
 }
 

@@ -41,13 +41,8 @@ struct Session {
 }
 
 impl Stateful {
-    /// Hears until the play is over.
+    /// Hears, again and again.
     pub(super) async fn live(self) {
-        let over = self.scene.over.clone();
-        over.run_until_cancelled_owned(self.stay()).await;
-    }
-
-    async fn stay(self) {
         let mut attempt = self.node;
         loop {
             if let Ok((mut session, talk)) = self.begin(attempt).await {

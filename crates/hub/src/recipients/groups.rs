@@ -28,15 +28,7 @@ impl Groups {
         connection: ConnectionId,
         group: impl Into<GroupName>,
     ) -> Result<(), GroupError> {
-        let group = group.into();
-        let _order = self.hub.fanout().map(Fanout::in_order);
-        match self.hub.find(connection) {
-            Some(there) => {
-                there.join(group.clone(), self.hub.config().groups_max)?;
-                self.tell_successor(&there, group, true)
-            }
-            None => self.tell(connection, group, true),
-        }
+        self.regroup(connection, group.into(), true)
     }
 
     /// Takes a connection out of a group, on whichever node it is. When a connection ends this happens
@@ -49,15 +41,7 @@ impl Groups {
         connection: ConnectionId,
         group: impl Into<GroupName>,
     ) -> Result<(), GroupError> {
-        let group = group.into();
-        let _order = self.hub.fanout().map(Fanout::in_order);
-        match self.hub.find(connection) {
-            Some(there) => {
-                there.part(group.clone());
-                self.tell_successor(&there, group, false)
-            }
-            None => self.tell(connection, group, false),
-        }
+        self.regroup(connection, group.into(), false)
     }
 
     /// Adds a connection to a group like [`add`](Self::add), and gives whether there is one.
@@ -116,13 +100,40 @@ impl Groups {
         Across { value: groups.collect(), unreached }
     }
 
+    /// Has a connection join or leave a group, on whichever node it is.
+    fn regroup(
+        &self,
+        connection: ConnectionId,
+        group: GroupName,
+        joins: bool,
+    ) -> Result<(), GroupError> {
+        let _order = self.hub.fanout().map(Fanout::in_order);
+        match self.hub.find(connection) {
+            Some(there) => self.regroup_here(&there, group, joins),
+            None => self.tell(connection, group, joins),
+        }
+    }
+
+    fn regroup_here(
+        &self,
+        there: &Connection,
+        group: GroupName,
+        joins: bool,
+    ) -> Result<(), GroupError> {
+        if joins {
+            there.join(group.clone(), self.hub.config().groups_max)?;
+        } else {
+            there.part(group.clone());
+        }
+        self.tell_successor(there, group, joins)
+    }
+
     /// Takes a connection of this node out of a group.
     pub(crate) fn remove_here(&self, connection: ConnectionId, group: GroupName) {
         let _order = self.hub.fanout().map(Fanout::in_order);
         if let Some(there) = self.hub.find(connection) {
-            there.part(group.clone());
             // What is refused is counted.
-            let _ = self.tell_successor(&there, group, false);
+            let _ = self.regroup_here(&there, group, false);
         }
     }
 

@@ -1,28 +1,8 @@
 //! Who receives what, and in which order.
 
-use std::num::NonZeroUsize;
+use everwire_hub::ConnectionId;
 
-use everwire_hub::{ConnectionId, Context, Hub, HubBuilder, Identity, UserId, method::Untouched};
-
-use crate::peer::{Peer, Served, serve};
-
-/// Methods that tell a client its id, join a group and broadcast.
-fn builder() -> HubBuilder {
-    Hub::builder()
-        .shards(NonZeroUsize::new(2).unwrap())
-        .authenticate(|request| async move {
-            let user = request.parameter("user").map(UserId::from);
-            Ok(Identity { user, ..Identity::default() })
-        })
-        .method("Id", |cx: Context| async move { cx.connection_id().to_string() })
-        .method("Join", |cx: Context, group: String| async move {
-            Ok(cx.hub().groups().add(cx.connection_id(), group)?)
-        })
-        .method("Say", |cx: Context, all: Untouched| async move {
-            cx.hub().all().send_encoded("said", all.0)?;
-            Ok(())
-        })
-}
+use crate::peer::{Peer, Served, builder, serve};
 
 async fn id_of(peer: &mut Peer) -> ConnectionId {
     let completion: serde_json::Value = serde_json::from_str(&peer.call("id", "[]").await).unwrap();

@@ -11,14 +11,12 @@ mod reaching;
 mod redis;
 mod users;
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::sync::Arc;
 
 use everwire_backplane::{Bus, memory};
-use everwire_hub::{
-    Channel, ConnectionId, Context, Hub, HubBuilder, Identity, UserId, method::Untouched,
-};
+use everwire_hub::{Channel, ConnectionId, Hub, HubBuilder};
 
-use crate::peer::{Peer, Served, serve};
+use crate::peer::{Peer, Served, builder, serve};
 
 /// Nodes that have one hub together.
 pub(crate) struct Nodes {
@@ -34,24 +32,6 @@ pub(crate) struct Node {
 
 pub(crate) fn channel() -> Channel {
     Channel::new("hub").unwrap()
-}
-
-/// Methods that tell a client its id, join a group and broadcast; a client is the user that it says.
-pub(crate) fn builder() -> HubBuilder {
-    Hub::builder()
-        .shards(NonZeroUsize::new(2).unwrap())
-        .authenticate(|request| async move {
-            let user = request.parameter("user").map(UserId::from);
-            Ok(Identity { user, ..Identity::default() })
-        })
-        .method("Id", |cx: Context| async move { cx.connection_id().to_string() })
-        .method("Join", |cx: Context, group: String| async move {
-            Ok(cx.hub().groups().add(cx.connection_id(), group)?)
-        })
-        .method("Say", |cx: Context, all: Untouched| async move {
-            cx.hub().all().send_encoded("said", all.0)?;
-            Ok(())
-        })
 }
 
 impl Nodes {

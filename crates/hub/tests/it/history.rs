@@ -9,7 +9,7 @@ use everwire_hub::{History, Hub, HubBuilder, Retention};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{fanout::builder, peer::Peer};
+use crate::peer::{Peer, builder};
 
 /// A client that follows a channel as applications do: its cursor is what it was told last.
 pub(crate) struct Follower<S> {

@@ -4,19 +4,16 @@ mod faults;
 mod session;
 mod sessions;
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use everwire_backplane::{Bus, memory};
-use everwire_hub::{
-    Cluster, Context, Hub, HubBuilder, Identity, PeerService, UserId,
-    method::{Opaque, Untouched},
-};
+use everwire_hub::{Cluster, Context, Hub, HubBuilder, PeerService, method::Opaque};
 use tokio::{net::TcpListener, task::JoinSet};
 
 use self::{faults::Losses, session::Session};
 use crate::{
     fanout::channel,
-    peer::{Served, serve},
+    peer::{self, Served, serve},
 };
 
 const SECRET: &str = "what the three nodes have in common";
@@ -35,23 +32,11 @@ struct Node {
     _peers: JoinSet<()>,
 }
 
-/// Methods that answer, join a group and broadcast; a client is the user that it says.
+/// Methods that answer, too.
 fn builder() -> HubBuilder {
-    Hub::builder()
-        .shards(NonZeroUsize::new(2).unwrap())
-        .authenticate(|request| async move {
-            let user = request.parameter("user").map(UserId::from);
-            Ok(Identity { user, ..Identity::default() })
-        })
+    peer::builder()
         .method("Echo", |_: Context, anything: Opaque| async move { anything })
         .method("User", |cx: Context| async move { cx.user_id().map(ToString::to_string) })
-        .method("Join", |cx: Context, group: String| async move {
-            Ok(cx.hub().groups().add(cx.connection_id(), group)?)
-        })
-        .method("Say", |cx: Context, all: Untouched| async move {
-            cx.hub().all().send_encoded("said", all.0)?;
-            Ok(())
-        })
 }
 
 impl Nodes {

@@ -1,8 +1,8 @@
 //! A scripted SignalR client over a WebSocket, and the hub that it talks to.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, num::NonZeroUsize};
 
-use everwire_hub::Hub;
+use everwire_hub::{Context, Hub, HubBuilder, Identity, UserId, method::Untouched};
 use futures_util::{SinkExt, StreamExt};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -34,6 +34,24 @@ pub(crate) struct Peer<S = Stock> {
     received: Vec<String>,
     /// The code of the Close frame, if one has come.
     code: Option<u16>,
+}
+
+/// Methods that tell a client its id, join a group and broadcast; a client is the user that it says.
+pub(crate) fn builder() -> HubBuilder {
+    Hub::builder()
+        .shards(NonZeroUsize::new(2).unwrap())
+        .authenticate(|request| async move {
+            let user = request.parameter("user").map(UserId::from);
+            Ok(Identity { user, ..Identity::default() })
+        })
+        .method("Id", |cx: Context| async move { cx.connection_id().to_string() })
+        .method("Join", |cx: Context, group: String| async move {
+            Ok(cx.hub().groups().add(cx.connection_id(), group)?)
+        })
+        .method("Say", |cx: Context, all: Untouched| async move {
+            cx.hub().all().send_encoded("said", all.0)?;
+            Ok(())
+        })
 }
 
 pub(crate) async fn serve(hub: Hub) -> Served {

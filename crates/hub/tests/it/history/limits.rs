@@ -4,7 +4,7 @@ use everwire_hub::{History, HubConfig, Retention};
 use serde_json::json;
 
 use super::{Follower, HUB, moving::come_back, say, with_history};
-use crate::{fanout::builder, peer::serve};
+use crate::peer::{builder, serve};
 
 #[tokio::test]
 async fn recover_sends_what_was_missed_in_order_and_then_what_is_live() {
