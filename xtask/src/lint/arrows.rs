@@ -14,9 +14,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("everwire-gateway", &["everwire-socket", "everwire-proto"]),
     ("everwire-hub", &["everwire-backplane", "everwire-socket", "everwire-proto"]),
     ("everwire-client", &["everwire-socket", "everwire-proto"]),
+    ("everwire-fleet", &["everwire-hub", "everwire-backplane", "everwire-proto"]),
+    ("everwire-agent", &["everwire-client", "everwire-proto"]),
     (
         "everwire-server",
         &[
+            "everwire-fleet",
+            "everwire-agent",
             "everwire-gateway",
             "everwire-hub",
             "everwire-backplane",
@@ -49,7 +53,12 @@ const ARROWS: &[(&str, &[&str])] = &[
 const FOR_TESTS: &[&str] = &["everwire-testkit"];
 
 /// Package, and a package of ours that its tests may meet though its code may not: the other end.
-const MET_IN_TESTS: &[(&str, &str)] = &[("everwire-client", "everwire-hub")];
+const MET_IN_TESTS: &[(&str, &str)] = &[
+    ("everwire-client", "everwire-hub"),
+    ("everwire-fleet", "everwire-client"),
+    ("everwire-fleet", "everwire-agent"),
+    ("everwire-agent", "everwire-hub"),
+];
 
 /// Crates that may not appear below pure code, whatever they are used for there.
 const IMPURE: &[&str] = &["tokio", "tokio-util", "futures", "futures-util", "mio", "async-std"];

@@ -1,0 +1,8 @@
+//! The fleet's manager: configuration and commands for every instance of an application, and who did
+//! what with them.
+//!
+//! What it knows are folds of logs that all nodes share: whoever reads the same entries knows the same.
+//! A node that accepts a command or a change appends an entry and may end; the others go on.
+#![forbid(unsafe_code)]
+
+pub mod name;
