@@ -6,7 +6,7 @@ use std::{
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, ExitStatus, Output},
     sync::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
@@ -27,6 +27,7 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct Setup {
     listen: Option<IpAddr>,
+    port: u16,
     backends: Vec<String>,
     pool: Vec<(String, String)>,
     route: Vec<(String, String)>,
@@ -37,6 +38,7 @@ pub struct Setup {
     backplane: Option<String>,
     top: Vec<(String, String)>,
     environment: Vec<(String, String)>,
+    prefix: Vec<String>,
 }
 
 impl Setup {
@@ -81,6 +83,18 @@ impl Setup {
         self
     }
 
+    /// Listens for clients exactly there: who restarts must be found again.
+    pub fn listen_at(mut self, address: SocketAddr) -> Self {
+        self.port = address.port();
+        self.listen_on(address.ip())
+    }
+
+    /// Runs as the end of this command, which must become it.
+    pub fn run_by(mut self, prefix: &[&str]) -> Self {
+        self.prefix = prefix.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
     /// Sets a key of the pool to a TOML value.
     pub fn pool(mut self, key: &str, value: impl ToString) -> Self {
         self.pool.push((key.to_owned(), value.to_string()));
@@ -118,7 +132,7 @@ impl Setup {
 
     /// The configuration file.
     pub fn to_toml(&self) -> String {
-        let listen = SocketAddr::new(self.listen.unwrap_or(LOCALHOST), 0);
+        let listen = SocketAddr::new(self.listen.unwrap_or(LOCALHOST), self.port);
         let mut text = format!("listen = \"{listen}\"\n");
         write_keys(&mut text, &self.top);
         text.push_str("\n[admin]\nlisten = \"127.0.0.1:0\"\n");
@@ -157,37 +171,60 @@ pub struct Everwire {
     process: Process,
     address: SocketAddr,
     admin: SocketAddr,
-    _folder: Folder,
+    launch: Launch,
+}
+
+/// How it is started, this time and again.
+#[derive(Debug)]
+struct Launch {
+    folder: Folder,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    prefix: Vec<String>,
 }
 
 impl Everwire {
     /// Starts it and waits until it listens.
     pub async fn start(setup: &Setup) -> Self {
-        let folder = Folder::new();
-        let config = folder.0.join("everwire.toml");
-        fs::write(&config, setup.to_toml()).expect("the test's folder can be written");
-        let config = config.display().to_string();
-        Self::serve_in(folder, &["-c", &config], &setup.environment).await
+        Self::up(Launch::of(setup)).await
     }
 
     /// Starts it with these arguments of `serve`, on ports of the kernel's choice.
     pub async fn serve(arguments: &[&str]) -> Self {
         let anywhere = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
-        Self::serve_in(Folder::new(), &[&anywhere, arguments].concat(), &[]).await
+        let arguments = anywhere.iter().chain(arguments).map(|&word| word.to_owned()).collect();
+        let (environment, prefix) = (Vec::new(), Vec::new());
+        Self::up(Launch { folder: Folder::new(), arguments, environment, prefix }).await
     }
 
-    async fn serve_in(
-        folder: Folder,
-        arguments: &[&str],
-        environment: &[(String, String)],
-    ) -> Self {
-        let mut command = everwire_command();
-        command.arg("serve").args(arguments).current_dir(&folder.0);
-        command.envs(environment.iter().map(|(name, value)| (name, value)));
-        let mut process = Process::start("everwire", &mut command);
-        let address = process.ready("its listener", |line| listening(line, false)).await;
-        let admin = process.ready("its admin listener", |line| listening(line, true)).await;
-        Self { process, address, admin, _folder: folder }
+    /// SIGKILL, and the same again with what it finds in its folder.
+    pub async fn kill_and_restart(&mut self) {
+        self.process.kill();
+        self.restart().await;
+    }
+
+    /// Starts what has ended again, with what it finds in its folder.
+    pub async fn restart(&mut self) {
+        self.process = self.launch.begin();
+        (self.address, self.admin) = listeners(&mut self.process).await;
+    }
+
+    /// Starts one that cannot run; how it ends, and what it says.
+    pub async fn fail(setup: &Setup) -> (ExitStatus, String) {
+        let mut process = Launch::of(setup).begin();
+        let status = process.ended().await;
+        (status, process.transcript())
+    }
+
+    async fn up(launch: Launch) -> Self {
+        let mut process = launch.begin();
+        let (address, admin) = listeners(&mut process).await;
+        Self { process, address, admin, launch }
+    }
+
+    /// The folder that it runs in.
+    pub fn folder(&self) -> &Path {
+        &self.launch.folder.0
     }
 
     /// Where clients connect.
@@ -218,6 +255,11 @@ impl Everwire {
     /// A GET on the admin listener.
     pub async fn get(&self, path: &str) -> Answer {
         http::request(self.admin, "GET", path, None).await
+    }
+
+    /// Any other request to the admin listener.
+    pub async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        http::request(self.admin, method, path, body).await
     }
 
     /// The live pipes, as the API lists them.
@@ -325,9 +367,45 @@ impl Everwire {
     }
 }
 
+impl Launch {
+    fn of(setup: &Setup) -> Self {
+        let folder = Folder::new();
+        let config = folder.0.join("everwire.toml");
+        fs::write(&config, setup.to_toml()).expect("the test's folder can be written");
+        let arguments = vec!["-c".to_owned(), config.display().to_string()];
+        let (environment, prefix) = (setup.environment.clone(), setup.prefix.clone());
+        Self { folder, arguments, environment, prefix }
+    }
+
+    fn begin(&self) -> Process {
+        let mut command = everwire_command_by(&self.prefix);
+        command.arg("serve").args(&self.arguments).current_dir(&self.folder.0);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        Process::start("everwire", &mut command)
+    }
+}
+
+/// Where a process that was started listens for clients and for operators.
+async fn listeners(process: &mut Process) -> (SocketAddr, SocketAddr) {
+    let address = process.ready("its listener", |line| listening(line, false)).await;
+    (address, process.ready("its admin listener", |line| listening(line, true)).await)
+}
+
 /// A command of the real binary, its environment free of settings.
 pub fn everwire_command() -> Command {
-    let mut command = Command::new(binary());
+    everwire_command_by(&[])
+}
+
+/// The same as the end of another command.
+fn everwire_command_by(prefix: &[String]) -> Command {
+    let mut command = match prefix {
+        [] => Command::new(binary()),
+        [first, rest @ ..] => {
+            let mut command = Command::new(first);
+            command.args(rest).arg(binary());
+            command
+        }
+    };
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("EVERWIRE_") {
             command.env_remove(name);

@@ -37,6 +37,15 @@ pub async fn request(to: SocketAddr, method: &str, path: &str, body: Option<&Val
     request_with(to, method, path, headers, body.as_bytes()).await
 }
 
+/// The same of somebody who may not be there, or end meanwhile: then there is no answer.
+pub async fn attempt(to: SocketAddr, method: &str, path: &str, body: &Value) -> Option<Answer> {
+    let body = body.to_string();
+    let kind = [("Content-Type", "application/json")];
+    let request = compose(to, method, path, &kind, body.as_bytes());
+    let raw = within(PATIENCE, &format!("{method} {path}"), exchange(to, &request)).await;
+    raw.ok().filter(|raw| !raw.is_empty()).map(|raw| parse(&raw))
+}
+
 /// The same with any headers and any body.
 pub async fn request_with(
     to: SocketAddr,
@@ -45,6 +54,18 @@ pub async fn request_with(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Answer {
+    let request = compose(to, method, path, headers, body);
+    let raw = within(PATIENCE, &format!("{method} {path}"), exchange(to, &request)).await;
+    parse(&raw.unwrap_or_else(|error| panic!("{method} {to}{path}: {error}")))
+}
+
+fn compose(
+    to: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Vec<u8> {
     let length = body.len();
     let mut head = format!(
         "{method} {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\nContent-Length: {length}\r\n"
@@ -52,9 +73,7 @@ pub async fn request_with(
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
-    let request = [head.as_bytes(), b"\r\n", body].concat();
-    let raw = within(PATIENCE, &format!("{method} {path}"), exchange(to, &request)).await;
-    parse(&raw.unwrap_or_else(|error| panic!("{method} {to}{path}: {error}")))
+    [head.as_bytes(), b"\r\n", body].concat()
 }
 
 async fn exchange(to: SocketAddr, request: &[u8]) -> std::io::Result<Vec<u8>> {

@@ -5,7 +5,8 @@
 //! - Peers: [`client`] on tungstenite, [`crowd`] of chatting ones, [`scripted`] peers that put any
 //!   bytes on the wire, [`foreign`] ones in Node and Python as processes of their own, [`signalr`]
 //!   clients and the server that they talk to, [`talker`] for many of them in one process, [`site`]
-//!   for where that server is; [`status`] is the status demo and tabs of a browser.
+//!   for where that server is; [`status`] is the status demo and tabs of a browser; [`instance`] is
+//!   one of a fleet, and [`versions`] judges what the watchers of its sets were told.
 //! - The thing under test: [`everwire`] runs the real binary; [`rivals`] and [`relay`] stand in
 //!   its place as controls, which must show the losses that Everwire must not.
 //! - Faults beyond signals: [`namespace`] has a link that can be taken down. [`redis`] is a server
@@ -29,6 +30,7 @@ pub mod crowd;
 pub mod everwire;
 pub mod foreign;
 pub mod http;
+pub mod instance;
 pub mod loopback;
 pub mod message;
 pub mod namespace;
@@ -43,4 +45,5 @@ pub mod status;
 pub mod swallow;
 pub mod talker;
 pub mod tools;
+pub mod versions;
 pub mod wait;
