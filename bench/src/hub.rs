@@ -54,3 +54,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     };
     options.rounds.run(&bench, figure::ALL, &options.servers)
 }
+
+/// Anonymous memory per idle client of Everwire's bare hub: beside it stands what an instance takes.
+pub(crate) fn memory(idle: u64, settle: Duration) -> Result<rounds::Reading> {
+    let bench = Bench { window: settle, warm_up: settle, pace: 1, idle, settle };
+    connections::memory(&bench, Kind::Everwire)
+}

@@ -1,7 +1,8 @@
 //! Everwire measured beside HAProxy and nginx, its hub beside Nchan and npm `ws`.
 //!
 //! `gateway` measures processor time, memory and latency, `faults` what clients lose when backends
-//! end, `faults hub` what a hub's clients lose, `hub` what delivering to many costs. All start
+//! end, `faults hub` what a hub's clients lose, `hub` what delivering to many costs, `fleet` how long
+//! commands and changes take to reach all instances. All start
 //! everything they need and end it again. The hidden subcommands are the helper processes: load
 //! generator, echo server, the floors, the two sides of the fault runs, and Everwire's hub; but for
 //! the last none uses Everwire's own codec.
@@ -11,6 +12,7 @@ mod clock;
 mod control;
 mod echo;
 mod faults;
+mod fleet;
 mod floor;
 mod gateway;
 mod hub;
@@ -44,6 +46,8 @@ enum Command {
     Gateway(gateway::Options),
     /// Broadcasts, calls and memory of hubs, held against Everwire's targets.
     Hub(hub::Options),
+    /// Commands, changes and memory of a fleet, held against Everwire's targets.
+    Fleet(fleet::Options),
     /// What the backplane adds to what Redis costs.
     Backplane(backplane::Options),
     /// What clients lose under the same faults, with each proxy in between.
@@ -78,6 +82,7 @@ fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Gateway(options) => prepared(|| gateway::run(&options)),
         Command::Hub(options) => prepared(|| hub::run(&options)),
+        Command::Fleet(options) => prepared(|| fleet::run(&options)),
         Command::Backplane(options) => prepared(|| backplane::run(&options)),
         Command::Faults(options) => prepared(|| faults::run(&options)),
         Command::Echo(options) => helper(echo::run(options)),

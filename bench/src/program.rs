@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use crate::process::{Process, Talk, Workplace};
 
@@ -22,6 +22,18 @@ impl Invocation {
         process.wait_listening(listen)?;
         Ok(process)
     }
+}
+
+/// The binary of the product: the one named, or the one beside this program.
+pub(crate) fn everwire(named: Option<&PathBuf>) -> Result<PathBuf> {
+    let beside = std::env::current_exe()?.with_file_name("everwire");
+    let everwire = named.cloned().unwrap_or(beside);
+    ensure!(
+        everwire.is_file(),
+        "{} does not exist: cargo build --release, or name another with --everwire-bin",
+        everwire.display()
+    );
+    Ok(everwire)
 }
 
 /// Looks a program up where Debian installs it; without it the error names its package.

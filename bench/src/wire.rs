@@ -100,8 +100,13 @@ pub(crate) fn apply_mask(bytes: &mut [u8], key: [u8; 4]) {
 
 /// A client's opening handshake, filled up with a cookie to `size` bytes as browsers' are.
 pub(crate) fn request_head(host: &str, size: usize) -> Vec<u8> {
+    request_head_of(host, "/chat?room=1", size)
+}
+
+/// The same for another path and query.
+pub(crate) fn request_head_of(host: &str, path: &str, size: usize) -> Vec<u8> {
     let plain = format!(
-        "GET /chat?room=1 HTTP/1.1\r\nHost: {host}\r\nUser-Agent: everwire-bench/1\r\n\
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: everwire-bench/1\r\n\
          Accept-Language: en-GB,en;q=0.9\r\nCache-Control: no-cache\r\nPragma: no-cache\r\n\
          Connection: Upgrade\r\nUpgrade: websocket\r\nOrigin: http://{host}\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {CLIENT_KEY}\r\nCookie: id="

@@ -31,9 +31,9 @@ mod tamper;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 
-use crate::program::find;
+use crate::program::{everwire, find};
 use judge::{Verdict, judge};
 use report::{Outcome, Row};
 use scenario::{Play, Scenario};
@@ -60,13 +60,7 @@ pub(crate) struct Options {
 
 /// Plays the controls, then every row, and prints the table.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let beside = std::env::current_exe()?.with_file_name("everwire");
-    let everwire = options.everwire_bin.clone().unwrap_or(beside);
-    ensure!(
-        everwire.is_file(),
-        "{} does not exist: cargo build --release, or name another with --everwire-bin",
-        everwire.display()
-    );
+    let everwire = everwire(options.everwire_bin.as_ref())?;
     let mut scenarios = scenario::chosen(&options.only, options.full)?;
     let mut outcome = Outcome::default();
     if find("faketime", "faketime").is_err() {

@@ -42,7 +42,7 @@ impl Message {
 pub(crate) struct Connection {
     stream: TcpStream,
     input: Vec<u8>,
-    /// Pongs that go out with the next write.
+    /// Pongs, and what else goes out with the next write.
     pongs: Vec<u8>,
 }
 
@@ -72,6 +72,12 @@ impl Connection {
             self.pongs.clear();
         }
         self.stream.write_all(message.times(count)).await
+    }
+
+    /// Has a text go out when the connection is listened to next.
+    pub(crate) fn say_next(&mut self, text: &[u8]) {
+        let mask = Some(wire::CLIENT_MASK);
+        wire::put_frame(&mut self.pongs, true, wire::TEXT, mask, text);
     }
 
     /// Waits for answers to the message and takes all that have come; at least one.
