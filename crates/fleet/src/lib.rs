@@ -5,4 +5,7 @@
 //! A node that accepts a command or a change appends an entry and may end; the others go on.
 #![forbid(unsafe_code)]
 
+pub mod cursor;
 pub mod name;
+pub mod seal;
+pub mod set;

@@ -39,6 +39,8 @@ const PURE: &[(&str, &[&str])] = &[
     ("crates/hub/src/moving", &["session", "waves"]),
     ("crates/hub/src/shard", &["index"]),
     ("crates/hub/src/standing", &["learning", "memory"]),
+    ("crates/fleet/src", &["access", "cursor", "seal", "set.rs", "watch"]),
+    ("crates/fleet/src/set", &[""]),
     ("crates/client/src", &["session", "reconnect", "address", "choice", "cookies"]),
 ];
 
