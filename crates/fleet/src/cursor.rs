@@ -2,18 +2,16 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use everwire_backplane::Version;
 
 /// How far somebody has come: everything up to `version` of the log as it began with `epoch`. As a text
 /// `epoch-version`.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cursor {
     /// Which beginning of the log: another one after the backplane was emptied.
     pub epoch: u64,
     /// The number of the last entry.
-    pub version: u64,
+    pub version: Version,
 }
 
 /// A text is no cursor.
@@ -38,7 +36,7 @@ impl FromStr for Cursor {
             true => digits.parse().map_err(|_| NotACursor),
             false => Err(NotACursor),
         };
-        Ok(Self { epoch: number(epoch)?, version: number(version)? })
+        Ok(Self { epoch: number(epoch)?, version: Version(number(version)?) })
     }
 }
 
@@ -48,7 +46,7 @@ mod tests {
 
     #[test]
     fn a_cursor_is_read_as_it_was_written() {
-        let cursor = Cursor { epoch: 7, version: 12 };
+        let cursor = Cursor { epoch: 7, version: Version(12) };
         assert_eq!(cursor.to_string(), "7-12");
         assert_eq!("7-12".parse(), Ok(cursor));
         for bad in

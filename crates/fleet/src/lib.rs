@@ -9,3 +9,4 @@ pub mod cursor;
 pub mod name;
 pub mod seal;
 pub mod set;
+mod watch;
