@@ -5,4 +5,12 @@
 //! A node that accepts a command or a change appends an entry and may end; the others go on.
 #![forbid(unsafe_code)]
 
+pub mod book;
+mod clock;
+pub mod command;
+pub mod entry;
 pub mod name;
+pub mod rollout;
+pub mod target;
+
+pub use clock::WallClock;

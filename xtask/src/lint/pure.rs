@@ -39,6 +39,7 @@ const PURE: &[(&str, &[&str])] = &[
     ("crates/hub/src/moving", &["session", "waves"]),
     ("crates/hub/src/shard", &["index"]),
     ("crates/hub/src/standing", &["learning", "memory"]),
+    ("crates/fleet/src", &["command", "entry", "ledger", "name", "rollout", "roster", "target"]),
     ("crates/client/src", &["session", "reconnect", "address", "choice", "cookies"]),
 ];
 
