@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use everwire_backplane::Version;
 
-use crate::cursor::Cursor;
+use crate::book::Cursor;
 
 /// All watchers of one set on one node, each known by a `W`.
 #[derive(Debug)]
