@@ -5,6 +5,7 @@
 //! A node that accepts a command or a change appends an entry and may end; the others go on.
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod book;
 mod clock;
 pub mod command;
