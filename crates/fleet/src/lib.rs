@@ -10,11 +10,21 @@ pub mod book;
 mod clock;
 pub mod command;
 pub mod entry;
+mod follow;
+mod gate;
+mod lobby;
 pub mod name;
 pub mod rollout;
 pub mod seal;
+mod service;
 pub mod set;
+pub mod sets;
+mod shelf;
 pub mod target;
 mod watch;
 
 pub use clock::WallClock;
+pub use service::{FleetBody, FleetService, Hooks, Taking};
+
+#[cfg(test)]
+mod trial;
