@@ -3,14 +3,33 @@
 //!
 //! What it knows are folds of logs that all nodes share: whoever reads the same entries knows the same.
 //! A node that accepts a command or a change appends an entry and may end; the others go on.
+//!
+//! Read on in this order: [`entry`] (what is written down), [`ledger`] (what is known), [`book`] (how
+//! it is read and written), `hub` (how instances come), `steward` (what a node does about what it
+//! knows), [`fleet`] (what an application or an administrator holds).
 #![forbid(unsafe_code)]
 
+mod answer;
 pub mod book;
 mod clock;
 pub mod command;
+mod duties;
 pub mod entry;
+pub mod events;
+mod facts;
+pub mod fleet;
+mod hub;
+pub mod introduction;
+pub mod ledger;
 pub mod name;
+mod node;
 pub mod rollout;
+pub mod roster;
+mod seats;
+mod steward;
 pub mod target;
 
-pub use clock::WallClock;
+pub use self::{
+    clock::WallClock,
+    fleet::{Fleet, FleetConfig},
+};

@@ -39,7 +39,22 @@ const PURE: &[(&str, &[&str])] = &[
     ("crates/hub/src/moving", &["session", "waves"]),
     ("crates/hub/src/shard", &["index"]),
     ("crates/hub/src/standing", &["learning", "memory"]),
-    ("crates/fleet/src", &["command", "entry", "ledger", "name", "rollout", "roster", "target"]),
+    (
+        "crates/fleet/src",
+        &[
+            "answer",
+            "command",
+            "duties",
+            "entry",
+            "introduction",
+            "ledger",
+            "name",
+            "rollout",
+            "roster",
+            "seats",
+            "target",
+        ],
+    ),
     ("crates/client/src", &["session", "reconnect", "address", "choice", "cookies"]),
 ];
 
