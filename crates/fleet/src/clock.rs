@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering::Relaxed},
     },
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 /// The time of day of a node, in milliseconds since 1970: deadlines are told by it, so that all nodes
@@ -23,6 +23,11 @@ impl WallClock {
         // A clock that is before 1970 makes every deadline a late one.
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         (now.as_millis() as u64).saturating_add_signed(self.ahead.load(Relaxed))
+    }
+
+    /// How long it is until then; nothing if it is over.
+    pub(crate) fn until(&self, moment: u64) -> Duration {
+        Duration::from_millis(moment.saturating_sub(self.now()))
     }
 
     /// Sets it by so much, as an operator might: for tests of what becomes of deadlines then.

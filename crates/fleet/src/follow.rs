@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 
 use everwire_hub::{ClientRequest, Context, HubBuilder, HubError, method::Untouched};
-use everwire_proto::signalr::negotiate::parameters;
 use serde::Deserialize;
 
 use crate::{
@@ -156,7 +155,7 @@ fn read_watch(arguments: &Untouched) -> Result<Wanted, NotFollowed> {
 fn read_request(request: &ClientRequest) -> Result<Vec<Wanted>, NotFollowed> {
     let mut all: Vec<Wanted> = Vec::new();
     let mut pace = Pace::Each;
-    for (name, value) in parameters(request.query().unwrap_or_default()) {
+    for (name, value) in request.parameters() {
         match name.as_str() {
             "set" => {
                 let set = read_set(&value)?;

@@ -23,6 +23,11 @@ impl Gate {
         });
     }
 
+    /// Those that count now.
+    pub(crate) fn grants(&self) -> Grants {
+        self.0.borrow().clone()
+    }
+
     /// Told whenever others count.
     pub(crate) fn changes(&self) -> watch::Receiver<Grants> {
         self.0.subscribe()

@@ -175,6 +175,10 @@ pub(crate) const SILENT_COUNT_MAX: usize = 1000;
 /// How often it is looked who has been silent for too long.
 const SWEEP: Duration = Duration::from_secs(1);
 
+/// What a connection is told that goes for another one.
+pub(crate) const CROWDED: &str =
+    "too many connections neither joined nor watched anything, and this one did so for longest";
+
 const LATE: &str = "the connection neither joined nor watched anything; put app=… or set=… into its URL, or \
                     call Join or Watch within 30 seconds";
 const UNWELCOME: &str = "the token was withdrawn, or is for less than before";

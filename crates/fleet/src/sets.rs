@@ -2,7 +2,7 @@
 
 mod shown;
 
-use std::time::Duration;
+use std::{ops::Bound, time::Duration};
 
 use everwire_backplane::Version;
 use rand::random_range;
@@ -12,8 +12,11 @@ pub use self::shown::{
     MASK, SetDiff, SetHistory, SetState, ShownChange, ShownDifference, ShownItem, ShownVersion,
 };
 use crate::{
-    WallClock,
+    Fleet, WallClock,
     book::{Book, Refused},
+    entry::{Event, write_event},
+    hub::{SetNotice, notices},
+    ledger::Ledger,
     name::SetName,
     seal::Sealer,
     set::{About, Change, ChangeError, Item, Key, Plan, Set, diff, plan, roll_back},
@@ -21,10 +24,11 @@ use crate::{
 };
 
 /// The sets of a node. A clone is the same.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Sets {
     shelf: Shelf,
     clock: WallClock,
+    ledger: Book<Ledger>,
 }
 
 /// Who changes a set, and why.
@@ -46,8 +50,17 @@ pub struct Written {
 }
 
 impl Sets {
-    pub(crate) const fn new(shelf: Shelf, clock: WallClock) -> Self {
-        Self { shelf, clock }
+    pub(crate) const fn new(shelf: Shelf, clock: WallClock, ledger: Book<Ledger>) -> Self {
+        Self { shelf, clock, ledger }
+    }
+
+    /// The names of all sets behind one, in order: at most so many.
+    pub(crate) fn names(&self, after: Option<&SetName>, limit: usize) -> Vec<SetName> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.ledger.read(|ledger| {
+            let behind = ledger.sets().range((from, Bound::Unbounded));
+            behind.take(limit.min(NAMES_PAGE_MAX)).cloned().collect()
+        })
     }
 
     /// Changes a set in one new version, if it is at the version that is expected.
@@ -60,7 +73,7 @@ impl Sets {
     ) -> Result<Written, ChangeError> {
         let about = self.about(author);
         let make = |there: &Set, sealer: &Sealer| plan(there, set, changes, sealer, about.clone());
-        self.write(set, expected, make).await
+        self.write(set, expected, &about, make).await
     }
 
     /// Brings back the values of an earlier version, as a new one.
@@ -73,7 +86,7 @@ impl Sets {
     ) -> Result<Written, ChangeError> {
         let about = self.about(author);
         let make = |there: &Set, sealer: &Sealer| roll_back(there, set, to, sealer, about.clone());
-        self.write(set, expected, make).await
+        self.write(set, expected, &about, make).await
     }
 
     /// The set as it is, its secrets masked.
@@ -135,6 +148,7 @@ impl Sets {
         &self,
         set: &SetName,
         expected: Option<u64>,
+        about: &About,
         make: impl Fn(&Set, &Sealer) -> Result<Option<Plan>, ChangeError>,
     ) -> Result<Written, ChangeError> {
         let open = self.ready(set).await?;
@@ -158,9 +172,10 @@ impl Sets {
                 }
                 continue;
             };
+            self.begin(set).await?;
             match open.book.append_at(Version(plan.after), plan.entry).await {
                 Ok(Version(version)) => {
-                    tracing::info!(%set, version, "changed");
+                    self.announce(set, version, about);
                     return Ok(Written { version, is_new: true });
                 }
                 Err(Refused::Conflict(Version(version))) if expected.is_some() => {
@@ -172,6 +187,28 @@ impl Sets {
             sleep(Duration::from_millis(random_range(0..PAUSE_MAX))).await;
         }
         Err(ChangeError::NotStored("others change the set all the time".into()))
+    }
+
+    /// Has it written down that there is this set, if that is not known.
+    async fn begin(&self, set: &SetName) -> Result<(), ChangeError> {
+        let is_known = || self.ledger.read(|ledger| ledger.sets().contains(set));
+        if is_known() {
+            return Ok(());
+        }
+        let event = write_event(&Event::Set { name: set.clone() });
+        let version = self.ledger.append(vec![event]).await.map_err(not_written)?;
+        self.ledger.reached(version).await.map_err(not_written)?;
+        if is_known() { Ok(()) } else { Err(ChangeError::TooManySets) }
+    }
+
+    /// Tells who follows what happens in the fleet. Those who watch the set read it.
+    fn announce(&self, set: &SetName, version: u64, about: &About) {
+        tracing::info!(%set, version, by = %about.by, "changed");
+        let notice = SetNotice { set: set.clone(), version, by: about.by.clone(), at: about.at };
+        if let (Ok(channel), Ok(payload)) = (notices(), serde_json::to_vec(&notice)) {
+            // Who does not hear of it has missed an event; nothing is folded from it.
+            drop(self.shelf.books().bus().publish(&channel, payload.into()));
+        }
     }
 
     /// Waits for a version that somebody has seen on another node, if it is there.
@@ -211,6 +248,73 @@ impl Sets {
     }
 }
 
+impl Fleet {
+    /// The names of the sets that there are, in order: at most `limit` behind one.
+    pub fn sets(&self, after: Option<&SetName>, limit: usize) -> Vec<SetName> {
+        self.sets_of_node().names(after, limit)
+    }
+
+    /// A set as it is, its secrets masked. One that there is not has version 0.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub async fn set(&self, name: &SetName) -> Result<SetState, ChangeError> {
+        self.sets_of_node().state(name).await
+    }
+
+    /// Changes a set, all of it in one new version or none of it. With `expected` only if that is the set's
+    /// version; without, it is done to whatever version there is. When this returns it is written down,
+    /// and whoever watches the set is going to be told.
+    ///
+    /// # Errors
+    /// See [`ChangeError`]. Who drops this does not know whether the set is changed.
+    pub async fn change(
+        &self,
+        set: &SetName,
+        changes: &[Change],
+        author: Author,
+        expected: Option<u64>,
+    ) -> Result<Written, ChangeError> {
+        self.sets_of_node().change(set, changes, author, expected).await
+    }
+
+    /// Versions of a set before one, the latest first: at most `limit`, their secrets masked.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub async fn history(
+        &self,
+        set: &SetName,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<SetHistory, ChangeError> {
+        self.sets_of_node().history(set, before, limit).await
+    }
+
+    /// What is different between two versions of a set, secrets masked.
+    ///
+    /// # Errors
+    /// If one of them is not known, or the set cannot be read.
+    pub async fn diff(&self, set: &SetName, from: u64, to: u64) -> Result<SetDiff, ChangeError> {
+        self.sets_of_node().diff(set, from, to).await
+    }
+
+    /// Makes the values of an earlier version those of a new one; `expected` as for
+    /// [`change`](Self::change).
+    ///
+    /// # Errors
+    /// See [`ChangeError`].
+    pub async fn rollback(
+        &self,
+        set: &SetName,
+        to: u64,
+        author: Author,
+        expected: Option<u64>,
+    ) -> Result<Written, ChangeError> {
+        self.sets_of_node().roll_back(set, to, author, expected).await
+    }
+}
+
 fn missing(set: &Set, wanted: u64) -> ChangeError {
     let (oldest, latest) = (set.oldest(), set.version());
     ChangeError::NoSuchVersion { wanted, oldest, latest }
@@ -236,6 +340,9 @@ const PAUSE_MAX: u64 = 20;
 
 /// How long it may take to read a set before somebody who waits is told to try again.
 const READ_WITHIN: Duration = Duration::from_secs(5);
+
+/// Names of one page.
+pub const NAMES_PAGE_MAX: usize = 1000;
 
 /// Versions of one page of a history.
 pub const HISTORY_PAGE_MAX: usize = 100;

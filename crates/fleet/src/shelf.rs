@@ -11,6 +11,7 @@ mod tell;
 
 use std::{
     collections::HashMap,
+    fmt,
     num::NonZeroU64,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -137,6 +138,11 @@ impl Shelf {
         &self.0.lobby
     }
 
+    /// The books of the node.
+    pub(crate) fn books(&self) -> &Books {
+        &self.0.books
+    }
+
     pub(crate) fn sealer(&self) -> &Arc<Sealer> {
         &self.0.sealer
     }
@@ -248,6 +254,12 @@ impl Inner {
         let (mail, letters) = mpsc::channel(LETTERS_MAX);
         sets.get_mut(name)?.mail = mail;
         Some((last, letters))
+    }
+}
+
+impl fmt::Debug for Shelf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shelf").field("sets", &self.0.sets().len()).finish_non_exhaustive()
     }
 }
 

@@ -11,43 +11,27 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use everwire_backplane::{Bus, Log, memory::Cluster};
 use everwire_client::{Client, Connection, ReconnectPolicy};
-use everwire_hub::{Context, Denied, Hub, Identity};
 use everwire_testkit::wait::{eventually, soon};
 use serde_json::Value as Json;
 use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
-use tokio_util::sync::CancellationToken;
 
 use crate::{
-    WallClock,
-    access::{Grant, Grants, Right},
-    book::{Books, Cursor},
-    follow::{self, pass_of},
-    gate::Gate,
-    lobby::Lobby,
+    Fleet, FleetConfig,
+    access::{Grant, Right},
+    book::Cursor,
     name::SetName,
     seal::Sealer,
-    service::FleetService,
     set::{Change, Key, Value},
-    sets::{Author, Sets, Written},
+    sets::{Author, Written},
     shelf::Shelf,
 };
 
 /// A node that serves `/fleet`. It is killed with this.
 pub(crate) struct Node {
-    pub(crate) hub: Hub,
-    pub(crate) shelf: Shelf,
-    pub(crate) sets: Sets,
+    pub(crate) fleet: Fleet,
     pub(crate) address: SocketAddr,
-    stop: CancellationToken,
     _bus: Arc<dyn Bus>,
     _tasks: JoinSet<()>,
-}
-
-/// What a node is to be like.
-pub(crate) struct Plan {
-    pub(crate) grants: Grants,
-    pub(crate) silent_max: Duration,
-    pub(crate) sets_max: usize,
 }
 
 /// What a watcher heard.
@@ -64,36 +48,27 @@ pub(crate) struct Watcher {
     heard: mpsc::UnboundedReceiver<Heard>,
 }
 
-impl Default for Plan {
-    fn default() -> Self {
-        let silent_max = Duration::from_secs(30);
-        Self { grants: Grants::default(), silent_max, sets_max: 10_000 }
-    }
-}
-
 impl Node {
     pub(crate) async fn start(cluster: &Cluster) -> Self {
-        Self::start_as(cluster, Plan::default()).await
+        Self::start_as(cluster, FleetConfig::default()).await
     }
 
-    pub(crate) async fn start_as(cluster: &Cluster, plan: Plan) -> Self {
+    pub(crate) async fn start_as(cluster: &Cluster, config: FleetConfig) -> Self {
         let bus: Arc<dyn Bus> = Arc::new(cluster.node());
         let log: Arc<dyn Log> = Arc::new(cluster.clone());
-        let stop = CancellationToken::new();
-        let books = Books::new(Arc::clone(&bus), log, stop.clone());
         let sealer = Arc::new(Sealer::new(["the secret of this year"]).unwrap());
-        let (gate, lobby) = (Gate::new(plan.grants), Lobby::new(plan.silent_max));
-        let shelf = Shelf::new(books, sealer, gate.clone(), lobby.clone(), plan.sets_max);
-        let hub = hub(&shelf);
-        let mut tasks = JoinSet::new();
-        tasks.spawn(lobby.run(hub.clone(), gate.changes(), stop.clone()));
+        let config = FleetConfig { sealer, ..config };
+        let fleet = Fleet::start(config, Arc::clone(&bus), log, None).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let service = FleetService::new(hub.service(), "/fleet", shelf.clone(), None);
-        let router = axum::Router::new().nest_service("/fleet", service);
+        let router = axum::Router::new().nest_service("/fleet", fleet.service(None));
+        let mut tasks = JoinSet::new();
         tasks.spawn(async move { axum::serve(listener, router).await.unwrap() });
-        let sets = Sets::new(shelf.clone(), WallClock::default());
-        Self { hub, shelf, sets, address, stop, _bus: bus, _tasks: tasks }
+        Self { fleet, address, _bus: bus, _tasks: tasks }
+    }
+
+    pub(crate) fn shelf(&self) -> &Shelf {
+        self.fleet.shelf()
     }
 
     pub(crate) fn client(&self, query: &str) -> everwire_client::ClientBuilder {
@@ -110,20 +85,18 @@ impl Node {
     }
 
     pub(crate) async fn change(&self, set: &SetName, changes: &[Change]) -> Written {
-        let changed = self.sets.change(set, changes, Author::default(), None);
+        let changed = self.fleet.change(set, changes, Author::default(), None);
         soon("a change", changed).await.unwrap()
     }
 
     pub(crate) async fn cursor(&self, set: &SetName) -> Cursor {
-        let open = self.shelf.open(set).unwrap();
+        let open = self.shelf().open(set).unwrap();
         soon("a set", open.book.ready()).await.unwrap();
         open.book.cursor()
     }
 
     pub(crate) async fn stop(self) {
-        self.stop.cancel();
-        self.hub.stop();
-        soon("the end of all sets", self.shelf.ended()).await;
+        soon("the end", self.fleet.stop()).await;
     }
 }
 
@@ -170,32 +143,6 @@ impl Watcher {
     }
 }
 
-/// A hub with the methods of sets and none of instances.
-fn hub(shelf: &Shelf) -> Hub {
-    let [judging, coming, going] = [(); 3].map(|()| shelf.clone());
-    let hub = Hub::builder()
-        .authenticate(move |request| {
-            let is_known = judging.gate().admits(pass_of(&request));
-            async move { if is_known { Ok(Identity::default()) } else { Err(Denied::Unauthorized) } }
-        })
-        .connected(move |context: Context| {
-            let shelf = coming.clone();
-            async move {
-                shelf.lobby().enter(context.connection_id(), pass_of(context.request()));
-                let followed = follow::follow_requested(&shelf, &context, false).await;
-                followed.map_err(follow::NotFollowed::told)
-            }
-        })
-        .disconnected(move |context: Context, _| {
-            let shelf = going.clone();
-            async move {
-                shelf.lobby().leave(context.connection_id());
-                follow::unfollow_all(&shelf, &context).await;
-            }
-        });
-    follow::methods(hub, shelf).build().unwrap()
-}
-
 pub(crate) fn set(name: &str) -> SetName {
     name.parse().unwrap()
 }
@@ -217,7 +164,7 @@ pub(crate) fn grant(token: &str, sets: &str, rights: &[Right]) -> Grant {
 pub(crate) async fn until_watched(node: &Node, set: &SetName, count: usize) {
     let group = format!("set:{set}");
     let counted = async || {
-        let there = node.hub.group(group.as_str()).count().await.value;
+        let there = node.fleet.hub().group(group.as_str()).count().await.value;
         (there == count).then_some(())
     };
     eventually("watchers", counted).await;

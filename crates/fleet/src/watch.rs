@@ -135,11 +135,6 @@ impl<W: Ord + Copy> Desk<W> {
         self.watchers.keys().copied()
     }
 
-    /// Where the desk is.
-    pub(crate) const fn told(&self) -> Option<Cursor> {
-        self.told
-    }
-
     /// Whether somebody waits who could be told by now, but was not.
     pub(crate) fn is_behind(&self) -> bool {
         let Some(told) = self.told else { return false };

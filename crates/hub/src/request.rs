@@ -53,8 +53,13 @@ impl ClientRequest {
 
     /// The first parameter of this name in the query, whatever its case, with escapes resolved.
     pub fn parameter(&self, name: &str) -> Option<String> {
-        let mut all = parameters(self.query().unwrap_or_default());
+        let mut all = self.parameters();
         all.find(|(there, _)| there.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// The parameters of the query in order, names and values, with escapes resolved.
+    pub fn parameters(&self) -> impl Iterator<Item = (String, String)> {
+        parameters(self.query().unwrap_or_default())
     }
 
     /// The first header of this name, whatever its case, if it is text.

@@ -9,10 +9,10 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value as Json, json};
 
-use super::{Node, Plan, grant, put, set};
+use super::{Node, grant, put, set};
 use crate::{
+    FleetBody, FleetConfig, FleetService, Hooks, Taking,
     access::{Grants, Right},
-    service::{FleetBody, FleetService, Hooks, Taking},
 };
 
 /// One reader of a set's events.
@@ -27,10 +27,6 @@ struct Event {
     name: String,
     id: Option<String>,
     data: Json,
-}
-
-fn service(node: &Node) -> FleetService {
-    FleetService::new(node.hub.service(), "/fleet", node.shelf.clone(), None)
 }
 
 async fn ask(service: &FleetService, path: &str, headers: &[(&str, &str)]) -> Response<FleetBody> {
@@ -50,7 +46,7 @@ async fn text(response: Response<FleetBody>) -> String {
 impl Reader {
     async fn open(node: &Node, query: &str, headers: &[(&str, &str)]) -> Self {
         let path = format!("/fleet/sets/shop/prod/events{query}");
-        let response = ask(&service(node), &path, headers).await;
+        let response = ask(&node.fleet.service(None), &path, headers).await;
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         let mut reader = Self { body: Box::pin(response.into_body()), text: String::new() };
@@ -129,8 +125,8 @@ async fn pred_k14_readers_show_a_token_and_end_with_it() {
     let cluster = Cluster::default();
     let token = "token-of-the-shop";
     let grants = Grants::new([grant(token, "shop/**", &[Right::Read])]).unwrap();
-    let node = Node::start_as(&cluster, Plan { grants, ..Plan::default() }).await;
-    let service = service(&node);
+    let node = Node::start_as(&cluster, FleetConfig { grants, ..FleetConfig::default() }).await;
+    let service = node.fleet.service(None);
     let refused = ask(&service, "/fleet/sets/shop/prod/events", &[]).await;
     assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(refused.headers()["www-authenticate"], "Bearer");
@@ -143,7 +139,7 @@ async fn pred_k14_readers_show_a_token_and_end_with_it() {
     let mut reader = Reader::open(&node, "", &bearer).await;
     assert_eq!(reader.next().await.name, "snapshot");
     let nobody = Grants::new([grant("another token, not that", "shop/**", &[Right::Read])]);
-    node.shelf.gate().replace(nobody.unwrap());
+    node.fleet.update_access(nobody.unwrap());
     node.put(&set("shop/prod"), "A", "1").await;
     let end = reader.next().await;
     assert_eq!(end.name, "end");
@@ -155,7 +151,7 @@ async fn pred_k14_readers_show_a_token_and_end_with_it() {
 async fn what_cannot_be_read_is_refused_in_words() {
     let cluster = Cluster::default();
     let node = Node::start(&cluster).await;
-    let service = service(&node);
+    let service = node.fleet.service(None);
     for (path, status, why) in [
         ("/fleet/sets/a%20b/events", StatusCode::BAD_REQUEST, "is not a set"),
         ("/sets/a/events?coalesce=x", StatusCode::BAD_REQUEST, "milliseconds"),
@@ -190,7 +186,7 @@ async fn a_hook_is_handed_over_whole_and_limited() {
     let cluster = Cluster::default();
     let node = Node::start(&cluster).await;
     let hooks: Option<Arc<dyn Hooks>> = Some(Arc::new(Echo));
-    let service = FleetService::new(node.hub.service(), "/fleet", node.shelf.clone(), hooks);
+    let service = node.fleet.service(hooks);
     let post = |length: usize| {
         let body = Full::new(Bytes::from(vec![b'x'; length]));
         Request::post("/fleet/hooks/git%20lab").header("x-event", "push").body(body).unwrap()

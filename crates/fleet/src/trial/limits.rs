@@ -9,10 +9,8 @@ use http::{Request, StatusCode};
 use http_body_util::Full;
 use serde_json::json;
 
-use super::{Node, Plan, set};
-use crate::{
-    follow::FOLLOWED_MAX, service::FleetService, set::ChangeError, shelf::STREAMS_MAX,
-};
+use super::{Node, set};
+use crate::{FleetConfig, follow::FOLLOWED_MAX, set::ChangeError, shelf::STREAMS_MAX};
 
 #[tokio::test]
 async fn one_connection_watches_only_so_many_sets() {
@@ -36,12 +34,13 @@ async fn one_connection_watches_only_so_many_sets() {
 #[tokio::test]
 async fn a_node_has_only_so_many_sets_in_use() {
     let cluster = Cluster::default();
-    let node = Node::start_as(&cluster, Plan { sets_max: 3, ..Plan::default() }).await;
+    let node =
+        Node::start_as(&cluster, FleetConfig { sets_max: 3, ..FleetConfig::default() }).await;
     let watcher = node.watcher("set=a&set=b").await;
     node.put(&set("c"), "A", "1").await;
     let refused = watcher.connection.invoke::<()>("Watch", &["d"]).await.unwrap_err();
     assert!(refused.to_string().contains("too many sets are in use"), "{refused}");
-    let refused = node.sets.state(&set("d")).await.unwrap_err();
+    let refused = node.fleet.set(&set("d")).await.unwrap_err();
     assert!(matches!(&refused, ChangeError::NotStored(why) if why.contains("too many sets")));
     watcher.watch(&[json!("c")]).await;
 }
@@ -78,9 +77,9 @@ async fn what_is_not_understood_is_refused_in_words() {
 async fn a_node_has_only_so_many_streams_of_events() {
     let cluster = Cluster::default();
     let node = Node::start(&cluster).await;
-    let mut places: Vec<_> = (0..STREAMS_MAX).map(|_| node.shelf.stream().unwrap()).collect();
-    assert!(node.shelf.stream().is_none());
-    let service = FleetService::new(node.hub.service(), "/fleet", node.shelf.clone(), None);
+    let mut places: Vec<_> = (0..STREAMS_MAX).map(|_| node.shelf().stream().unwrap()).collect();
+    assert!(node.shelf().stream().is_none());
+    let service = node.fleet.service(None);
     let ask = || Request::get("/fleet/sets/a/events").body(Full::<Bytes>::default()).unwrap();
     let refused = soon("an answer", service.handle(ask())).await;
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -95,10 +94,10 @@ async fn a_set_that_nobody_uses_is_put_away_and_opened_again() {
     let node = Node::start(&cluster).await;
     let shop = set("shop/prod");
     node.put(&shop, "A", "1").await;
-    assert_eq!(node.shelf.in_use(), 1);
+    assert_eq!(node.shelf().in_use(), 1);
     tokio::time::advance(Duration::from_secs(30)).await;
     node.put(&shop, "A", "2").await;
-    let put_away = async || (node.shelf.in_use() == 0).then_some(());
+    let put_away = async || (node.shelf().in_use() == 0).then_some(());
     eventually("nothing in use", put_away).await;
     assert_eq!(node.put(&shop, "A", "3").await.version, 3);
 }

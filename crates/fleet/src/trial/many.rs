@@ -28,7 +28,7 @@ async fn watchers(node: &Node, count: u64) -> Vec<Stream> {
         let (feed, stream) = feed();
         let (who, way, pass) = (Who::Stream(number), WayTo::Feed(feed), Pass::new(None));
         let watcher = Watcher { who, way, pass, seed: Seed::Nothing, pace: Pace::Each };
-        node.shelf.watch(&set("shop/prod"), watcher).await.unwrap();
+        node.shelf().watch(&set("shop/prod"), watcher).await.unwrap();
         streams.push(stream);
     }
     streams

@@ -200,7 +200,7 @@ fn a_newcomer_gets_a_snapshot_and_each_version_from_then_on() {
     let mut world = World::new();
     world.write(3);
     world.watch(1, Seed::Nothing, Pace::Each);
-    assert_eq!(world.desk.told(), None);
+    assert_eq!(world.heard(1), []);
     world.advance();
     world.write(2);
     world.advance();
