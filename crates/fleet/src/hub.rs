@@ -53,6 +53,7 @@ pub(crate) struct Notice {
 pub(crate) fn builder(node: &Arc<Node>) -> HubBuilder {
     let [came, gone, joins, reports, notifies] = std::array::from_fn(|_| Arc::clone(node));
     Hub::builder()
+        .own_ids()
         .connected(move |cx| std::future::ready(come(&came, &cx)))
         .disconnected(move |cx, end| {
             gone.go(cx.connection_id(), &end);
@@ -71,7 +72,7 @@ pub(crate) fn builder(node: &Arc<Node>) -> HubBuilder {
 
 /// A connection that says who it is begins as an instance; another one may `Join`.
 fn come(node: &Node, cx: &Context) -> Result<(), HubError> {
-    let introduction = Introduction::from_query(cx.request().parameters()).map_err(told)?;
+    let introduction = Introduction::from_query(cx.request().own_parameters()).map_err(told)?;
     if let Some(introduction) = introduction {
         node.come(cx.connection_id(), introduction);
     }

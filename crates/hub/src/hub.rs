@@ -91,6 +91,7 @@ pub(crate) struct Inner {
     shards: Box<[Arc<ShardHandle>]>,
     directory: Arc<Directory>,
     office: Office,
+    has_own_ids: bool,
     mesh: Option<Arc<Mesh>>,
     standing: Arc<Standing>,
     methods: Methods,
@@ -265,6 +266,11 @@ impl Hub {
     /// Who issues and reads connection tokens.
     pub(crate) fn office(&self) -> &Office {
         &self.0.office
+    }
+
+    /// The token by which a request names its connection.
+    pub(crate) fn token_of(&self, request: &ClientRequest) -> Option<String> {
+        request.connection_token(self.0.has_own_ids)
     }
 
     /// The other nodes, if there are any.

@@ -38,6 +38,7 @@ fn joined(instance: usize, by: usize) -> Value {
         "incarnation": 1, "labels": {"zone": if instance.is_multiple_of(2) { "a" } else { "b" }}, "at": 5})
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a test says what it means")]
 fn accepted(command: usize, rest: Value) -> Value {
     let mut order = json!({"id": id(command), "target": "shop", "name": "refresh", "deadline": 1000,
         "at": 7});
@@ -150,7 +151,7 @@ fn a_key_that_is_known_means_the_first_command() {
     let mut reader = Reader::of([joined(1, 1), keyed(1), keyed(2), accepted(1, json!({}))]);
     let commands = reader.ledger.commands();
     assert_eq!((commands.len(), commands.find_key("once").unwrap().order.id), (1, id(1)));
-    reader.say(&[dropped.clone()]);
+    reader.say(std::slice::from_ref(&dropped));
     assert_eq!(reader.ledger.commands().len(), 1, "it is not finished");
     reader.say(&[outcome(1, 1, "done"), dropped, keyed(2)]);
     assert!(reader.ledger.commands().find(id(1)).is_none());

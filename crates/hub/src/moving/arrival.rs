@@ -251,7 +251,7 @@ impl Hub {
 
     /// Where the token of a connection was issued.
     fn home_of(&self, request: &ClientRequest) -> Option<String> {
-        let ticket = self.office().read(&request.parameter("id")?)?;
+        let ticket = self.office().read(&self.token_of(request)?)?;
         match self.office().home(&ticket) {
             Home::At(node) => Some(node.to_owned()),
             Home::Here | Home::Gone => None,
