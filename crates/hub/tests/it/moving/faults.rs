@@ -9,14 +9,35 @@ use std::{
 use axum::{body::Body, extract::Request, http::StatusCode, response::IntoResponse};
 use everwire_hub::{Drained, PeerService};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 use super::{Nodes, Session, builder};
 
-/// Answers of a node that are lost: how many more, by the path of the question.
+/// Answers of a node that are lost: how many more, by the path of the question. And questions that
+/// come late.
 #[derive(Clone, Default)]
-pub(super) struct Losses(Arc<Mutex<HashMap<&'static str, u32>>>);
+pub(super) struct Losses(Arc<Mutex<HashMap<&'static str, u32>>>, Arc<Mutex<Option<Late>>>);
+
+/// The next question with this path: who is told that it has come, and what it waits for.
+type Late = (&'static str, oneshot::Sender<()>, oneshot::Receiver<()>);
 
 impl Losses {
+    /// The next question with this path waits: gives what tells that it has come, and what lets it go
+    /// on.
+    pub(super) fn hold(&self, path: &'static str) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
+        let ((tell, told), (go, going)) = (oneshot::channel(), oneshot::channel());
+        *self.1.lock().unwrap() = Some((path, tell, going));
+        (told, go)
+    }
+
+    async fn wait(&self, path: &str) {
+        let late = self.1.lock().unwrap().take_if(|(held, _, _)| *held == path);
+        if let Some((_, tell, going)) = late {
+            let _ = tell.send(());
+            let _ = going.await;
+        }
+    }
+
     /// The next so many answers to this are lost.
     fn lose(&self, path: &'static str, answers: u32) {
         self.0.lock().unwrap().insert(path, answers);
@@ -32,6 +53,7 @@ impl Losses {
     /// What a node answers to the others, but for what is lost.
     pub(super) async fn answer(self, service: PeerService, request: Request) -> impl IntoResponse {
         let path = request.uri().path().to_owned();
+        self.wait(&path).await;
         let answer = service.handle(request).await.map(Body::new);
         if self.is_lost(&path) { StatusCode::BAD_GATEWAY.into_response() } else { answer }
     }
