@@ -115,7 +115,7 @@ impl Hub {
         let fanout = self.fanout()?;
         let own = fanout.node();
         let come_as_far = fanout
-            .until(|here| sessions.iter().all(|session| here.reaches(&session.progress, own)));
+            .until(|here| sessions.iter().all(|one| here.covers(&one.progress, own, one.node)));
         timeout(CATCH_UP_MAX, come_as_far).await.ok()?;
         let adopted = {
             let steady = join_all(self.histories().map(Histories::steady));

@@ -131,6 +131,7 @@ impl Departure<'_> {
                 kept,
                 follows,
                 progress: progress.clone(),
+                node: fanout.node(),
                 attending: attending.unwrap_or_default(),
             };
             frozen.push(session.write());

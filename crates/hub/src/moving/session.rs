@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use everwire_backplane::Cursor;
+use everwire_backplane::{Cursor, NodeId};
 use everwire_proto::signalr::Protocol;
 
 use crate::{
@@ -41,6 +41,8 @@ pub(crate) struct Session {
     pub(crate) follows: Vec<Followed>,
     /// How far its node had come with what all nodes say when this was all that it had been told.
     pub(crate) progress: Progress,
+    /// What that node is called.
+    pub(crate) node: NodeId,
     /// Groups and names of a hub without a program.
     pub(crate) attending: Attending,
 }
@@ -98,7 +100,7 @@ impl Session {
             .list(unacknowledged.iter(), |to, frame| to.bytes(frame))
             .list(groups.iter(), |to, group| to.text(group.as_str()))
             .list(places.iter(), write_place);
-        let writer = self.progress.write(writer);
+        let writer = self.progress.write(writer).plain(&<[u8; 12]>::from(self.node));
         writer.list(self.follows.iter(), write_followed).finish()
     }
 
@@ -122,11 +124,23 @@ impl Session {
         let places = from.list(read_place)?;
         let attending = Attending { groups: groups_attended, places };
         let progress = Progress::read(&mut from)?;
+        let node = NodeId::from(from.array::<12>()?);
         let follows = match format {
             FORMAT_FOLLOWING => from.list(read_followed)?,
             _ => Vec::new(),
         };
-        Some(Self { id, protocol, identity, request, groups, kept, follows, progress, attending })
+        Some(Self {
+            id,
+            protocol,
+            identity,
+            request,
+            groups,
+            kept,
+            follows,
+            progress,
+            node,
+            attending,
+        })
     }
 }
 
@@ -237,6 +251,7 @@ mod tests {
                 followed(Scope::Group("".into()), Mode::Torn),
             ],
             progress,
+            node: member.node,
             attending: Attending {
                 groups: vec!["go".into()],
                 places: vec![(Scope::Hub, "ann".into()), (Scope::Group("go".into()), "".into())],
@@ -265,7 +280,7 @@ mod tests {
             assert_eq!(read.request.token().as_deref(), Some("t"));
             assert_eq!((read.groups, read.kept), (session.groups.clone(), session.kept.clone()));
             assert_eq!((&read.progress, &read.attending), (&session.progress, &session.attending));
-            assert_eq!(read.follows, session.follows);
+            assert_eq!((read.follows, read.node), (session.follows.clone(), session.node));
         }
     }
 

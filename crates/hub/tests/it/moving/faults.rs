@@ -59,6 +59,32 @@ impl Losses {
     }
 }
 
+/// The next node hears late of what the old one has told the session. Unless it waits for that, it has
+/// the session by then, and tells it again.
+#[tokio::test]
+async fn what_the_next_node_hears_late_is_not_told_to_a_session_again() {
+    let (nodes, mut session) = nodes().await;
+    let [old, new] = [&nodes.nodes[0], &nodes.nodes[1]];
+    nodes.bus.hold_back(new.hub().node());
+    old.hub().group("go").send("m", &("early",)).unwrap();
+    assert_eq!(session.next().await["arguments"], json!(["early"]));
+    let (asked, go) = new.losses.hold("/move/take");
+    let (drained, ()) = tokio::join!(old.drain(), async {
+        asked.await.unwrap();
+        go.send(()).unwrap();
+        // Far more turns than it takes to take the session in.
+        for _ in 0..10_000 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(new.hub().connected(), 0, "it does not know yet what the session has");
+        nodes.bus.let_through(new.hub().node());
+        session.follow().await;
+    });
+    assert_eq!(drained, Drained { moved: 1, closed: 0, left: 0 });
+    old.hub().group("go").send("m", &("late",)).unwrap();
+    assert_eq!(session.next().await["arguments"], json!(["late"]), "and not the early one again");
+}
+
 async fn nodes() -> (Nodes, Session) {
     let nodes = Nodes::of(2, builder).await;
     let mut session = Session::start(&nodes.nodes[0], &nodes.nodes[0], "").await;
