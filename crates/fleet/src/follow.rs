@@ -155,7 +155,7 @@ fn read_watch(arguments: &Untouched) -> Result<Wanted, NotFollowed> {
 fn read_request(request: &ClientRequest) -> Result<Vec<Wanted>, NotFollowed> {
     let mut all: Vec<Wanted> = Vec::new();
     let mut pace = Pace::Each;
-    for (name, value) in request.parameters() {
+    for (name, value) in request.own_parameters() {
         match name.as_str() {
             "set" => {
                 let set = read_set(&value)?;

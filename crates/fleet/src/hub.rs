@@ -68,6 +68,7 @@ pub(crate) fn builder(node: &Arc<Node>) -> HubBuilder {
     let [came, gone, joins, reports, notifies] = std::array::from_fn(|_| Arc::clone(node));
     let judges = Arc::clone(node);
     let hub = Hub::builder()
+        .own_ids()
         .authenticate(move |request| {
             let is_known = judges.shelf.gate().admits(follow::pass_of(&request));
             let identity = is_known.then(Identity::default).ok_or(Denied::Unauthorized);
@@ -106,18 +107,18 @@ async fn come(node: &Node, cx: &Context) -> Result<(), HubError> {
         // If it cannot be told, it ends with its silence.
         let _ = cx.hub().connections([oldest]).end(Some(lobby::CROWDED));
     }
-    let introduction = Introduction::from_query(cx.request().parameters()).map_err(told)?;
+    let introduction = Introduction::from_query(cx.request().own_parameters()).map_err(told)?;
     let mut is_known = false;
     if let Some(introduction) = introduction {
         let name = introduction.instance.clone();
         is_known = node.ledger.read(|ledger| ledger.roster().get(&name).is_some());
-        sit(node, cx, introduction)?;
+        sit(node, cx, &introduction)?;
     }
     follow::follow_requested(&node.shelf, cx, is_known).await.map_err(told)
 }
 
 /// An instance is here, if it may be.
-fn sit(node: &Node, cx: &Context, introduction: Introduction) -> Result<(), HubError> {
+fn sit(node: &Node, cx: &Context, introduction: &Introduction) -> Result<(), HubError> {
     let app = introduction.instance.app().to_owned();
     if !node.shelf.gate().allows_app(follow::pass_of(cx.request()), Right::Join, &app) {
         return Err(HubError::new(format!(
@@ -134,7 +135,7 @@ fn join(node: &Node, cx: &Context, joining: Joining) -> Result<Seated, HubError>
     let instance = introduction.instance.clone();
     let there = node.seats().get(cx.connection_id()).map(|seat| seat.introduction.instance.clone());
     match there {
-        None => sit(node, cx, introduction)?,
+        None => sit(node, cx, &introduction)?,
         Some(there) if there == instance => {}
         Some(there) => {
             return Err(HubError::new(format!(

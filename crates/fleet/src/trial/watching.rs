@@ -109,11 +109,11 @@ async fn pred_k7_who_was_away_is_told_what_it_missed_on_whichever_node_it_return
     let cursor = format!("{}-1", snapshot["epoch"].as_str().unwrap());
     let mut back = other.watcher(&format!("set=shop/prod&cursor={cursor}")).await;
     assert_eq!((back.change().await, back.change().await), (2, 3));
-    let mut called = other.watcher("app=none").await;
+    let mut called = other.watcher("").await;
     called.watch(&[json!("shop/prod"), json!({"epoch": snapshot["epoch"], "version": 2})]).await;
     let Heard::Changed(change) = called.next().await else { panic!("no change") };
     assert_eq!(change["changes"], json!([{"key": "B", "value": "3"}]));
-    let mut text = other.watcher("app=none").await;
+    let mut text = other.watcher("").await;
     text.watch(&[json!("shop/prod"), json!(cursor)]).await;
     assert_eq!(text.change().await, 2);
 }
