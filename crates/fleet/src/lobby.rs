@@ -73,16 +73,17 @@ impl Lobby {
         stop: CancellationToken,
     ) {
         loop {
-            tokio::select! {
+            let is_new = tokio::select! {
                 () = stop.cancelled() => return,
-                Ok(()) = grants.changed() => {}
-                () = tokio::time::sleep(SWEEP) => {}
-            }
+                Ok(()) = grants.changed() => true,
+                () = tokio::time::sleep(SWEEP) => false,
+            };
             let late = self.guests().take_late(clock::instant());
             end(&hub, late, LATE);
-            if grants.has_changed().unwrap_or(false) {
+            if is_new {
                 let now = grants.borrow_and_update().clone();
-                end(&hub, self.guests().unwelcome(&now), UNWELCOME);
+                let unwelcome = self.guests().unwelcome(&now);
+                end(&hub, unwelcome, UNWELCOME);
             }
         }
     }

@@ -54,6 +54,11 @@ impl Sets {
         Self { shelf, clock, ledger }
     }
 
+    #[cfg(test)]
+    pub(crate) const fn ledger(&self) -> &Book<Ledger> {
+        &self.ledger
+    }
+
     /// The names of all sets behind one, in order: at most so many.
     pub(crate) fn names(&self, after: Option<&SetName>, limit: usize) -> Vec<SetName> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use everwire_backplane::memory::Cluster;
-use everwire_testkit::wait::soon;
+use everwire_testkit::wait::{eventually, soon};
 use serde_json::json;
 
 use super::{Node, grant, put, set};
 use crate::{
     FleetConfig,
-    access::{Grants, Right},
+    access::{Grant, Grants, Right},
+    target::Target,
 };
 
 const SHOP: &str = "token-of-the-shop";
@@ -74,6 +75,30 @@ async fn pred_k14_who_may_not_read_a_set_does_not_watch_it() {
     let foreign = foreign.await;
     let end = soon("the end", foreign.connection.closed()).await;
     assert!(format!("{end:?}").contains("may not read shop/prod"), "{end:?}");
+}
+
+#[tokio::test]
+async fn pred_k14_an_instance_is_here_as_long_as_its_token_lets_it_join() {
+    let cluster = Cluster::default();
+    let may = |app: &str| {
+        let shop = Grant::new(SHOP, app, [], [Right::Join]).unwrap();
+        Grants::new([shop]).unwrap()
+    };
+    let config = FleetConfig { grants: may("shop"), ..FleetConfig::default() };
+    let node = Node::start_as(&cluster, config).await;
+    let of = |app: &str| node.client(&format!("app={app}&id=7f&access_token={SHOP}"));
+    let bank = super::Watcher::connect(of("bank")).await;
+    let end = soon("the end", bank.connection.closed()).await;
+    assert!(format!("{end:?}").contains("may not join as bank"), "{end:?}");
+    let shop = super::Watcher::connect(of("shop")).await;
+    let there = async || {
+        let page = node.fleet.instances(&Target::default(), None, 10);
+        (page.total == 1).then_some(())
+    };
+    eventually("an instance", there).await;
+    node.fleet.update_access(may("bank"));
+    let end = soon("the end", shop.connection.closed()).await;
+    assert!(format!("{end:?}").contains("the token was withdrawn"), "{end:?}");
 }
 
 #[tokio::test]

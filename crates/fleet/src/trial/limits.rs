@@ -9,8 +9,16 @@ use http::{Request, StatusCode};
 use http_body_util::Full;
 use serde_json::json;
 
-use super::{Node, set};
-use crate::{FleetConfig, follow::FOLLOWED_MAX, set::ChangeError, shelf::STREAMS_MAX};
+use super::{Node, put, set};
+use crate::{
+    FleetConfig,
+    entry::{Event, write_event},
+    follow::FOLLOWED_MAX,
+    ledger::SETS_MAX,
+    set::ChangeError,
+    sets::{Author, NAMES_PAGE_MAX},
+    shelf::STREAMS_MAX,
+};
 
 #[tokio::test]
 async fn one_connection_watches_only_so_many_sets() {
@@ -71,6 +79,27 @@ async fn what_is_not_understood_is_refused_in_words() {
         let end = soon("the end", wrong.connection.closed()).await;
         assert!(format!("{end:?}").contains(why), "{end:?}");
     }
+}
+
+#[tokio::test]
+async fn a_fleet_has_only_so_many_sets_and_lists_them() {
+    let cluster = Cluster::default();
+    let node = Node::start(&cluster).await;
+    node.put(&set("shop/prod"), "A", "1").await;
+    let event = |number| write_event(&Event::Set { name: set(&format!("s{number:05}")) });
+    let events: Vec<_> = (1..SETS_MAX).map(event).collect();
+    let ledger = node.fleet.sets_of_node().ledger();
+    let version = ledger.append(events).await.unwrap();
+    soon("all sets", ledger.reached(version)).await.unwrap();
+    let (more, change) = (set("more"), [put("A", "1")]);
+    let refused = node.fleet.change(&more, &change, Author::default(), None).await;
+    assert_eq!(refused, Err(ChangeError::TooManySets));
+    let nothing = node.fleet.change(&more, &[], Author::default(), None).await.unwrap();
+    assert_eq!((nothing.version, nothing.is_new), (0, false), "nothing needs no set");
+    assert_eq!(node.put(&set("shop/prod"), "A", "2").await.version, 2);
+    let page = node.fleet.sets(Some(&set("s00002")), 2);
+    assert_eq!(page, [set("s00003"), set("s00004")]);
+    assert_eq!(node.fleet.sets(None, usize::MAX).len(), NAMES_PAGE_MAX);
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 //! Clients of the hub that watch: what each hears, on whichever node it hangs.
 
 use everwire_backplane::memory::Cluster;
-use everwire_testkit::{relay::Relay, wait::soon};
+use everwire_testkit::{
+    relay::Relay,
+    wait::{eventually, soon},
+};
 use serde_json::json;
 
 use super::{Heard, Node, Watcher, key, put, set, until_watched};
@@ -240,4 +243,47 @@ async fn a_burst_is_one_change_for_who_asks_and_nobody_hears_what_it_left() {
     node.put(&shop, "A", "end").await;
     assert_eq!(calm.change().await, 11);
     assert_eq!(eager.rest(), []);
+}
+
+#[tokio::test]
+async fn an_instance_that_returns_by_its_url_is_told_everything_and_nothing_twice() {
+    let cluster = Cluster::default();
+    let (node, other) = (Node::start(&cluster).await, Node::start(&cluster).await);
+    let shop = set("shop/prod");
+    node.put(&shop, "A", "1").await;
+    let cursor = node.cursor(&shop).await;
+    node.put(&shop, "A", "2").await;
+    let query = format!("app=shop&id=7f&set=shop/prod&cursor={cursor}");
+    let cable = Relay::start(vec![node.address]).await;
+    let url = format!("http://{}/fleet?{query}", cable.address());
+    let mut first = Watcher::connect(everwire_client::Client::builder(url)).await;
+    assert_eq!(first.change().await, 2, "the URL says where it stands when it first comes");
+    let known = async || {
+        let page = other.fleet.instances(&crate::target::Target::default(), None, 10);
+        (page.total == 1).then_some(())
+    };
+    eventually("an instance", known).await;
+    cable.cut();
+    assert_eq!(first.snapshot().await, 2, "the client has come back by itself");
+    other.put(&shop, "A", "3").await;
+    let mut again = other.watcher(&query).await;
+    assert_eq!(again.snapshot().await, 3, "what it has by now nobody knows");
+    other.put(&shop, "A", "4").await;
+    assert_eq!(again.change().await, 4);
+}
+
+#[tokio::test]
+async fn a_change_is_an_event_on_every_node() {
+    let cluster = Cluster::default();
+    let (node, other) = (Node::start(&cluster).await, Node::start(&cluster).await);
+    let mut events = other.fleet.events(None);
+    node.put(&set("shop/prod"), "A", "1").await;
+    loop {
+        let told = soon("an event", events.next()).await.unwrap();
+        let event = serde_json::to_value(&*told.event).unwrap();
+        if event["type"] == "set_changed" {
+            assert_eq!((&event["set"], &event["version"]), (&json!("shop/prod"), &json!(1)));
+            return;
+        }
+    }
 }
