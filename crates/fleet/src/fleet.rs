@@ -115,7 +115,7 @@ impl Fleet {
         let stop = node.books.stop().clone();
         tasks.spawn(async move { stop.run_until_cancelled(writes).await.unwrap_or(()) });
         // That it takes longer is said by the book, and is no reason not to start.
-        let _ = timeout(START_MAX, node.ledger.ready()).await;
+        let _ = timeout(START_MAX, node.feed.begun()).await;
         Ok(Self(Arc::new(Inner { node, hub, tasks: Mutex::new(tasks) })))
     }
 
