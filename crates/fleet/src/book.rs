@@ -240,12 +240,17 @@ impl<F: Fold> Book<F> {
         self.wait(|cursor| cursor.epoch != 0).await
     }
 
-    /// Ready when this version has been folded.
+    /// Ready when this version has been folded; or when the state has begun anew meanwhile, since it
+    /// may never be.
     ///
     /// # Errors
     /// [`Refused::Stopped`] if the node stops before.
     pub async fn reached(&self, version: Version) -> Result<(), Refused> {
-        self.wait(|cursor| cursor.epoch != 0 && cursor.version >= version).await
+        let now = self.cursor();
+        let is_anew = |then: &Cursor| {
+            now.epoch != 0 && (then.epoch != now.epoch || then.version < now.version)
+        };
+        self.wait(|then| is_anew(then) || then.epoch != 0 && then.version >= version).await
     }
 
     async fn wait(&self, until: impl FnMut(&Cursor) -> bool) -> Result<(), Refused> {

@@ -240,6 +240,12 @@ impl Feed {
         self.count(&kept);
     }
 
+    /// Ready when something has been told: that what happened before is not.
+    pub(crate) async fn begun(&self) {
+        // It does not end before this does.
+        let _ = self.count.subscribe().wait_for(|count| *count > 0).await;
+    }
+
     /// Nothing happens any more.
     pub(crate) fn end(&self) {
         self.count.send_replace(ENDED);

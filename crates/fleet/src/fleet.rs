@@ -137,7 +137,7 @@ impl Fleet {
         let (shelf, stop) = (&node.shelf, node.books.stop().clone());
         tasks.spawn(shelf.lobby().clone().run(hub.clone(), shelf.gate().changes(), stop));
         // That it takes longer is said by the book, and is no reason not to start.
-        let _ = timeout(START_MAX, node.ledger.ready()).await;
+        let _ = timeout(START_MAX, node.feed.begun()).await;
         Ok(Self(Arc::new(Inner { node, hub, path: config.path, tasks: Mutex::new(tasks) })))
     }
 

@@ -51,16 +51,14 @@ struct Form {
 /// How far a rollout is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Who are to do it by now.
-    pub released: u32,
-    /// Who of them are there and have not said anything.
+    /// Who of those that are to do it are there and have not said anything.
     pub busy: u32,
     /// Who of them have failed.
     pub failures: u32,
     /// Those that are not to do it yet, and are there.
     pub waiting: u32,
-    /// When the first were to do it, or it was accepted; milliseconds since 1970.
-    pub since: u64,
+    /// When the last ones were released, in milliseconds since 1970, and how many.
+    pub last: Option<(u64, u32)>,
 }
 
 /// What is to be done about a rollout.
@@ -86,18 +84,23 @@ impl Rollout {
         let (room, next) = match self.pace {
             Pace::All => (progress.waiting, None),
             Pace::AtOnce(count) => (count.get().saturating_sub(progress.busy), None),
-            Pace::PerSecond(rate) => {
-                let seconds = now.saturating_sub(progress.since) as f64 / 1000.0;
-                // One at the start, and one whenever another part of a second is over.
-                let due = 1 + (seconds * rate) as u32;
-                let next = f64::from(progress.released.max(1)) / rate * 1000.0;
-                (due.saturating_sub(progress.released), Some(progress.since + next.ceil() as u64))
-            }
+            Pace::PerSecond(rate) => per_second(rate, progress.last, now),
         };
         match room.min(progress.waiting).min(BATCH_MAX) {
             0 => Step::Wait(next),
             count => Step::Release(count),
         }
+    }
+}
+
+/// How many may begin now, and when the next may: each has its part of a second for itself. Who looks
+/// late lets those of the time since begin together, but no more than those of a second.
+fn per_second(rate: f64, last: Option<(u64, u32)>, now: u64) -> (u32, Option<u64>) {
+    let Some((at, count)) = last else { return (1, None) };
+    let due = at.saturating_add((f64::from(count) / rate * 1000.0).ceil() as u64);
+    match now.checked_sub(due) {
+        None => (0, Some(due)),
+        Some(late) => (1 + (late as f64 / 1000.0 * rate).min(rate) as u32, None),
     }
 }
 
@@ -178,14 +181,12 @@ mod tests {
     #[test]
     fn so_many_at_once_and_no_more() {
         let three = rollout(r#"{"at_once":3}"#);
-        let progress =
-            |released, busy| Progress { released, busy, waiting: 10, ..Progress::default() };
-        assert_eq!(three.step(&progress(0, 0), 0), Step::Release(3));
-        assert_eq!(three.step(&progress(3, 3), 0), Step::Wait(None));
-        assert_eq!(three.step(&progress(3, 1), 0), Step::Release(2));
-        let last = Progress { waiting: 1, ..progress(12, 0) };
-        assert_eq!(three.step(&last, 0), Step::Release(1));
-        assert_eq!(three.step(&Progress { waiting: 0, ..last }, 0), Step::Wait(None));
+        let progress = |waiting, busy| Progress { busy, waiting, ..Progress::default() };
+        assert_eq!(three.step(&progress(10, 0), 0), Step::Release(3));
+        assert_eq!(three.step(&progress(10, 3), 0), Step::Wait(None));
+        assert_eq!(three.step(&progress(10, 1), 0), Step::Release(2));
+        assert_eq!(three.step(&progress(1, 0), 0), Step::Release(1));
+        assert_eq!(three.step(&progress(0, 0), 0), Step::Wait(None));
         let all = Progress { waiting: BATCH_MAX + 1, ..Progress::default() };
         assert_eq!(Rollout::default().step(&all, 0), Step::Release(BATCH_MAX));
     }
@@ -194,12 +195,14 @@ mod tests {
     fn so_many_a_second_wherever_one_looks() {
         for (text, rate) in [(r#"{"per_second":4}"#, 4.0), (r#"{"per_second":0.5}"#, 0.5)] {
             let rollout = rollout(text);
-            let (mut released, mut now, since) = (0, 1000, 1000);
+            let (mut released, mut last, mut now, since) = (0, None, 1000, 1000);
             while released < 20 {
-                let progress =
-                    Progress { released, waiting: 20 - released, since, ..Progress::default() };
+                let progress = Progress { last, waiting: 20 - released, ..Progress::default() };
                 match rollout.step(&progress, now) {
-                    Step::Release(count) => released += count,
+                    Step::Release(count) => {
+                        released += count;
+                        last = Some((now, count));
+                    }
                     Step::Wait(next) => now = next.expect("a time").max(now + 1),
                     Step::Stop => panic!("nothing failed"),
                 }
@@ -212,12 +215,15 @@ mod tests {
             let seconds = (now - since) as f64 / 1000.0;
             assert!((seconds - 19.0 / rate).abs() < 0.05, "{seconds}");
         }
+        // Nobody was there for an hour, and then many are.
+        let progress = Progress { last: Some((0, 1)), waiting: 500, ..Progress::default() };
+        assert_eq!(rollout(r#"{"per_second":4}"#).step(&progress, 3_600_000), Step::Release(5));
     }
 
     #[test]
     fn it_stops_after_so_many_failures() {
         let stops = rollout(r#"{"at_once":1,"stop_after":2}"#);
-        let progress = Progress { released: 2, failures: 1, waiting: 5, ..Progress::default() };
+        let progress = Progress { failures: 1, waiting: 5, ..Progress::default() };
         assert_eq!(stops.step(&progress, 0), Step::Release(1));
         assert_eq!(stops.step(&Progress { failures: 2, ..progress }, 0), Step::Stop);
     }

@@ -266,9 +266,15 @@ async fn an_emptied_backplane_begins_another_epoch() {
     until_said(&other, &["a", "b"]).await;
     let before = book.cursor();
     let mut changes = other.changes();
+    let waiting = other.clone();
+    let mut later = JoinSet::new();
+    later.spawn(async move { waiting.reached(Version(1000)).await });
+    tokio::task::yield_now().await;
     cluster.empty();
     append(&book, "c").await.unwrap();
     soon("another epoch", changes.wait_for(|cursor| cursor.epoch != before.epoch)).await.unwrap();
+    let reached = soon("who waits", later.join_next()).await.unwrap().unwrap();
+    assert_eq!(reached, Ok(()), "it may never come");
     for book in [&book, &other] {
         until_said(book, &["c"]).await;
         assert_eq!(book.cursor().version, Version(1));

@@ -11,7 +11,7 @@ use crate::{
     entry::{Event, Order, json_bytes},
     events::FleetEvent,
     name::InstanceName,
-    rollout::{Pace, Progress, Rollout, Step},
+    rollout::{BATCH_MAX, Pace, Progress, Step},
     roster::Roster,
     target::Target,
 };
@@ -59,10 +59,10 @@ pub struct Command {
     places: Vec<Place>,
     /// How many outcomes there are, of each kind.
     counts: [u32; Outcome::ALL.len()],
-    /// Who are to do it by now.
-    released: u32,
     /// How often some were released.
     batch: u32,
+    /// When the last ones were, and how many.
+    last: Option<(u64, u32)>,
     /// What the order takes, about.
     bytes: usize,
 }
@@ -217,7 +217,7 @@ impl Commands {
             at,
         });
         let number = Number(self.last.0 + 1);
-        self.put(number, Command::new(order, places, is_for_all, bytes));
+        self.put(number, Command::new(order, places, bytes));
         self.finish(number, at, news);
     }
 
@@ -259,11 +259,11 @@ impl Commands {
             let Some(place) = command.place_mut(&instance) else { continue };
             if place.standing == Standing::Waiting {
                 place.standing = Standing::Open;
-                command.released += 1;
                 self.open.entry(instance.clone()).or_default().insert(number);
                 released.push(instance);
             }
         }
+        command.last = Some((at, released.len() as u32));
         news.add(FleetEvent::CommandReleased { id, instances: released, at });
     }
 
@@ -382,30 +382,25 @@ impl Commands {
 }
 
 impl Command {
-    fn new(order: Order, places: Vec<Place>, is_for_all: bool, bytes: usize) -> Self {
-        let released = if is_for_all { places.len() as u32 } else { 0 };
+    const fn new(order: Order, places: Vec<Place>, bytes: usize) -> Self {
         let counts = [0; Outcome::ALL.len()];
-        Self { order, stopped: None, places, counts, released, batch: 0, bytes }
+        Self { order, stopped: None, places, counts, batch: 0, last: None, bytes }
     }
 
     /// A command of which this is known.
     pub(super) fn known(
         order: Order,
         stopped: Option<Box<str>>,
-        batch: u32,
+        (batch, last): (u32, Option<(u64, u32)>),
         places: Vec<Place>,
     ) -> Self {
         let bytes = order_bytes(&order);
-        let mut command = Self { stopped, batch, ..Self::new(order, places, false, bytes) };
+        let mut command = Self { stopped, batch, last, ..Self::new(order, places, bytes) };
         for place in &command.places {
-            match &place.standing {
-                Standing::Ended(ended) => command.counts[ended.outcome as usize] += 1,
-                Standing::Open => command.released += 1,
-                Standing::Waiting => {}
+            if let Standing::Ended(ended) = &place.standing {
+                command.counts[ended.outcome as usize] += 1;
             }
         }
-        let ended: u32 = command.counts.iter().sum();
-        command.released += ended - command.counts[Outcome::Withheld as usize];
         command
     }
 
@@ -422,6 +417,11 @@ impl Command {
     /// How often some were released.
     pub const fn batch(&self) -> u32 {
         self.batch
+    }
+
+    /// When some were released last, in milliseconds since 1970, and how many.
+    pub const fn last(&self) -> Option<(u64, u32)> {
+        self.last
     }
 
     /// What is known of one of them.
@@ -443,21 +443,18 @@ impl Command {
 
     /// What is to be done next about its rollout, and who are next if that is more of them.
     pub fn step(&self, roster: &Roster, now: u64) -> (Step, Vec<InstanceName>) {
-        let Rollout { pace, .. } = self.order.rollout;
-        if self.stopped.is_some() || (pace == Pace::All && self.order.rollout.stop_after.is_none())
-        {
+        if self.stopped.is_some() || self.order.rollout.pace == Pace::All {
             return (Step::Wait(None), Vec::new());
         }
         let present = |name: &&InstanceName| roster.is_present(name);
         let next = self.who(&Standing::Waiting).filter(present);
-        let mut next: Vec<_> = next.take(crate::rollout::BATCH_MAX as usize).cloned().collect();
+        let mut next: Vec<_> = next.take(BATCH_MAX as usize).cloned().collect();
         let failures = self.counts().filter(|(outcome, _)| outcome.is_failure());
         let progress = Progress {
-            released: self.released,
             busy: self.who(&Standing::Open).filter(present).count() as u32,
             failures: failures.map(|(_, count)| count).sum(),
             waiting: next.len() as u32,
-            since: self.order.at,
+            last: self.last,
         };
         let step = self.order.rollout.step(&progress, now);
         let count = if let Step::Release(count) = step { count as usize } else { 0 };

@@ -36,6 +36,8 @@ struct KeptCommand {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stopped: Option<Box<str>>,
     batch: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last: Option<(u64, u32)>,
     places: Vec<KeptPlace>,
 }
 
@@ -55,6 +57,7 @@ impl Ledger {
             order: command.order.clone(),
             stopped: command.stopped.clone(),
             batch: command.batch(),
+            last: command.last(),
             places: command.places().iter().map(keep_place).collect(),
         });
         let kept = Kept {
@@ -77,9 +80,9 @@ impl Ledger {
             return None;
         }
         let mut commands = Commands::default();
-        for KeptCommand { number, order, stopped, batch, places } in kept.commands {
+        for KeptCommand { number, order, stopped, batch, last, places } in kept.commands {
             let places = places.into_iter().map(restore_place).collect();
-            commands.put(number, Command::known(order, stopped, batch, places));
+            commands.put(number, Command::known(order, stopped, (batch, last), places));
         }
         commands.set_last(kept.last);
         Some(Self {
