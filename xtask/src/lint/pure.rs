@@ -15,6 +15,8 @@ const PURE: &[(&str, &[&str])] = &[
     ("crates/proto/src", &[""]),
     ("crates/backplane/src", &["envelope", "incoming", "leases", "outgoing"]),
     ("crates/backplane/src/history", &["reel"]),
+    ("crates/backplane/src/journal", &["format"]),
+    ("crates/backplane/src/log", &["fold"]),
     ("crates/gateway/src", &["relay", "backends"]),
     (
         "crates/hub/src",
