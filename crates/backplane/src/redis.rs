@@ -19,6 +19,7 @@
 
 mod config;
 mod core;
+mod durability;
 mod history;
 mod inbox;
 mod keeper;
@@ -43,6 +44,7 @@ use tokio::{
 };
 
 pub use config::{Config, InvalidConfig};
+pub use durability::{Durability, Syncs};
 
 use self::core::{Core, Opening, Pending};
 use crate::{

@@ -4,6 +4,7 @@ mod conformance;
 mod faults;
 mod hostile;
 mod leases;
+mod logs;
 mod secured;
 
 use std::time::Duration;
