@@ -5,4 +5,16 @@
 //! A node that accepts a command or a change appends an entry and may end; the others go on.
 #![forbid(unsafe_code)]
 
+pub mod access;
+pub mod book;
+mod clock;
+pub mod command;
+pub mod entry;
 pub mod name;
+pub mod rollout;
+pub mod seal;
+pub mod set;
+pub mod target;
+mod watch;
+
+pub use clock::WallClock;

@@ -41,6 +41,14 @@ const PURE: &[(&str, &[&str])] = &[
     ("crates/hub/src/moving", &["session", "waves"]),
     ("crates/hub/src/shard", &["index"]),
     ("crates/hub/src/standing", &["learning", "memory"]),
+    (
+        "crates/fleet/src",
+        &[
+            "access", "command", "entry", "ledger", "name", "rollout", "roster", "seal", "set.rs",
+            "target", "watch",
+        ],
+    ),
+    ("crates/fleet/src/set", &[""]),
     ("crates/client/src", &["session", "reconnect", "address", "choice", "cookies"]),
 ];
 
