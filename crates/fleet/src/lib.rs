@@ -10,6 +10,7 @@ pub mod book;
 mod clock;
 pub mod command;
 pub mod entry;
+pub mod hook;
 pub mod name;
 pub mod rollout;
 pub mod seal;

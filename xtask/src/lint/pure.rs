@@ -44,8 +44,8 @@ const PURE: &[(&str, &[&str])] = &[
     (
         "crates/fleet/src",
         &[
-            "access", "command", "entry", "ledger", "name", "rollout", "roster", "seal", "set.rs",
-            "target", "watch",
+            "access", "command", "entry", "hook", "ledger", "name", "rollout", "roster", "seal",
+            "set.rs", "target", "watch",
         ],
     ),
     ("crates/fleet/src/set", &[""]),
