@@ -29,6 +29,7 @@ mod log;
 mod reader;
 mod scripts;
 mod server;
+mod subscriber;
 mod writer;
 
 use std::{
@@ -45,6 +46,7 @@ use tokio::{
 
 pub use config::{Config, InvalidConfig};
 pub use durability::{Durability, Syncs};
+pub use subscriber::{Heard, Subscriber};
 
 use self::core::{Core, Opening, Pending};
 use crate::{

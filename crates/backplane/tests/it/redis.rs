@@ -6,6 +6,7 @@ mod hostile;
 mod leases;
 mod logs;
 mod secured;
+mod subscriber;
 
 use std::time::Duration;
 
