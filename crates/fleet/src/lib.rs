@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod book;
+pub mod bridge;
 mod clock;
 pub mod command;
 pub mod entry;

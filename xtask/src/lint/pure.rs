@@ -48,6 +48,7 @@ const PURE: &[(&str, &[&str])] = &[
             "set.rs", "target", "watch",
         ],
     ),
+    ("crates/fleet/src/bridge", &["lead", "message"]),
     ("crates/fleet/src/set", &[""]),
     ("crates/client/src", &["session", "reconnect", "address", "choice", "cookies"]),
 ];
