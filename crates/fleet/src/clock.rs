@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering::Relaxed},
     },
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 /// The time of day of a node, in milliseconds since 1970: deadlines are told by it, so that all nodes
@@ -25,9 +25,20 @@ impl WallClock {
         (now.as_millis() as u64).saturating_add_signed(self.ahead.load(Relaxed))
     }
 
+    /// How long it is until then; nothing if it is over.
+    pub(crate) fn until(&self, moment: u64) -> Duration {
+        Duration::from_millis(moment.saturating_sub(self.now()))
+    }
+
     /// Sets it by so much, as an operator might: for tests of what becomes of deadlines then.
     #[doc(hidden)]
     pub fn jump(&self, ahead: i64) {
         self.ahead.fetch_add(ahead, Relaxed);
     }
+}
+
+/// Now, for the runtime's timers.
+#[expect(clippy::disallowed_methods, reason = "this file owns the clock")]
+pub(crate) fn instant() -> tokio::time::Instant {
+    tokio::time::Instant::now()
 }

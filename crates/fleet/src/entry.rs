@@ -9,7 +9,7 @@ mod writers;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use everwire_backplane::{Incarnation, NodeId};
+use everwire_backplane::NodeId;
 use everwire_hub::ConnectionId;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::Value;
@@ -292,11 +292,26 @@ pub fn read_events(entry: &[u8]) -> Option<Events> {
     Some(read)
 }
 
-impl Joined {
-    /// The node in the life in which the instance connected.
-    pub fn incarnation(&self) -> Incarnation {
-        Incarnation(self.incarnation)
+/// Bytes of a value as JSON.
+pub(crate) fn json_bytes(value: &Value) -> usize {
+    /// Counts what is written.
+    struct Count(usize);
+
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
     }
+
+    let mut count = Count(0);
+    // A value is always JSON.
+    let _ = serde_json::to_writer(&mut count, value);
+    count.0
 }
 
 /// The form that is written and read.

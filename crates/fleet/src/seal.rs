@@ -18,7 +18,8 @@ use crate::{
     set::{Key, Sealed, Value},
 };
 
-/// What seals and opens. `Debug` shows no secret.
+/// What seals and opens; by default nothing. `Debug` shows no secret.
+#[derive(Default)]
 pub struct Sealer {
     /// The first seals.
     keys: Box<[Opener]>,

@@ -12,6 +12,9 @@ mod value;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use bytes::Bytes;
+use everwire_backplane::Version;
+
 pub use self::{
     change::{
         BY_MAX, CHANGES_MAX, Change, ChangeError, ENTRY_MAX, KEYS_MAX, NOTE_MAX, Plan,
@@ -26,6 +29,7 @@ use self::{
     entry::{SetEntry, Step},
     history::History,
 };
+use crate::book::Fold;
 
 /// A set as of its latest version.
 #[derive(Debug, Default)]
@@ -140,6 +144,24 @@ impl Set {
                 }
             }
         }
+    }
+}
+
+impl Fold for Set {
+    fn new() -> Self {
+        Self::default()
+    }
+
+    fn apply(&mut self, version: Version, entry: &[u8]) {
+        Self::apply(self, version.0, entry);
+    }
+
+    fn save(&self) -> Bytes {
+        Self::save(self)
+    }
+
+    fn load(bytes: &[u8]) -> Option<Self> {
+        Self::load(bytes)
     }
 }
 

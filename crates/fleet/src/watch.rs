@@ -135,14 +135,15 @@ impl<W: Ord + Copy> Desk<W> {
         self.watchers.keys().copied()
     }
 
-    /// Where the desk is.
-    pub(crate) const fn told(&self) -> Option<Cursor> {
-        self.told
-    }
-
-    /// Whether somebody waits for what can be told now.
-    pub(crate) fn is_waited_for(&self) -> bool {
-        self.told.is_some() && !self.waiting.is_empty()
+    /// Whether somebody waits who could be told by now, but was not.
+    pub(crate) fn is_behind(&self) -> bool {
+        let Some(told) = self.told else { return false };
+        let is_ahead = |seed: &Seed| matches!(seed, Seed::At(at) if at.epoch == told.epoch && at.version > told.version);
+        let seeds = self.waiting.iter().filter_map(|who| match &self.watchers.get(who)?.state {
+            State::Waiting { seed, .. } => Some(seed),
+            State::Live => None,
+        });
+        seeds.into_iter().any(|seed| !is_ahead(seed))
     }
 
     /// The paces that something is held back for.

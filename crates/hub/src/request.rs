@@ -18,7 +18,8 @@ pub struct ClientRequest {
 }
 
 impl ClientRequest {
-    pub(crate) fn new<B>(request: &Request<B>) -> Self {
+    /// What is kept of a request.
+    pub fn new<B>(request: &Request<B>) -> Self {
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
         let headers = request.headers().iter();
         Self::from_fields(target, headers.map(|(name, value)| (name.as_str(), value.as_bytes())))
@@ -52,8 +53,13 @@ impl ClientRequest {
 
     /// The first parameter of this name in the query, whatever its case, with escapes resolved.
     pub fn parameter(&self, name: &str) -> Option<String> {
-        let mut all = parameters(self.query().unwrap_or_default());
+        let mut all = self.parameters();
         all.find(|(there, _)| there.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// The parameters of the query in order, names and values, with escapes resolved.
+    pub fn parameters(&self) -> impl Iterator<Item = (String, String)> {
+        parameters(self.query().unwrap_or_default())
     }
 
     /// The first header of this name, whatever its case, if it is text.

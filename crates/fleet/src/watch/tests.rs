@@ -176,7 +176,7 @@ impl World {
             self.advance();
             self.flush();
         }
-        assert!(!self.desk.is_waited_for() && self.desk.held().next().is_none());
+        assert!(!self.desk.is_behind() && self.desk.held().next().is_none());
         for who in self.desk.watchers().collect::<Vec<_>>() {
             assert_eq!(self.listeners[&who].has, Some(self.now), "watcher {who}");
         }
@@ -200,7 +200,7 @@ fn a_newcomer_gets_a_snapshot_and_each_version_from_then_on() {
     let mut world = World::new();
     world.write(3);
     world.watch(1, Seed::Nothing, Pace::Each);
-    assert_eq!(world.desk.told(), None);
+    assert_eq!(world.heard(1), []);
     world.advance();
     world.write(2);
     world.advance();
@@ -308,7 +308,7 @@ fn who_could_not_be_told_hears_of_a_gap_and_not_of_anything_twice() {
     world.write(2);
     world.failures = 1;
     world.advance();
-    assert!(world.desk.is_waited_for());
+    assert!(world.desk.is_behind());
     world.advance();
     assert_eq!(world.heard(1)[1..], [Heard::Gap, Heard::Snapshot(at(2))]);
     world.write(1);
