@@ -147,7 +147,7 @@ impl Grants {
     fn find(&self, pass: Pass) -> Option<&Grant> {
         let shown = pass.0?;
         let same = |grant: &&Grant| verify_slices_are_equal(&grant.token.0, &shown.0).is_ok();
-        self.0.iter().filter(same).last()
+        self.0.iter().filter(same).reduce(|_, found| found)
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) enum Heard {
 /// A client that watches.
 pub(crate) struct Watcher {
     pub(crate) connection: Connection,
-    heard: mpsc::UnboundedReceiver<Heard>,
+    heard: mpsc::Receiver<Heard>,
 }
 
 impl Node {
@@ -102,13 +102,15 @@ impl Node {
 
 impl Watcher {
     pub(crate) async fn connect(client: everwire_client::ClientBuilder) -> Self {
-        let (tell, heard) = mpsc::unbounded_channel();
+        let (tell, heard) = mpsc::channel(HEARD_MAX);
         let [on_snapshot, on_change, on_gap] = [(); 3].map(|()| tell.clone());
         let client = client
             .reconnect(ReconnectPolicy::Delays(vec![Duration::ZERO; 20]))
-            .on("Snapshot", move |it: Json| drop(on_snapshot.send(Heard::Snapshot(it))))
-            .on("ConfigurationChanged", move |it: Json| drop(on_change.send(Heard::Changed(it))))
-            .on("Gap", move |it: Json| drop(on_gap.send(Heard::Gap(it))));
+            .on("Snapshot", move |it: Json| drop(on_snapshot.try_send(Heard::Snapshot(it))))
+            .on("ConfigurationChanged", move |it: Json| {
+                drop(on_change.try_send(Heard::Changed(it)))
+            })
+            .on("Gap", move |it: Json| drop(on_gap.try_send(Heard::Gap(it))));
         let connection = soon("a connection", client.connect()).await.unwrap();
         Self { connection, heard }
     }
@@ -169,3 +171,6 @@ pub(crate) async fn until_watched(node: &Node, set: &SetName, count: usize) {
     };
     eventually("watchers", counted).await;
 }
+
+/// More than any of these tests tells one watcher.
+const HEARD_MAX: usize = 10_000;

@@ -15,7 +15,7 @@ struct World {
     failures: u8,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Heard {
     Gap,
     Snapshot(Cursor),
@@ -41,7 +41,7 @@ impl Past for Kept {
 
 impl Listener {
     fn hear(&mut self, epoch: u64, heard: Heard) {
-        self.heard.push(heard.clone());
+        self.heard.push(heard);
         match heard {
             Heard::Gap => self.has_gap = true,
             Heard::Snapshot(at) => {
