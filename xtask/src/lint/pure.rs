@@ -56,6 +56,9 @@ const PURE: &[(&str, &[&str])] = &[
         ],
     ),
     ("crates/client/src", &["session", "reconnect", "address", "choice", "cookies"]),
+    ("crates/agent/src", &["address", "apply", "backoff", "environment", "record", "sets", "wire"]),
+    ("crates/agent/src/sidecar", &["override_of"]),
+    ("crates/agent/src/supervise", &["machine"]),
 ];
 
 /// Words that pure code has no use for.
