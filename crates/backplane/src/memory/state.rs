@@ -210,6 +210,11 @@ impl State {
         }
     }
 
+    /// Has what is published wait before a node, or be read again.
+    pub(super) fn hold(&self, node: NodeId, is_held: bool) {
+        self.lines.values().for_each(|line| line.hold(node, is_held));
+    }
+
     /// A part of a history.
     pub(super) fn replay(&mut self, history: &History, after: u64, limit: usize) -> Stretch {
         let read = |reel: &mut Reel| reel.read(after, limit, &history.retention, clock::now());
