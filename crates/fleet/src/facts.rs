@@ -133,8 +133,8 @@ mod tests {
     #[test]
     fn no_more_is_kept_than_may_and_what_is_lost_is_said_at_the_end() {
         let facts = Facts::default();
-        let event =
-            Event::Cancelled { command: crate::command::CommandId::random(), why: None, at: 0 };
+        let (command, why) = (crate::command::CommandId::random(), Some("x".repeat(4000).into()));
+        let event = Event::Cancelled { command, why, at: 0 };
         let size = write_event(&event).len();
         (0..FACTS_MAX / size + 2).for_each(|_| facts.add(&event));
         assert_eq!(facts.queue().events.len(), FACTS_MAX / size);

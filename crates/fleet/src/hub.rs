@@ -74,7 +74,7 @@ pub(crate) fn builder(node: &Arc<Node>) -> HubBuilder {
 fn come(node: &Node, cx: &Context) -> Result<(), HubError> {
     let introduction = Introduction::from_query(cx.request().own_parameters()).map_err(told)?;
     if let Some(introduction) = introduction {
-        node.come(cx.connection_id(), introduction);
+        node.come(cx.connection_id(), &introduction);
     }
     Ok(())
 }
@@ -84,7 +84,7 @@ fn join(node: &Node, cx: &Context, joining: Joining) -> Result<Seated, HubError>
     let instance = introduction.instance.clone();
     let there = node.seats().get(cx.connection_id()).map(|seat| seat.introduction.instance.clone());
     match there {
-        None => node.come(cx.connection_id(), introduction),
+        None => node.come(cx.connection_id(), &introduction),
         Some(there) if there == instance => {}
         Some(there) => {
             return Err(HubError::new(format!(

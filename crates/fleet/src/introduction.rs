@@ -3,11 +3,14 @@
 //! `?app=shop&index=3&id=7f&label.zone=a&version=1.4`, or `{"app":"shop","index":3,"id":"7f",
 //! "labels":{"zone":"a"},"version":"1.4"}`. The index may be left out and is 0 then.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::name::{InstanceName, NotAName, PART_MAX};
+use crate::{
+    name::{InstanceName, NotAName, PART_MAX},
+    roster::Labels,
+};
 
 /// What an instance says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,9 +18,9 @@ pub struct Introduction {
     /// Its name.
     pub instance: InstanceName,
     /// In pairs, for targets to look at.
-    pub labels: BTreeMap<Box<str>, Box<str>>,
+    pub labels: Labels,
     /// Which version of the application it runs.
-    pub version: Option<Box<str>>,
+    pub version: Option<Arc<str>>,
 }
 
 /// What `Join` is called with. What it does not know is ignored.
@@ -101,7 +104,7 @@ impl TryFrom<Joining> for Introduction {
         if version.as_ref().is_some_and(|version| !is_value(version)) {
             return Err(NotAnInstance::Version);
         }
-        let labels = check_labels(labels)?;
+        let labels = Arc::new(check_labels(labels)?);
         Ok(Self { instance, labels, version: version.map(Into::into) })
     }
 }

@@ -44,12 +44,12 @@ impl Node {
     }
 
     /// An instance has connected here. It has its name once that is written down.
-    pub(crate) fn come(&self, session: ConnectionId, introduction: Introduction) {
-        let (introduction, since) = (Arc::new(introduction), self.clock.now());
-        self.seats().add(session, Arc::clone(&introduction), since);
+    pub(crate) fn come(&self, session: ConnectionId, introduction: &Introduction) {
+        let since = self.clock.now();
+        self.seats().add(session, introduction.clone(), since);
         self.facts.add(&Event::Joined(Joined {
             again: false,
-            ..self.joined(session, &introduction, since)
+            ..self.joined(session, introduction, since)
         }));
     }
 
@@ -71,8 +71,8 @@ impl Node {
             session: Text(session),
             node: Text(node),
             incarnation: incarnation.0,
-            labels,
-            version,
+            labels: Arc::unwrap_or_clone(labels),
+            version: version.as_deref().map(Box::from),
             again: true,
             at,
         }
@@ -86,7 +86,7 @@ impl Node {
             End::Dismissed(_) => Why::Replaced,
             _ => Why::Lost,
         };
-        let instance = seat.introduction.instance.clone();
+        let instance = seat.introduction.instance;
         let at = self.clock.now();
         self.facts.add(&Event::Left { instance, session: Text(session), why, at });
     }

@@ -156,6 +156,11 @@ impl Roster {
         self.instances.get(name)
     }
 
+    /// One of them, with its name as it is kept here.
+    pub fn find(&self, name: &InstanceName) -> Option<(&InstanceName, &Instance)> {
+        self.instances.get_key_value(name)
+    }
+
     /// Whether an instance is there.
     pub fn is_present(&self, name: &InstanceName) -> bool {
         self.get(name).is_some_and(|there| there.away.is_none())

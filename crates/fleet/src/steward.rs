@@ -128,9 +128,11 @@ impl Steward {
 
     /// An instance has its name, here or elsewhere.
     fn joined(&mut self, instance: &InstanceName, session: ConnectionId) {
-        if !self.node.seats().seat(instance, session) {
+        let mut seats = self.node.seats();
+        if !self.node.ledger.read(|ledger| seats.seat(instance, session, ledger.roster())) {
             return;
         }
+        drop(seats);
         let epoch = format!("{:x}", self.node.ledger.cursor().epoch);
         let cluster = self.node.ledger.read(|ledger| ledger.cluster().map(str::to_owned));
         let cluster = cluster.unwrap_or_default();
@@ -146,7 +148,7 @@ impl Steward {
     fn given_up(&self, instance: &InstanceName) {
         let mut seats = self.node.seats();
         let Some(session) = seats.unseat(instance) else { return };
-        let there = seats.get(session).map(|seat| (Arc::clone(&seat.introduction), seat.since));
+        let there = seats.get(session).map(|seat| (seat.introduction.clone(), seat.since));
         drop(seats);
         if let Some((introduction, since)) = there {
             self.node.come_again(session, &introduction, since);
@@ -159,10 +161,8 @@ impl Steward {
         let me = self.node.member();
         let (mut seats, now) = (self.node.seats(), self.node.clock.now());
         seats.unseat_all();
-        let all: Vec<_> = seats
-            .iter()
-            .map(|(id, seat)| (id, Arc::clone(&seat.introduction), seat.since))
-            .collect();
+        let all: Vec<_> =
+            seats.iter().map(|(id, seat)| (id, seat.introduction.clone(), seat.since)).collect();
         self.node.ledger.read(|ledger| {
             if ledger.cluster().is_none() {
                 let cluster = format!("{:032x}", rand::random::<u128>()).into();
@@ -175,7 +175,7 @@ impl Steward {
                 });
                 match is_known {
                     true => {
-                        seats.seat(&introduction.instance, session);
+                        seats.seat(&introduction.instance, session, ledger.roster());
                         seats.plan(&introduction.instance, ledger, now, &mut self.plan);
                     }
                     false => self.node.come_again(session, &introduction, since),

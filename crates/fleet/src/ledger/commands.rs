@@ -414,6 +414,11 @@ impl Command {
         &self.places
     }
 
+    /// What its order takes, in bytes, about.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// How often some were released.
     pub const fn batch(&self) -> u32 {
         self.batch

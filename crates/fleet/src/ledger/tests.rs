@@ -4,9 +4,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
-    Ledger,
-    commands::{COMMANDS_MAX, DETAIL_MAX, RECORDS_MAX, Standing},
-    news::NEWS_MAX,
+    CLUSTER_MAX, Ledger, SETS_MAX,
+    commands::{BYTES_MAX, COMMANDS_MAX, DETAIL_MAX, RECORDS_MAX, Standing},
 };
 use crate::{
     book::Fold,
@@ -214,9 +213,11 @@ fn no_more_commands_are_accepted_than_may_be() {
     assert_eq!(reader.ledger.commands().len(), COMMANDS_MAX);
 
     let mut reader = Reader::new();
-    let huge = json!({"args": "x".repeat(1 << 20)});
-    (0..70).for_each(|command| reader.say(&[accepted(command, huge.clone())]));
-    assert_eq!(reader.ledger.commands().len(), 63, "64 MiB with what is around them");
+    assert!(reader.ledger.commands().has_room(0, BYTES_MAX));
+    reader.say(&[accepted(1, json!({"args": "x".repeat(1000)}))]);
+    let commands = reader.ledger.commands();
+    assert!(commands.has_room(0, BYTES_MAX - commands.bytes()) && commands.bytes() > 1000);
+    assert!(!commands.has_room(0, BYTES_MAX - commands.bytes() + 1));
 
     let mut reader = Reader::of([joined(1, 1), accepted(1, json!({}))]);
     let mut said = outcome(1, 1, "done");
@@ -228,20 +229,13 @@ fn no_more_commands_are_accepted_than_may_be() {
 }
 
 #[test]
-fn news_that_nobody_takes_become_one_that_everything_is_new() {
-    let mut reader = Reader::new();
-    assert!(reader.ledger.take_news().is_everything, "at the beginning everything is");
-    for number in 0..=NEWS_MAX {
-        reader.say(&[
-            json!({"type": "set", "name": format!("s{}", number % 10_000)}),
-            joined(number % 7, number),
-        ]);
-    }
-    let news = reader.ledger.take_news();
-    assert!(news.is_everything && news.events.len() <= NEWS_MAX);
-    reader.say(&[joined(1, 1)]);
-    let news = reader.ledger.take_news();
-    assert_eq!((news.is_everything, news.events.len()), (false, 1));
+fn no_more_sets_and_no_longer_ids_are_known_than_may_be() {
+    let sets = (0..=SETS_MAX).map(|number| json!({"type": "set", "name": format!("s{number}")}));
+    let founded = |length: usize| json!({"type": "founded", "cluster": "c".repeat(length)});
+    let mut reader = Reader::of(sets.chain([founded(CLUSTER_MAX + 1)]));
+    assert_eq!((reader.ledger.sets().len(), reader.ledger.cluster()), (SETS_MAX, None));
+    reader.say(&[founded(CLUSTER_MAX), founded(1)]);
+    assert_eq!(reader.ledger.cluster().unwrap().len(), CLUSTER_MAX, "the first one stays");
 }
 
 /// Anything that may be said about a few instances and commands.
@@ -337,8 +331,8 @@ proptest! {
                 kept.ledger = Ledger::load(&kept.ledger.save()).unwrap();
             }
             kept.apply(entry);
-            prop_assert_eq!(whole.ledger.save(), kept.ledger.save());
         }
+        prop_assert_eq!(whole.ledger.save(), kept.ledger.save());
         let restored = Ledger::load(&whole.ledger.save()).unwrap();
         for instance in (0..4).map(name) {
             let open = |ledger: &Ledger| ledger.commands().open_of(&instance).collect::<Vec<_>>();

@@ -241,6 +241,22 @@ async fn events_tell_the_story_of_a_command() {
 }
 
 #[tokio::test]
+async fn a_notice_has_a_size() {
+    let site = Site::of(1).await;
+    let instance = site.nodes[0].join("shop:0:a").await;
+    site.until_known(1, 0).await;
+    let notify = async |name: &str, data: String| {
+        instance.connection.invoke::<()>("Notify", &json!([name, data])).await
+    };
+    let (name, data) = ("n".repeat(201), "d".repeat(16 * 1024 - 1));
+    for (name, data) in [("", ""), (&*name, ""), ("n", &*data)] {
+        let error = notify(name, data.to_owned()).await.unwrap_err().to_string();
+        assert!(error.contains("A name has 1 to 200 bytes"), "{error}");
+    }
+    notify(&name[1..], data[1..].to_owned()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_connection_may_join_later() {
     let site = Site::of(1).await;
     let url = format!("http://{}/fleet", site.nodes[0].address);

@@ -8,7 +8,7 @@ use std::{
 };
 
 use axum::Router;
-use everwire_backplane::{Bus, NodeId, memory};
+use everwire_backplane::{Bus, Log, NodeId, memory};
 use everwire_client::{Answer, Client, Connection, ReconnectPolicy, State, Transport};
 use everwire_fleet::{
     Fleet, FleetConfig,
@@ -72,9 +72,19 @@ impl Site {
     /// One more node.
     pub(crate) async fn add(&mut self, config: FleetConfig) {
         let node = Arc::new(self.backplane.node());
-        let id = node.member().node;
         let log = Arc::new(self.backplane.clone());
-        let fleet = soon("a node", Fleet::start(config, node, log, None)).await.unwrap();
+        self.add_over(node, log, config).await;
+    }
+
+    /// One more node, over whatever.
+    pub(crate) async fn add_over(
+        &mut self,
+        bus: Arc<dyn Bus>,
+        log: Arc<dyn Log>,
+        config: FleetConfig,
+    ) {
+        let id = bus.member().node;
+        let fleet = soon("a node", Fleet::start(config, bus, log, None)).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().nest_service("/fleet", fleet.hub().service());

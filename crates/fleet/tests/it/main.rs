@@ -6,4 +6,5 @@ mod faults;
 mod fixture;
 mod instances;
 mod predecessors;
+mod redis;
 mod rollouts;
