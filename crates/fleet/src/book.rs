@@ -209,6 +209,13 @@ impl<F: Fold> Book<F> {
         look(&self.inner.page.fold())
     }
 
+    /// Looks at the state together with how far the log has been read.
+    pub(crate) fn look<R>(&self, look: impl FnOnce(Cursor, &F) -> R) -> R {
+        let fold = self.inner.page.fold();
+        let cursor = *self.inner.page.cursor.borrow();
+        look(cursor, &fold)
+    }
+
     /// Takes of the state what is not of the log, such as news.
     pub fn take<R>(&self, take: impl FnOnce(&mut F) -> R) -> R {
         take(&mut self.inner.page.fold())

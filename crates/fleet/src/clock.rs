@@ -36,3 +36,9 @@ impl WallClock {
         self.ahead.fetch_add(ahead, Relaxed);
     }
 }
+
+/// Now, for the runtime's timers.
+#[expect(clippy::disallowed_methods, reason = "this file owns the clock")]
+pub(crate) fn instant() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}

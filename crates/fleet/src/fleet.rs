@@ -26,16 +26,22 @@ pub use self::{
     },
 };
 use crate::{
-    WallClock,
+    FleetService, Hooks, WallClock,
+    access::Grants,
     book::{Books, Cursor, Keeping},
     command::CommandId,
     duties::Keep,
     entry::{Event, write_event},
     events::EventStream,
+    gate::Gate,
     hub,
-    ledger::{Ledger, commands::Command},
+    ledger::{Ledger, SETS_MAX, commands::Command},
+    lobby::{Lobby, SILENT_MAX},
     name::InstanceName,
     node::Node,
+    seal::Sealer,
+    sets::Sets,
+    shelf::Shelf,
     steward::Steward,
     target::Target,
 };
@@ -57,6 +63,15 @@ pub struct FleetConfig {
     pub commands_age: Duration,
     /// The time of day.
     pub clock: WallClock,
+    /// Who may do what. Default: everybody everything, which is for a fleet that only its own machine
+    /// reaches.
+    pub grants: Grants,
+    /// What seals secret values, the same on all nodes. Default: nothing, so that there are none.
+    pub sealer: Arc<Sealer>,
+    /// How long a connection may stay that neither joins nor watches anything. Default: 30 s.
+    pub silent_max: Duration,
+    /// Sets that may be in use on this node at once. Default: 10,000.
+    pub sets_max: usize,
 }
 
 /// A fleet. Cheap to clone; every clone is the same.
@@ -66,6 +81,7 @@ pub struct Fleet(Arc<Inner>);
 struct Inner {
     node: Arc<Node>,
     hub: Hub,
+    path: String,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -97,10 +113,14 @@ impl Fleet {
     ) -> Result<Self, StartError> {
         let books = Books::new(bus, log, CancellationToken::new());
         let ledger = books.open::<Ledger>(Channel::new(LEDGER)?, KEEPING);
-        let node = Arc::new(Node::new(books, ledger, config.clock));
-        let mut builder = hub::builder(&node).config(config.hub);
+        let (gate, lobby) = (Gate::new(config.grants), Lobby::new(config.silent_max));
+        let shelf = Shelf::new(books, config.sealer, gate, lobby, config.sets_max);
+        let node = Arc::new(Node::new(ledger, config.clock, shelf));
+        // The largest snapshot fits behind something that waits already.
+        let queue_max = config.hub.queue_max.max(SNAPSHOT_ROOM);
+        let mut builder = hub::builder(&node).config(HubConfig { queue_max, ..config.hub });
         if let Some(cluster) = cluster {
-            builder = builder.cluster(cluster, config.path);
+            builder = builder.cluster(cluster, config.path.clone());
         }
         let hub = builder.build()?;
         let keep = Keep {
@@ -114,14 +134,43 @@ impl Fleet {
         tasks.spawn(async move { stop.run_until_cancelled(steward).await.unwrap_or(()) });
         let stop = node.books.stop().clone();
         tasks.spawn(async move { stop.run_until_cancelled(writes).await.unwrap_or(()) });
+        let (shelf, stop) = (&node.shelf, node.books.stop().clone());
+        tasks.spawn(shelf.lobby().clone().run(hub.clone(), shelf.gate().changes(), stop));
         // That it takes longer is said by the book, and is no reason not to start.
         let _ = timeout(START_MAX, node.feed.begun()).await;
-        Ok(Self(Arc::new(Inner { node, hub, tasks: Mutex::new(tasks) })))
+        Ok(Self(Arc::new(Inner { node, hub, path: config.path, tasks: Mutex::new(tasks) })))
     }
 
-    /// The hub that instances connect to: mount its [service](Hub::service).
+    /// The hub that instances connect to.
     pub fn hub(&self) -> &Hub {
         &self.0.hub
+    }
+
+    /// Answers whatever is asked below the fleet's path; `hooks` takes what is posted to hooks, if there
+    /// are any.
+    pub fn service(&self, hooks: Option<Arc<dyn Hooks>>) -> FleetService {
+        let Inner { node, hub, path, .. } = &*self.0;
+        FleetService::new(hub.service(), path, node.shelf.clone(), hooks)
+    }
+
+    /// From now on these grants count: who may not be here any more goes, and who may not read a set any
+    /// more hears no further change of it.
+    pub fn update_access(&self, grants: Grants) {
+        self.0.node.shelf.gate().replace(grants);
+    }
+
+    /// Who may do what.
+    pub fn grants(&self) -> Grants {
+        self.0.node.shelf.gate().grants()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn shelf(&self) -> &Shelf {
+        &self.0.node.shelf
+    }
+
+    pub(crate) fn sets_of_node(&self) -> &Sets {
+        &self.0.node.sets
     }
 
     /// What is known, for who wants more of it than is told here.
@@ -226,6 +275,7 @@ impl Fleet {
         let mut tasks =
             std::mem::take(&mut *self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         while tasks.join_next().await.is_some() {}
+        self.0.node.shelf.ended().await;
         self.0.node.feed.end();
     }
 
@@ -260,6 +310,10 @@ impl Default for FleetConfig {
             commands_kept: 1000,
             commands_age: Duration::from_secs(7 * 24 * 60 * 60),
             clock: WallClock::default(),
+            grants: Grants::default(),
+            sealer: Arc::default(),
+            silent_max: SILENT_MAX,
+            sets_max: SETS_MAX,
         }
     }
 }
@@ -269,6 +323,10 @@ impl fmt::Debug for Fleet {
         f.debug_struct("Fleet").field("hub", &self.0.hub).finish_non_exhaustive()
     }
 }
+
+/// Bytes that may wait for one instance at least: the largest snapshot of a set, with what surrounds its
+/// values, and changes behind it.
+const SNAPSHOT_ROOM: usize = 12 << 20;
 
 /// The log of instances and commands.
 pub const LEDGER: &str = "fleet/ledger";

@@ -15,21 +15,26 @@
 //! | `Join` | `{app, index, id, labels, version}` | `{instance}` |
 //! | `Report` | the command's id, an outcome, a detail or null | none |
 //! | `Notify` | a name, anything | none |
+//!
+//! What it says of sets, and what is said to it, is in `follow`.
 
 use std::sync::Arc;
 
 use everwire_backplane::Channel;
-use everwire_hub::{Context, Hub, HubBuilder, HubError};
+use everwire_hub::{Context, Denied, Hub, HubBuilder, HubError, Identity};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
+    access::Right,
     answer::{detail, named},
     command::CommandId,
     entry::{Event, json_bytes},
     events::FleetEvent,
+    follow,
     introduction::{Introduction, Joining},
-    name::InstanceName,
+    lobby,
+    name::{InstanceName, SetName},
     node::Node,
 };
 
@@ -49,16 +54,39 @@ pub(crate) struct Notice {
     pub(crate) at: u64,
 }
 
+/// What the change of a set tells all nodes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SetNotice {
+    pub(crate) set: SetName,
+    pub(crate) version: u64,
+    pub(crate) by: Box<str>,
+    pub(crate) at: u64,
+}
+
 /// The hub of a fleet, to be added to.
 pub(crate) fn builder(node: &Arc<Node>) -> HubBuilder {
     let [came, gone, joins, reports, notifies] = std::array::from_fn(|_| Arc::clone(node));
-    Hub::builder()
+    let judges = Arc::clone(node);
+    let hub = Hub::builder()
         .own_ids()
-        .connected(move |cx| std::future::ready(come(&came, &cx)))
-        .disconnected(move |cx, end| {
-            gone.go(cx.connection_id(), &end);
-            std::future::ready(())
+        .authenticate(move |request| {
+            let is_known = judges.shelf.gate().admits(follow::pass_of(&request));
+            let identity = is_known.then(Identity::default).ok_or(Denied::Unauthorized);
+            std::future::ready(identity)
         })
+        .connected(move |cx| {
+            let node = Arc::clone(&came);
+            async move { come(&node, &cx).await }
+        })
+        .disconnected(move |cx, end| {
+            let node = Arc::clone(&gone);
+            async move {
+                node.go(cx.connection_id(), &end);
+                node.shelf.lobby().leave(cx.connection_id());
+                follow::unfollow_all(&node.shelf, &cx).await;
+            }
+        });
+    follow::methods(hub, &node.shelf)
         .method("Join", move |cx: Context, joining: Joining| {
             std::future::ready(join(&joins, &cx, joining))
         })
@@ -70,12 +98,35 @@ pub(crate) fn builder(node: &Arc<Node>) -> HubBuilder {
         })
 }
 
-/// A connection that says who it is begins as an instance; another one may `Join`.
-fn come(node: &Node, cx: &Context) -> Result<(), HubError> {
-    let introduction = Introduction::from_query(cx.request().own_parameters()).map_err(told)?;
-    if let Some(introduction) = introduction {
-        node.come(cx.connection_id(), &introduction);
+/// A connection that says who it is begins as an instance, one that names sets watches them; another one
+/// may `Join` and `Watch`.
+async fn come(node: &Node, cx: &Context) -> Result<(), HubError> {
+    let id = cx.connection_id();
+    let pass = follow::pass_of(cx.request());
+    if let Some(oldest) = node.shelf.lobby().enter(id, pass) {
+        // If it cannot be told, it ends with its silence.
+        let _ = cx.hub().connections([oldest]).end(Some(lobby::CROWDED));
     }
+    let introduction = Introduction::from_query(cx.request().own_parameters()).map_err(told)?;
+    let mut is_known = false;
+    if let Some(introduction) = introduction {
+        let name = introduction.instance.clone();
+        is_known = node.ledger.read(|ledger| ledger.roster().get(&name).is_some());
+        sit(node, cx, &introduction)?;
+    }
+    follow::follow_requested(&node.shelf, cx, is_known).await.map_err(told)
+}
+
+/// An instance is here, if it may be.
+fn sit(node: &Node, cx: &Context, introduction: &Introduction) -> Result<(), HubError> {
+    let app = introduction.instance.app().to_owned();
+    if !node.shelf.gate().allows_app(follow::pass_of(cx.request()), Right::Join, &app) {
+        return Err(HubError::new(format!(
+            "This token may not join as {app}; use one with the right 'join' for that application."
+        )));
+    }
+    node.come(cx.connection_id(), introduction);
+    node.shelf.lobby().settle(cx.connection_id(), Some(&app));
     Ok(())
 }
 
@@ -84,7 +135,7 @@ fn join(node: &Node, cx: &Context, joining: Joining) -> Result<Seated, HubError>
     let instance = introduction.instance.clone();
     let there = node.seats().get(cx.connection_id()).map(|seat| seat.introduction.instance.clone());
     match there {
-        None => node.come(cx.connection_id(), &introduction),
+        None => sit(node, cx, &introduction)?,
         Some(there) if there == instance => {}
         Some(there) => {
             return Err(HubError::new(format!(
@@ -154,6 +205,14 @@ pub(crate) fn notices() -> Result<Channel, everwire_backplane::InvalidName> {
 impl From<Notice> for FleetEvent {
     fn from(Notice { instance, name, data, at }: Notice) -> Self {
         Self::Notified { instance, name, data, at }
+    }
+}
+
+/// The same of a set.
+impl From<SetNotice> for FleetEvent {
+    fn from(SetNotice { set, version, by, at }: SetNotice) -> Self {
+        let by = Some(by).filter(|by| !by.is_empty());
+        Self::SetChanged { set, version, by, at }
     }
 }
 

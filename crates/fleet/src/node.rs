@@ -15,6 +15,8 @@ use crate::{
     introduction::Introduction,
     ledger::Ledger,
     seats::Seats,
+    sets::Sets,
+    shelf::Shelf,
 };
 
 /// What a node has of the fleet.
@@ -25,19 +27,25 @@ pub(crate) struct Node {
     pub(crate) clock: WallClock,
     pub(crate) facts: Arc<Facts>,
     pub(crate) feed: Arc<Feed>,
+    pub(crate) shelf: Shelf,
+    pub(crate) sets: Sets,
     /// Wakes the steward.
     pub(crate) wake: Notify,
     seats: Mutex<Seats>,
 }
 
 impl Node {
-    pub(crate) fn new(books: Books, ledger: Book<Ledger>, clock: WallClock) -> Self {
+    pub(crate) fn new(ledger: Book<Ledger>, clock: WallClock, shelf: Shelf) -> Self {
+        let books = shelf.books().clone();
+        let sets = Sets::new(shelf.clone(), clock.clone(), ledger.clone());
         Self {
             books,
             ledger,
             clock,
             facts: Arc::default(),
             feed: Arc::default(),
+            shelf,
+            sets,
             wake: Notify::new(),
             seats: Mutex::default(),
         }

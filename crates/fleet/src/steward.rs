@@ -18,7 +18,7 @@ use crate::{
     duties::Keep,
     entry::{Event, Text, Why},
     events::FleetEvent,
-    hub::{Notice, notices},
+    hub::{Notice, SetNotice, notices},
     ledger::{Ledger, news::News},
     name::InstanceName,
     node::Node,
@@ -272,6 +272,8 @@ impl Steward {
         let Item::Message(message) = item else { return };
         if let Ok(notice) = serde_json::from_slice::<Notice>(&message.payload) {
             self.node.feed.tell(notice.into());
+        } else if let Ok(change) = serde_json::from_slice::<SetNotice>(&message.payload) {
+            self.node.feed.tell(change.into());
         }
     }
 

@@ -103,7 +103,7 @@ impl fmt::Display for Pattern {
 }
 
 /// Whether parts match patterns of parts. Both are few.
-fn match_parts(patterns: &[&str], parts: &[&str]) -> bool {
+pub(crate) fn match_parts(patterns: &[&str], parts: &[&str]) -> bool {
     match (patterns, parts) {
         ([], rest) => rest.is_empty(),
         ([ANY, patterns @ ..], parts) => {
@@ -117,7 +117,7 @@ fn match_parts(patterns: &[&str], parts: &[&str]) -> bool {
 }
 
 /// Whether one part matches: a star takes as little as it can, and more when that does not do.
-fn match_part(pattern: &[u8], text: &[u8]) -> bool {
+pub(crate) fn match_part(pattern: &[u8], text: &[u8]) -> bool {
     let (mut at, mut read) = (0, 0);
     let mut star = None;
     while read < text.len() {

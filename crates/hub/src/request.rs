@@ -20,7 +20,8 @@ pub struct ClientRequest {
 }
 
 impl ClientRequest {
-    pub(crate) fn new<B>(request: &Request<B>) -> Self {
+    /// What is kept of a request.
+    pub fn new<B>(request: &Request<B>) -> Self {
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
         let headers = request.headers().iter();
         Self::from_fields(target, headers.map(|(name, value)| (name.as_str(), value.as_bytes())))

@@ -15,6 +15,8 @@ const PURE: &[(&str, &[&str])] = &[
     ("crates/proto/src", &[""]),
     ("crates/backplane/src", &["envelope", "incoming", "leases", "outgoing"]),
     ("crates/backplane/src/history", &["reel"]),
+    ("crates/backplane/src/journal", &["format"]),
+    ("crates/backplane/src/log", &["fold"]),
     ("crates/gateway/src", &["relay", "backends"]),
     (
         "crates/hub/src",
@@ -42,19 +44,29 @@ const PURE: &[(&str, &[&str])] = &[
     (
         "crates/fleet/src",
         &[
+            "access",
             "answer",
             "command",
             "duties",
             "entry",
+            "hook",
             "introduction",
             "ledger",
             "name",
             "rollout",
             "roster",
+            "seal",
             "seats",
+            "set.rs",
             "target",
+            "watch",
         ],
     ),
+    ("crates/fleet/src/bridge", &["lead", "message"]),
+    ("crates/fleet/src/set", &[""]),
+    ("crates/agent/src", &["address", "apply", "backoff", "environment", "record", "sets", "wire"]),
+    ("crates/agent/src/sidecar", &["override_of"]),
+    ("crates/agent/src/supervise", &["machine"]),
     ("crates/client/src", &["session", "reconnect", "address", "choice", "cookies"]),
 ];
 

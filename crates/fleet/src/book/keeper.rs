@@ -109,7 +109,6 @@ impl<F: Fold> Keeper<F> {
             fold.apply(entry.version, &entry.payload);
             version = entry.version;
         }
-        drop(fold);
         self.moved(Cursor { epoch, version });
     }
 
@@ -137,7 +136,8 @@ impl<F: Fold> Keeper<F> {
                 break;
             }
         }
-        *self.page.fold() = fold;
+        let mut there = self.page.fold();
+        *there = fold;
         self.moved(Cursor { epoch: page.epoch, version });
         Ok(())
     }
@@ -222,7 +222,8 @@ impl<F: Fold> Keeper<F> {
     async fn committed(&mut self, version: Version, entry: &Bytes) {
         let cursor = self.cursor();
         if cursor.epoch != 0 && version.0 == cursor.version.0 + 1 {
-            self.page.fold().apply(version, entry);
+            let mut fold = self.page.fold();
+            fold.apply(version, entry);
             self.moved(Cursor { version, ..cursor });
         } else if version > cursor.version {
             self.catch_up().await;
@@ -254,6 +255,7 @@ impl<F: Fold> Keeper<F> {
         *self.page.cursor.borrow()
     }
 
+    /// Called while the state is held, so that whoever looks at both sees what belongs together.
     fn moved(&self, cursor: Cursor) {
         self.page.cursor.send_if_modified(|there| std::mem::replace(there, cursor) != cursor);
     }
