@@ -1,6 +1,7 @@
 //! The command line: what can be typed, nothing of what it does.
 
 mod agent;
+mod fleet;
 mod token;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::{
     agent::{AgentArgs, AgentChildArgs},
+    fleet::{FleetCommand, FleetLsArgs, FleetSendArgs, FleetSetArgs},
     token::{KeyArgs, MintArgs, TokenCheckArgs, TokenCommand},
 };
 
@@ -51,6 +53,9 @@ pub(crate) enum Command {
     Node(NodeCommand),
     /// Run any program as an instance of a fleet: its environment from sets, an action per change
     Agent(AgentArgs),
+    /// Instances of applications: commands to them, and their configuration
+    #[command(subcommand)]
+    Fleet(FleetCommand),
     /// Tokens that let clients into hubs with an access key
     #[command(subcommand)]
     Token(TokenCommand),
@@ -110,6 +115,9 @@ pub(crate) struct ServeArgs {
     /// The path of a hub whose method Broadcast calls Receive of all, for example /chat
     #[arg(long, value_name = "PATH")]
     pub(crate) hub: Option<String>,
+    /// A fleet at /fleet, with its journal in fleet.journal
+    #[arg(long)]
+    pub(crate) fleet: bool,
     /// The form of the log: text or json
     #[arg(long, value_name = "FORM")]
     pub(crate) log: Option<String>,

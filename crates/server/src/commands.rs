@@ -3,6 +3,7 @@
 mod agent;
 mod check;
 mod config;
+mod fleet;
 mod hub;
 mod node;
 mod pipe;
@@ -18,6 +19,7 @@ use std::{
 };
 
 use anyhow::Context;
+use serde_json::Value;
 
 use crate::{
     cli::{Cli, Command, SourceArgs},
@@ -41,6 +43,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Pipe(command) => block_on(pipe::run(&command)),
         Command::Hub(command) => block_on(hub::run(&command)),
         Command::Node(command) => block_on(node::run(&command)),
+        Command::Fleet(command) => block_on(fleet::run(&command)),
         Command::Token(command) => token::run(&command),
     };
     done.map(|()| ExitCode::SUCCESS)
@@ -53,7 +56,7 @@ pub(crate) fn sources(source: &SourceArgs, flags: Flags) -> Result<Sources, Fail
     let path = match &source.config {
         Some(path) => Some(path.clone()),
         None => Some(PathBuf::from(DEFAULT_FILE))
-            .filter(|path| flags.backends.is_empty() && flags.hub.is_none() && path.exists()),
+            .filter(|path| !flags.say_what_to_serve() && path.exists()),
     };
     let file = path.map(|path| read(&path)).transpose()?;
     Ok(Sources { file, variables, flags })
@@ -70,6 +73,11 @@ fn read(path: &Path) -> Result<(String, String), Failure> {
     })
 }
 
+/// What is JSON is sent as that, anything else as text.
+fn argument(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| text.into())
+}
+
 /// Runs a short command on a runtime of its own.
 pub(crate) fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     tokio::runtime::Builder::new_current_thread()
@@ -81,3 +89,17 @@ pub(crate) fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Resul
 
 const DEFAULT_FILE: &str = "everwire.toml";
 const EXAMPLE: &str = "`everwire config example` prints one to begin with";
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_json_is_sent_as_json() {
+        assert_eq!(argument("7"), json!(7));
+        assert_eq!(argument(r#"{"a":[1]}"#), json!({ "a": [1] }));
+        assert_eq!((argument("hello"), argument("\"7\"")), (json!("hello"), json!("7")));
+    }
+}
