@@ -68,6 +68,9 @@ pub(crate) enum Command {
     /// The step between an agent and its program
     #[command(hide = true)]
     AgentChild(AgentChildArgs),
+    /// The manager of the demo's fleet
+    #[command(hide = true)]
+    DemoManager(DemoManagerArgs),
 }
 
 /// Arguments of `demo`.
@@ -96,6 +99,8 @@ pub(crate) enum DemoSubject {
     Hub,
     /// Tabs on three nodes of a hub, which see who is there while the nodes are killed
     Status,
+    /// Instances that get commands and configuration while their manager is killed
+    Fleet,
 }
 
 /// Arguments of `serve`.
@@ -326,4 +331,15 @@ pub(crate) struct DemoBackendArgs {
     /// The directory it remembers its sessions in, shared with its siblings
     #[arg(long)]
     pub(crate) store: PathBuf,
+}
+
+/// Arguments of the manager of the demo's fleet.
+#[derive(Debug, Args)]
+pub(crate) struct DemoManagerArgs {
+    /// Where it listens
+    #[arg(long)]
+    pub(crate) listen: std::net::SocketAddr,
+    /// Where it writes down what it must not forget; if absent, nowhere
+    #[arg(long)]
+    pub(crate) journal: Option<PathBuf>,
 }

@@ -35,6 +35,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Demo(args) => crate::demo::run(&args),
         Command::DemoBackend(args) => crate::demo::backend::run(&args),
         Command::DemoNode(args) => crate::demo::node::run(&args),
+        Command::DemoManager(args) => crate::demo::manager::run(&args),
         Command::Serve(args) => crate::serve::run(args),
         Command::Check(args) => check::run(&args),
         Command::Config(command) => config::run(&command),
