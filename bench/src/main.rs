@@ -1,7 +1,8 @@
 //! Everwire measured beside HAProxy and nginx, its hub beside Nchan and npm `ws`.
 //!
 //! `gateway` measures processor time, memory and latency, `faults` what clients lose when backends
-//! end, `faults hub` what a hub's clients lose, `hub` what delivering to many costs. All start
+//! end, `faults hub` what a hub's clients lose, `hub` what delivering to many costs,
+//! `backplane` and `journal` what nodes pay for talking and for remembering. All start
 //! everything they need and end it again. The hidden subcommands are the helper processes: load
 //! generator, echo server, the floors, the two sides of the fault runs, and Everwire's hub; but for
 //! the last none uses Everwire's own codec.
@@ -14,6 +15,7 @@ mod faults;
 mod floor;
 mod gateway;
 mod hub;
+mod journal;
 mod load;
 mod meter;
 mod process;
@@ -46,6 +48,8 @@ enum Command {
     Hub(hub::Options),
     /// What the backplane adds to what Redis costs.
     Backplane(backplane::Options),
+    /// How many appends a second a node without a broker commits to its disk.
+    Journal(journal::Options),
     /// What clients lose under the same faults, with each proxy in between.
     Faults(faults::Options),
     #[command(hide = true)]
@@ -79,6 +83,7 @@ fn main() -> Result<()> {
         Command::Gateway(options) => prepared(|| gateway::run(&options)),
         Command::Hub(options) => prepared(|| hub::run(&options)),
         Command::Backplane(options) => prepared(|| backplane::run(&options)),
+        Command::Journal(options) => prepared(|| journal::run(&options)),
         Command::Faults(options) => prepared(|| faults::run(&options)),
         Command::Echo(options) => helper(echo::run(options)),
         Command::Floor(options) => helper(floor::run(options)),

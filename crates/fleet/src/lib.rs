@@ -13,6 +13,7 @@
 pub mod access;
 mod answer;
 pub mod book;
+pub mod bridge;
 mod clock;
 pub mod command;
 mod duties;
@@ -22,6 +23,7 @@ mod facts;
 pub mod fleet;
 mod follow;
 mod gate;
+pub mod hook;
 mod hub;
 pub mod introduction;
 pub mod ledger;

@@ -25,7 +25,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use tower_service::Service;
 
 use self::{answer::problem, events::Events};
-use crate::shelf::Shelf;
+use crate::{hook::BODY_MAX, shelf::Shelf};
 
 /// Answers the fleet's requests. Mount it where the fleet is to be, with everything below.
 #[derive(Clone)]
@@ -127,7 +127,7 @@ impl FleetService {
             return problem(StatusCode::NOT_FOUND, "no hooks are configured");
         };
         let (head, body) = request.into_parts();
-        let body = Limited::new(body.map_err(|_| "cut off"), HOOK_MAX).collect();
+        let body = Limited::new(body.map_err(|_| "cut off"), BODY_MAX).collect();
         let Ok(Ok(body)) = tokio::time::timeout(HOOK_WITHIN, body).await else {
             return problem(StatusCode::PAYLOAD_TOO_LARGE, HOOK_TOO_LARGE);
         };
@@ -198,10 +198,7 @@ impl std::fmt::Debug for FleetService {
     }
 }
 
-/// Bytes of a hook's body: what GitHub sends at most is 25 MB, and a push of many commits some 1 MB.
-const HOOK_MAX: usize = 1 << 20;
-
 /// How long a hook's body may take.
 const HOOK_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
 
-const HOOK_TOO_LARGE: &str = "the body of a hook has at most 1 MiB and comes within 10 seconds";
+const HOOK_TOO_LARGE: &str = "the body of a hook has at most 4 MiB and comes within 10 seconds";

@@ -15,6 +15,8 @@ const PURE: &[(&str, &[&str])] = &[
     ("crates/proto/src", &[""]),
     ("crates/backplane/src", &["envelope", "incoming", "leases", "outgoing"]),
     ("crates/backplane/src/history", &["reel"]),
+    ("crates/backplane/src/journal", &["format"]),
+    ("crates/backplane/src/log", &["fold"]),
     ("crates/gateway/src", &["relay", "backends"]),
     (
         "crates/hub/src",
@@ -47,6 +49,7 @@ const PURE: &[(&str, &[&str])] = &[
             "command",
             "duties",
             "entry",
+            "hook",
             "introduction",
             "ledger",
             "name",
@@ -59,6 +62,7 @@ const PURE: &[(&str, &[&str])] = &[
             "watch",
         ],
     ),
+    ("crates/fleet/src/bridge", &["lead", "message"]),
     ("crates/fleet/src/set", &[""]),
     ("crates/client/src", &["session", "reconnect", "address", "choice", "cookies"]),
 ];

@@ -9,10 +9,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::{
-    channel::{Line, make_room},
-    log::Logs,
-};
+use super::channel::{Line, make_room};
 use crate::{
     Channel, Counts, Fate, History, Incarnation, Item, Member, Membership, NodeId, Origin,
     Position, Publishing, Refusal, Start, Stretch, clock,
@@ -21,6 +18,7 @@ use crate::{
         random_epoch,
         reel::{Reel, Reels},
     },
+    log::fold::Logs,
     mailbox::Mailbox,
     member::Roll,
     question::Listener,

@@ -13,6 +13,7 @@ use super::{Node, grant, put, set};
 use crate::{
     FleetBody, FleetConfig, FleetService, Hooks, Taking,
     access::{Grants, Right},
+    hook::BODY_MAX,
 };
 
 /// One reader of a set's events.
@@ -191,10 +192,10 @@ async fn a_hook_is_handed_over_whole_and_limited() {
         let body = Full::new(Bytes::from(vec![b'x'; length]));
         Request::post("/fleet/hooks/git%20lab").header("x-event", "push").body(body).unwrap()
     };
-    let taken = soon("an answer", service.handle(post(1 << 20))).await;
+    let taken = soon("an answer", service.handle(post(BODY_MAX))).await;
     assert_eq!(taken.status(), StatusCode::ACCEPTED);
-    assert_eq!(text(taken).await, "git lab push 1048576 bytes");
-    let refused = soon("an answer", service.handle(post((1 << 20) + 1))).await;
+    assert_eq!(text(taken).await, format!("git lab push {BODY_MAX} bytes"));
+    let refused = soon("an answer", service.handle(post(BODY_MAX + 1))).await;
     assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);
 }
 
