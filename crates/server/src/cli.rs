@@ -1,12 +1,16 @@
 //! The command line: what can be typed, nothing of what it does.
 
+mod agent;
 mod token;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use self::token::{KeyArgs, MintArgs, TokenCheckArgs, TokenCommand};
+pub(crate) use self::{
+    agent::{AgentArgs, AgentChildArgs},
+    token::{KeyArgs, MintArgs, TokenCheckArgs, TokenCommand},
+};
 
 /// A client's WebSocket outlives its backend
 #[derive(Debug, Parser)]
@@ -45,6 +49,8 @@ pub(crate) enum Command {
     /// Nodes that share a backplane
     #[command(subcommand)]
     Node(NodeCommand),
+    /// Run any program as an instance of a fleet: its environment from sets, an action per change
+    Agent(AgentArgs),
     /// Tokens that let clients into hubs with an access key
     #[command(subcommand)]
     Token(TokenCommand),
@@ -54,6 +60,9 @@ pub(crate) enum Command {
     /// A node of the demo's hub
     #[command(hide = true)]
     DemoNode(DemoNodeArgs),
+    /// The step between an agent and its program
+    #[command(hide = true)]
+    AgentChild(AgentChildArgs),
 }
 
 /// Arguments of `demo`.

@@ -1,5 +1,6 @@
 //! One command per file: what it asks for, what it prints.
 
+mod agent;
 mod check;
 mod config;
 mod hub;
@@ -13,6 +14,7 @@ use std::{
     future::Future,
     io,
     path::{Path, PathBuf},
+    process::ExitCode,
 };
 
 use anyhow::Context;
@@ -23,9 +25,11 @@ use crate::{
     failure::Failure,
 };
 
-/// Runs the command.
-pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
-    match cli.command {
+/// Runs the command; one that runs a program ends as that does.
+pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    let done = match cli.command {
+        Command::Agent(args) => return agent::run(args),
+        Command::AgentChild(args) => return Ok(agent::become_program(&args)),
         Command::Demo(args) => crate::demo::run(&args),
         Command::DemoBackend(args) => crate::demo::backend::run(&args),
         Command::DemoNode(args) => crate::demo::node::run(&args),
@@ -38,7 +42,8 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Hub(command) => block_on(hub::run(&command)),
         Command::Node(command) => block_on(node::run(&command)),
         Command::Token(command) => token::run(&command),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// Collects what a configuration is made of. Without `-c` the file `everwire.toml` is taken if it

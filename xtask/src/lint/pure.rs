@@ -65,6 +65,9 @@ const PURE: &[(&str, &[&str])] = &[
     ("crates/fleet/src/bridge", &["lead", "message"]),
     ("crates/fleet/src/set", &[""]),
     ("crates/client/src", &["session", "reconnect", "address", "choice", "cookies"]),
+    ("crates/agent/src", &["address", "apply", "backoff", "environment", "record", "sets", "wire"]),
+    ("crates/agent/src/sidecar", &["override_of"]),
+    ("crates/agent/src/supervise", &["machine"]),
 ];
 
 /// Words that pure code has no use for.
