@@ -2,7 +2,8 @@
 //!
 //! `gateway` measures processor time, memory and latency, `faults` what clients lose when backends
 //! end, `faults hub` what a hub's clients lose, `hub` what delivering to many costs, `fleet` how long
-//! commands and changes take to reach all instances. All start
+//! commands and changes take to reach all instances, `backplane` and `journal` what nodes pay for
+//! talking and for remembering. All start
 //! everything they need and end it again. The hidden subcommands are the helper processes: load
 //! generator, echo server, the floors, the two sides of the fault runs, and Everwire's hub; but for
 //! the last none uses Everwire's own codec.
@@ -16,6 +17,7 @@ mod fleet;
 mod floor;
 mod gateway;
 mod hub;
+mod journal;
 mod load;
 mod meter;
 mod process;
@@ -50,6 +52,8 @@ enum Command {
     Fleet(fleet::Options),
     /// What the backplane adds to what Redis costs.
     Backplane(backplane::Options),
+    /// How many appends a second a node without a broker commits to its disk.
+    Journal(journal::Options),
     /// What clients lose under the same faults, with each proxy in between.
     Faults(faults::Options),
     #[command(hide = true)]
@@ -82,8 +86,12 @@ fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Gateway(options) => prepared(|| gateway::run(&options)),
         Command::Hub(options) => prepared(|| hub::run(&options)),
-        Command::Fleet(options) => prepared(|| fleet::run(&options)),
+        Command::Fleet(options) => {
+            process::ensure_open_files(fleet::OPEN_FILES)?;
+            fleet::run(&options)
+        }
         Command::Backplane(options) => prepared(|| backplane::run(&options)),
+        Command::Journal(options) => prepared(|| journal::run(&options)),
         Command::Faults(options) => prepared(|| faults::run(&options)),
         Command::Echo(options) => helper(echo::run(options)),
         Command::Floor(options) => helper(floor::run(options)),

@@ -99,6 +99,9 @@ pub enum Refusal {
     /// The backplane does not answer, and nothing was sent. Of logs only: a message would wait.
     #[error("the backplane does not answer")]
     Unreachable,
+    /// The journal's disk does not take it. Of logs only.
+    #[error("the disk cannot be written")]
+    Disk,
     /// This node has taken its leave.
     #[error("the node has left the bus")]
     Left,

@@ -17,7 +17,7 @@
 //!
 //! [`memory`] joins nodes within one process: the default of a single node, and what tests run
 //! several nodes over. [`redis`] joins processes. Both pass the same conformance suite (feature
-//! `conformance`).
+//! `conformance`). [`journal`] is a log alone, in a file, for a single node that is to remember.
 #![forbid(unsafe_code)]
 
 mod bus;
@@ -29,6 +29,7 @@ mod health;
 mod history;
 #[cfg(feature = "redis")]
 mod incoming;
+pub mod journal;
 #[cfg(feature = "redis")]
 mod leases;
 mod log;

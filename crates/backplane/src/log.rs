@@ -1,5 +1,7 @@
 //! What nodes remember together: entries in an order that all agree on.
 
+pub(crate) mod fold;
+
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
 use bytes::Bytes;

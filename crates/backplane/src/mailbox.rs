@@ -21,6 +21,8 @@ struct Inside<T> {
     bytes: usize,
     reader: Option<Waker>,
     state: State,
+    /// Whether what comes waits although somebody reads.
+    is_held: bool,
 }
 
 #[derive(Debug, PartialEq)]
@@ -38,7 +40,13 @@ pub(crate) struct Overflow;
 
 impl<T> Mailbox<T> {
     pub(crate) const fn new(items_max: usize, bytes_max: usize) -> Self {
-        let inside = Inside { items: VecDeque::new(), bytes: 0, reader: None, state: State::Open };
+        let inside = Inside {
+            items: VecDeque::new(),
+            bytes: 0,
+            reader: None,
+            state: State::Open,
+            is_held: false,
+        };
         Self { inside: Mutex::new(inside), items_max, bytes_max }
     }
 
@@ -62,6 +70,13 @@ impl<T> Mailbox<T> {
         let mut inside = self.lock();
         inside.items = items.into_iter().map(|item| (item, 0)).collect();
         inside.bytes = 0;
+        wake(inside);
+    }
+
+    /// Has what comes wait, or be read again.
+    pub(crate) fn hold(&self, is_held: bool) {
+        let mut inside = self.lock();
+        inside.is_held = is_held;
         wake(inside);
     }
 
@@ -98,11 +113,13 @@ impl<T> Mailbox<T> {
     /// The next item; `None` after the end.
     pub(crate) fn poll_next(&self, ctx: &mut Context<'_>) -> Poll<Option<T>> {
         let mut inside = self.lock();
-        if let Some((item, bytes)) = inside.items.pop_front() {
+        if !inside.is_held
+            && let Some((item, bytes)) = inside.items.pop_front()
+        {
             inside.bytes -= bytes;
             return Poll::Ready(Some(item));
         }
-        if inside.state != State::Open {
+        if inside.state != State::Open && !inside.is_held {
             return Poll::Ready(None);
         }
         inside.reader = Some(ctx.waker().clone());
@@ -143,6 +160,19 @@ mod tests {
         mailbox.replace([6]);
         assert_eq!(read(&mailbox), Poll::Ready(Some(6)));
         assert_eq!(read(&mailbox), Poll::Pending);
+    }
+
+    #[test]
+    fn what_is_held_is_read_when_it_is_let_through_and_no_more_than_fits_waits() {
+        let mailbox = Mailbox::new(2, 10);
+        mailbox.hold(true);
+        assert_eq!((mailbox.push(1, 1), mailbox.push(2, 1)), (Ok(()), Ok(())));
+        assert_eq!(mailbox.push(3, 1), Err(Overflow));
+        mailbox.end();
+        assert_eq!(read(&mailbox), Poll::Pending);
+        mailbox.hold(false);
+        let all = [(); 3].map(|()| read(&mailbox));
+        assert_eq!(all, [Poll::Ready(Some(1)), Poll::Ready(Some(2)), Poll::Ready(None)]);
     }
 
     #[test]

@@ -84,6 +84,17 @@ impl Cluster {
         self.lock().crash(node);
     }
 
+    /// A node is slow to hear: what is published in the channels that it follows waits before it, as much
+    /// as a [`Subscription`] holds, until it is [let through](Self::let_through).
+    pub fn hold_back(&self, node: NodeId) {
+        self.lock().hold(node, true);
+    }
+
+    /// A node hears what was [held back](Self::hold_back), and what comes.
+    pub fn let_through(&self, node: NodeId) {
+        self.lock().hold(node, false);
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // A state that somebody's panic left behind is still one that every method accepts.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -19,6 +19,7 @@
 
 mod config;
 mod core;
+mod durability;
 mod history;
 mod inbox;
 mod keeper;
@@ -28,6 +29,7 @@ mod log;
 mod reader;
 mod scripts;
 mod server;
+mod subscriber;
 mod writer;
 
 use std::{
@@ -43,6 +45,8 @@ use tokio::{
 };
 
 pub use config::{Config, InvalidConfig};
+pub use durability::{Durability, Syncs};
+pub use subscriber::{Heard, Subscriber};
 
 use self::core::{Core, Opening, Pending};
 use crate::{

@@ -146,6 +146,11 @@ impl Followers {
         self.0.push(mailbox);
     }
 
+    /// Has what comes wait before all of them, or be read again.
+    pub(crate) fn hold(&self, is_held: bool) {
+        self.0.iter().for_each(|mailbox| mailbox.hold(is_held));
+    }
+
     /// To all who still read; the others are forgotten.
     pub(crate) fn deliver(&mut self, item: &Item) {
         self.0.retain(|mailbox| !mailbox.is_closed());

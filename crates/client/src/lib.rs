@@ -89,6 +89,7 @@ mod handler;
 mod http;
 mod net;
 mod options;
+mod post;
 mod reconnect;
 mod session;
 mod site;
@@ -113,6 +114,7 @@ pub use self::{
     },
     handler::{Answer, Answering, AtOnce, Handler, IntoAnswer, Later},
     options::{Limits, Timing},
+    post::post_json,
     reconnect::ReconnectPolicy,
     state::{ConnectionId, State},
     stream::ItemStream,

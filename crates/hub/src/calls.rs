@@ -158,22 +158,22 @@ impl Calls {
         &mut self,
         hub: &Hub,
         connection: &Arc<Connection>,
-    ) -> (Vec<HubMessage>, Vec<Answer>) {
+    ) -> (Vec<Saying>, Vec<impl Future<Output = ()> + Send + use<>>) {
         self.is_abandoned = true;
         for (id, _) in std::mem::take(&mut self.questions) {
             self.dispatch.handle_unask(&id);
         }
         let mut answers = Vec::new();
         self.obey(hub, connection);
-        while let Some(AtWork { call, work, canceled, .. }) = self.at_work.pop() {
+        while let Some(AtWork { call, work, canceled, turn, .. }) = self.at_work.pop() {
             canceled.cancel();
             if let Work::Answer(answer) = work {
-                answers.push(answer);
+                answers.push(ended(answer, turn, Arc::clone(connection)));
             }
             self.dispatch.handle_end(call, Err(moved()));
             self.obey(hub, connection);
         }
-        (self.said.drain(..).map(|(said, _)| said).collect(), answers)
+        (self.said.drain(..).collect(), answers)
     }
 
     /// Has what a call wants posted behind its answer, or at once if nobody wants an answer.
@@ -294,6 +294,14 @@ impl Calls {
         let at_work = self.at_work.iter().find(|at_work| at_work.call == key.call)?;
         at_work.feeders.get(key.index)
     }
+}
+
+/// Lets a call that its client was told to have failed come to its end, and does what is to be done
+/// behind that.
+async fn ended(answer: Answer, turn: Turn, connection: Arc<Connection>) {
+    // Its client has been answered.
+    let _ = answer.await;
+    turn.take_afterwards().into_iter().for_each(|post| connection.shard.post(*post));
 }
 
 /// Why a call ends that was not done in time.

@@ -33,12 +33,11 @@ use self::{
     batch::Batch,
     errands::Phase,
     groups::Joined,
-    kept::Frozen,
     mail::{Mail, Visit},
 };
 pub(crate) use self::{
     errands::{Errands, Parted},
-    wire::{Link, Own, Wire},
+    wire::{Link, Own, Still, Wire},
 };
 use crate::{
     clock,
@@ -47,7 +46,7 @@ use crate::{
     frames::Framing,
     history::{
         follow::{Junction, Mode, Released},
-        recover::Step,
+        recover::{Brought, Step},
         run::{Parcel, Run},
     },
     id::{ConnectionId, GroupName},
@@ -114,7 +113,7 @@ impl Connection {
         let mail = (transport != Transport::WebSockets).then(Box::default);
         let waker = AtomicWaker::new();
         let (errands, groups) = Default::default();
-        wire.recovers_first = request.parameter(RECOVER).as_deref() == Some(RECOVER_FIRST);
+        wire.recovers_first = recovers_first(&request);
         let wire = Mutex::new(wire);
         Self {
             id,
@@ -188,7 +187,10 @@ impl Connection {
         config: &HubConfig,
     ) -> Delivered {
         let mut wire = self.wire();
-        let delivered = wire.deliver_run(run, now, config);
+        let (delivered, is_gap) = wire.deliver_run(run, now, config);
+        if is_gap {
+            self.shard.count_gap();
+        }
         if delivered.queued > 0 || wire.is_asked() {
             self.wake();
         }
@@ -202,6 +204,7 @@ impl Connection {
         let is_told =
             wire.follows.as_mut().is_some_and(|follows| follows.handle_mark(scope, cursor, is_gap));
         if is_told {
+            self.shard.count_gap();
             self.deliver_parcel(wire, &Parcel::gap(scope, cursor));
         }
     }
@@ -230,9 +233,12 @@ impl Connection {
                     self.deliver_waited(wire, scope, &released);
                 }
             }
-            Step::Abort => {
-                let aborted = wire.follows.as_mut().and_then(|all| all.abort(scope));
-                match aborted {
+            Step::GoOn => {
+                let released = wire.follows.as_mut().and_then(|all| all.go_on(scope));
+                match released {
+                    // Its cursor is the one that it was told last.
+                    Some((Released { frames, junction, .. }, _))
+                        if frames.is_empty() && junction == Junction::Whole => {}
                     Some((released, Mode::Following)) => {
                         self.deliver_waited(wire, scope, &released)
                     }
@@ -241,6 +247,17 @@ impl Connection {
                     }
                     _ => {}
                 }
+            }
+            Step::Bring(Brought { parcel, at, is_gap }, tell) => {
+                let follows = wire.follows.as_mut();
+                let waits = follows.is_some_and(|all| all.bring(scope, at, is_gap));
+                if let Some(parcel) = parcel.filter(|_| waits) {
+                    if is_gap {
+                        self.shard.count_gap();
+                    }
+                    self.deliver_parcel(wire, &parcel);
+                }
+                let _ = tell.send(());
             }
         }
     }
@@ -251,6 +268,7 @@ impl Connection {
             let known = waited.end.offset.saturating_sub(waited.frames.len() as u64);
             let lost = Cursor { offset: known, ..waited.end };
             wire.push_parcel(&Parcel::gap(scope, lost), usize::MAX);
+            self.shard.count_gap();
         }
         self.deliver_parcel(wire, &Parcel::new(scope, &waited.frames, waited.end));
     }
@@ -348,6 +366,11 @@ impl Connection {
         self.groups().has(group)
     }
 
+    /// All groups that it is in.
+    pub(crate) fn all_groups(&self) -> BTreeSet<GroupName> {
+        self.groups().all().clone()
+    }
+
     /// Leaves all groups; gives which they were.
     pub(crate) fn part_all(&self) -> Vec<GroupName> {
         let mut groups = self.groups();
@@ -371,8 +394,8 @@ impl Connection {
         wire.is_resumable() && wire.speech.is_some() && !wire.is_asked()
     }
 
-    /// Numbers nothing any more; gives what is kept. For the shard.
-    pub(crate) fn freeze(&self) -> Option<Frozen> {
+    /// Numbers nothing any more; gives what another node is to go on with. For the shard.
+    pub(crate) fn freeze(&self) -> Option<Still> {
         self.wire().freeze()
     }
 
@@ -442,6 +465,11 @@ impl Connection {
             mail.wake_carrier();
         }
     }
+}
+
+/// Whether a client wants nothing of a channel with a history before it has recovered that.
+pub(crate) fn recovers_first(request: &ClientRequest) -> bool {
+    request.parameter(RECOVER).as_deref() == Some(RECOVER_FIRST)
 }
 
 /// With this parameter a client says how it recovers.

@@ -4,7 +4,8 @@
 //! the next number there and hands it to every node, this one included, so that all clients see one
 //! order, which is the order of the history. [`line`](mod@line) puts what comes in order and reads what
 //! is missing; [`follow`] knows what each connection has been sent; [`recover`] is the method that
-//! clients call, and [`plan`] what it decides.
+//! clients call, and [`plan`] what it decides. With [`travel`] a session that moves to another node goes on
+//! where it was.
 
 pub(crate) mod follow;
 pub(crate) mod line;
@@ -12,10 +13,14 @@ pub(crate) mod listen;
 mod plan;
 pub(crate) mod recover;
 pub(crate) mod run;
+pub(crate) mod travel;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use everwire_backplane::{self as backplane, Bus, Channel, Cursor, Retention};
@@ -55,6 +60,9 @@ pub(crate) struct Histories {
     pub(crate) config: History,
     channel: Channel,
     lines: Mutex<HashMap<Scope, Line>>,
+    /// Held from when a line says what is to be done until that is posted to all shards.
+    steady: tokio::sync::Mutex<()>,
+    recorded: AtomicU64,
 }
 
 impl History {
@@ -117,7 +125,8 @@ impl Default for History {
 
 impl Histories {
     pub(crate) fn new(config: History, channel: Channel) -> Self {
-        Self { config, channel, lines: Mutex::default() }
+        let (lines, steady, recorded) = Default::default();
+        Self { config, channel, lines, steady, recorded }
     }
 
     /// The channel with a history that an audience is, if it is one.
@@ -143,6 +152,21 @@ impl Histories {
     /// From here on everything that comes in this channel is wanted by somebody of this node.
     pub(crate) fn want(&self, scope: &Scope, cursor: Cursor) {
         self.lines().entry(scope.clone()).or_default().handle_wanted(cursor);
+    }
+
+    /// Messages of this node that the backplane took for a history.
+    pub(crate) fn recorded(&self) -> u64 {
+        self.recorded.load(Relaxed)
+    }
+
+    pub(crate) fn count_recorded(&self) {
+        self.recorded.fetch_add(1, Relaxed);
+    }
+
+    /// As long as this is held nothing is handed out: everything up to where a line is has been posted,
+    /// and nothing behind it.
+    pub(crate) async fn steady(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.steady.lock().await
     }
 
     pub(crate) fn lines(&self) -> MutexGuard<'_, HashMap<Scope, Line>> {

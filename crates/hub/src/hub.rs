@@ -84,6 +84,13 @@ pub struct Totals {
     pub moved_in: u64,
     /// Attempts to move a session that have failed.
     pub moves_failed: u64,
+    /// Messages of this node that went to a [history](crate::History).
+    pub recorded: u64,
+    /// Messages that were read from a history for a client, counted once for each: it recovered, or
+    /// its session came from another node.
+    pub replayed: u64,
+    /// Times that a client that follows a channel was told of a gap.
+    pub gaps: u64,
 }
 
 pub(crate) struct Inner {
@@ -91,6 +98,7 @@ pub(crate) struct Inner {
     shards: Box<[Arc<ShardHandle>]>,
     directory: Arc<Directory>,
     office: Office,
+    has_own_ids: bool,
     mesh: Option<Arc<Mesh>>,
     standing: Arc<Standing>,
     methods: Methods,
@@ -186,11 +194,14 @@ impl Hub {
             totals.received += shard.received();
             totals.slow += shard.slow();
             totals.floods += shard.floods();
+            totals.replayed += shard.replayed();
+            totals.gaps += shard.gaps();
         }
         totals.kept = self.0.keepers.bytes();
         totals.given_up = self.0.keepers.given_up();
         let [moved_out, moved_in, moves_failed] = self.0.moving.counts();
-        Totals { moved_out, moved_in, moves_failed, ..totals }
+        let recorded = self.histories().map(Histories::recorded).unwrap_or_default();
+        Totals { moved_out, moved_in, moves_failed, recorded, ..totals }
     }
 
     /// The shards, for who runs each on a runtime of its own; empty if they run already. A hub whose
@@ -265,6 +276,11 @@ impl Hub {
     /// Who issues and reads connection tokens.
     pub(crate) fn office(&self) -> &Office {
         &self.0.office
+    }
+
+    /// The token by which a request names its connection.
+    pub(crate) fn token_of(&self, request: &ClientRequest) -> Option<String> {
+        request.connection_token(self.0.has_own_ids)
     }
 
     /// The other nodes, if there are any.

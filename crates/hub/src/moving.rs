@@ -26,6 +26,12 @@
 //! by the successor the rest. It cannot fall between the two, because the old node had heard all that
 //! the successor had before it began to keep; nor is it said twice, because numbers tell them apart.
 //!
+//! What is recorded in a [history](crate::History) goes another way: all nodes hand it out in one
+//! order, so that a session's place in each channel is a cursor, which it takes along.
+//! [`travel`](crate::history::travel) tells how it goes on from there, whether the successor is ahead of
+//! it or behind. A session stays if its place in one of its channels is not known: if it joined one
+//! between the steps 2 and 4, or the backplane did not say in time where that ends. It is tried again.
+//!
 //! Nobody serves a session between the steps 3 and 5. Afterwards one node does, whatever goes wrong:
 //!
 //! | who ends, or what is lost | then |

@@ -6,6 +6,8 @@ use http::Request;
 
 use everwire_proto::signalr::negotiate::parameters;
 
+use crate::ticket::has_form;
+
 /// The request that a connection began with: its target and its headers, in one piece of memory as
 /// long as the connection lasts.
 ///
@@ -18,7 +20,8 @@ pub struct ClientRequest {
 }
 
 impl ClientRequest {
-    pub(crate) fn new<B>(request: &Request<B>) -> Self {
+    /// What is kept of a request.
+    pub fn new<B>(request: &Request<B>) -> Self {
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
         let headers = request.headers().iter();
         Self::from_fields(target, headers.map(|(name, value)| (name.as_str(), value.as_bytes())))
@@ -52,8 +55,28 @@ impl ClientRequest {
 
     /// The first parameter of this name in the query, whatever its case, with escapes resolved.
     pub fn parameter(&self, name: &str) -> Option<String> {
-        let mut all = parameters(self.query().unwrap_or_default());
+        let mut all = self.parameters();
         all.find(|(there, _)| there.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// The parameters of the query in order, names and values, with escapes resolved: those of the URL
+    /// that the application gave its client, without the connection's token.
+    pub fn own_parameters(&self) -> impl Iterator<Item = (String, String)> {
+        self.parameters().filter(|(name, value)| !(is_id(name) && has_form(value)))
+    }
+
+    /// The token that names the connection. Clients put it behind what the application's URL has.
+    /// Where that may have an `id` of its own, only what has a token's form is one.
+    pub(crate) fn connection_token(&self, has_own_ids: bool) -> Option<String> {
+        let mut ids = self.parameters().filter(|(name, _)| is_id(name)).map(|(_, value)| value);
+        match has_own_ids {
+            false => ids.next(),
+            true => ids.filter(|id| has_form(id)).last(),
+        }
+    }
+
+    fn parameters(&self) -> impl Iterator<Item = (String, String)> {
+        parameters(self.query().unwrap_or_default())
     }
 
     /// The first header of this name, whatever its case, if it is text.
@@ -88,6 +111,11 @@ impl ClientRequest {
     }
 }
 
+/// Whether this parameter may name a connection.
+fn is_id(name: &str) -> bool {
+    name.eq_ignore_ascii_case("id")
+}
+
 /// What a handshake or a hop needs and nobody asks for later.
 fn is_of_handshake(name: &str) -> bool {
     let unwanted = ["upgrade", "connection", "accept", "accept-encoding"];
@@ -119,5 +147,22 @@ mod tests {
         assert_eq!(format!("{request:?}"), r#"ClientRequest { path: "/hub", .. }"#);
         let bare = ClientRequest::from_fields("/hub?access_token=q", std::iter::empty());
         assert_eq!(bare.token().as_deref(), Some("q"));
+    }
+
+    #[test]
+    fn an_application_may_have_an_id_of_its_own() {
+        let token = format!("{}AQ{}", "A".repeat(22), "A".repeat(65));
+        let url = format!("/hub?app=shop&id=7f&x=a%20b&id={token}");
+        let request = ClientRequest::from_fields(&url, std::iter::empty());
+        assert_eq!(request.connection_token(true), Some(token.clone()));
+        assert_eq!(request.connection_token(false).as_deref(), Some("7f"));
+        let own: Vec<_> = request.own_parameters().collect();
+        let own: Vec<_> = own.iter().map(|(name, value)| (&**name, &**value)).collect();
+        assert_eq!(own, [("app", "shop"), ("id", "7f"), ("x", "a b")]);
+        for id in ["7f", "", &token[1..], &token.replace('Q', "A"), &token.replacen('A', "!", 30)] {
+            let url = format!("/hub?id={id}");
+            let request = ClientRequest::from_fields(&url, std::iter::empty());
+            assert_eq!(request.connection_token(true), None, "{id}");
+        }
     }
 }

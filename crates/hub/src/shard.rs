@@ -28,7 +28,7 @@ use crate::{
     client::Question,
     cluster::Mesh,
     config::HubConfig,
-    connection::{Connection, Delivered, Own, kept::Frozen},
+    connection::{Connection, Delivered, Own, Still},
     directory::Directory,
     end::End,
     estate::{Estate, Leave, Teller, keeper::Keeper},
@@ -113,7 +113,7 @@ pub(crate) enum Post {
     Call(Roll, oneshot::Sender<Vec<Member>>),
     End(Arc<Connection>, End),
     /// A session stops here: what was posted before this is its own.
-    Freeze(Arc<Connection>, oneshot::Sender<Option<Frozen>>),
+    Freeze(Arc<Connection>, oneshot::Sender<Option<Still>>),
 }
 
 /// What was published before has not been delivered, and is as much as may wait. Some of the
@@ -140,6 +140,8 @@ struct Tally {
     delivered: AtomicU64,
     queued: AtomicU64,
     dropped: AtomicU64,
+    replayed: AtomicU64,
+    gaps: AtomicU64,
 }
 
 impl Shard {
@@ -291,6 +293,24 @@ impl ShardHandle {
     /// Connections so far that have ended because their clients said too much.
     pub(crate) fn floods(&self) -> u64 {
         self.tally.floods.load(Relaxed)
+    }
+
+    /// Messages so far that were read from a history for a client.
+    pub(crate) fn replayed(&self) -> u64 {
+        self.tally.replayed.load(Relaxed)
+    }
+
+    /// Gaps so far that clients were told of.
+    pub(crate) fn gaps(&self) -> u64 {
+        self.tally.gaps.load(Relaxed)
+    }
+
+    pub(crate) fn count_replayed(&self, messages: usize) {
+        self.tally.replayed.fetch_add(messages as u64, Relaxed);
+    }
+
+    pub(crate) fn count_gap(&self) {
+        self.tally.gaps.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn count_received(&self) {

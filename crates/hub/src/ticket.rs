@@ -110,6 +110,17 @@ impl Office {
     }
 }
 
+/// Whether a text has the form of a token, of whichever hub and node.
+pub(crate) fn has_form(text: &str) -> bool {
+    let parts = text.split_at_checked(ConnectionId::LENGTH).filter(|_| text.len() <= TEXT_MAX);
+    parts.is_some_and(|(id, rest)| {
+        let rest = URL_SAFE_NO_PAD.decode(rest).unwrap_or_default();
+        id.parse::<ConnectionId>().is_ok()
+            && rest.len() >= FACTS + TAG
+            && rest.first() == Some(&FORMAT)
+    })
+}
+
 impl Ticket {
     /// Whether it was issued to this user.
     pub(crate) fn is_of(&self, user: Option<&UserId>) -> bool {

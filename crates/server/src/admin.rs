@@ -3,6 +3,7 @@
 //! Its own listener, never the clients' port. No GET changes anything; every error is an RFC 9457
 //! problem document. [`guard`] decides who may ask at all.
 
+mod fleet;
 mod guard;
 mod hubs;
 mod nodes;
@@ -105,7 +106,8 @@ fn router(node: Arc<Node>) -> Router {
         .route("/hubs/{hub}/connections/{id}", delete(hubs::close))
         .route("/hubs/{hub}/groups", get(hubs::list_groups))
         .route("/pipes", get(pipes::list))
-        .route("/pipes/{id}", get(pipes::show).delete(pipes::close));
+        .route("/pipes/{id}", get(pipes::show).delete(pipes::close))
+        .merge(fleet::router());
     Router::new()
         .route("/", get(probes::index))
         .route("/livez", get(probes::live))
@@ -135,7 +137,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest request head.
 const HEAD_MAX: usize = 16 << 10;
 
-/// Longest other request body: the largest is one backend's description.
+/// Longest other request body, but for the fleet's: the largest is one backend's description.
 const BODY_MAX: usize = 16 << 10;
 
 /// After a failure to accept, which means that descriptors ran out.

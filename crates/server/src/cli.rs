@@ -1,12 +1,18 @@
 //! The command line: what can be typed, nothing of what it does.
 
+mod agent;
+mod fleet;
 mod token;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use self::token::{KeyArgs, MintArgs, TokenCheckArgs, TokenCommand};
+pub(crate) use self::{
+    agent::{AgentArgs, AgentChildArgs},
+    fleet::{FleetCommand, FleetLsArgs, FleetSendArgs, FleetSetArgs},
+    token::{KeyArgs, MintArgs, TokenCheckArgs, TokenCommand},
+};
 
 /// A client's WebSocket outlives its backend
 #[derive(Debug, Parser)]
@@ -45,6 +51,11 @@ pub(crate) enum Command {
     /// Nodes that share a backplane
     #[command(subcommand)]
     Node(NodeCommand),
+    /// Run any program as an instance of a fleet: its environment from sets, an action per change
+    Agent(AgentArgs),
+    /// Instances of applications: commands to them, and their configuration
+    #[command(subcommand)]
+    Fleet(FleetCommand),
     /// Tokens that let clients into hubs with an access key
     #[command(subcommand)]
     Token(TokenCommand),
@@ -54,6 +65,12 @@ pub(crate) enum Command {
     /// A node of the demo's hub
     #[command(hide = true)]
     DemoNode(DemoNodeArgs),
+    /// The step between an agent and its program
+    #[command(hide = true)]
+    AgentChild(AgentChildArgs),
+    /// The manager of the demo's fleet
+    #[command(hide = true)]
+    DemoManager(DemoManagerArgs),
 }
 
 /// Arguments of `demo`.
@@ -82,6 +99,8 @@ pub(crate) enum DemoSubject {
     Hub,
     /// Tabs on three nodes of a hub, which see who is there while the nodes are killed
     Status,
+    /// Instances that get commands and configuration while their manager is killed
+    Fleet,
 }
 
 /// Arguments of `serve`.
@@ -101,6 +120,9 @@ pub(crate) struct ServeArgs {
     /// The path of a hub whose method Broadcast calls Receive of all, for example /chat
     #[arg(long, value_name = "PATH")]
     pub(crate) hub: Option<String>,
+    /// A fleet at /fleet, with its journal in fleet.journal
+    #[arg(long)]
+    pub(crate) fleet: bool,
     /// The form of the log: text or json
     #[arg(long, value_name = "FORM")]
     pub(crate) log: Option<String>,
@@ -309,4 +331,15 @@ pub(crate) struct DemoBackendArgs {
     /// The directory it remembers its sessions in, shared with its siblings
     #[arg(long)]
     pub(crate) store: PathBuf,
+}
+
+/// Arguments of the manager of the demo's fleet.
+#[derive(Debug, Args)]
+pub(crate) struct DemoManagerArgs {
+    /// Where it listens
+    #[arg(long)]
+    pub(crate) listen: std::net::SocketAddr,
+    /// Where it writes down what it must not forget; if absent, nowhere
+    #[arg(long)]
+    pub(crate) journal: Option<PathBuf>,
 }

@@ -1,10 +1,11 @@
 //! Talks to a running node's admin API.
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, fmt::Write, time::Duration};
 
-use http::{Method, Request, StatusCode, Uri, header};
+use everwire_proto::signalr::events::EventReader;
+use http::{HeaderName, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Buf, Bytes, Incoming};
 use hyper_util::{
     client::legacy::{Client as HyperClient, connect::HttpConnector},
     rt::TokioExecutor,
@@ -48,7 +49,18 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Answer, Failure> {
-        let request = self.request(method, path, body)?;
+        self.call_with(method, path, body, &[]).await
+    }
+
+    /// The same with more headers.
+    pub(crate) async fn call_with(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(HeaderName, String)],
+    ) -> Result<Answer, Failure> {
+        let request = self.request(method, path, body, headers)?;
         match tokio::time::timeout(ANSWER_TIMEOUT, self.exchange(request)).await {
             Ok(answer) => answer,
             Err(_) => {
@@ -58,13 +70,32 @@ impl Client {
         }
     }
 
+    /// The events at an address, behind the one with the id `after`.
+    pub(crate) async fn follow(&self, path: &str, after: Option<&str>) -> Result<Events, Failure> {
+        let after = after.map(|id| (LAST_EVENT_ID, id.to_owned()));
+        let request = self.request(Method::GET, path, None, after.as_slice())?;
+        let sent = tokio::time::timeout(ANSWER_TIMEOUT, self.http.request(request)).await;
+        let sent = sent.map_err(|_| self.unreachable("it does not answer"))?;
+        let response = sent.map_err(|error| self.unreachable(&deepest(&error)))?;
+        if !response.status().is_success() {
+            let refused = self.read_answer(response).await?.into_result();
+            return refused.and_then(|_| Err(Failure::failed("the node sends no events")));
+        }
+        let reader = EventReader::new(EVENT_MAX);
+        Ok(Events { body: response.into_body(), reader, piece: Bytes::new() })
+    }
+
     fn request(
         &self,
         method: Method,
         path: &str,
         body: Option<&Value>,
+        headers: &[(HeaderName, String)],
     ) -> Result<Request<Full<Bytes>>, Failure> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
@@ -78,7 +109,10 @@ impl Client {
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
         let sent = self.http.request(request).await;
-        let response = sent.map_err(|error| self.unreachable(&deepest(&error)))?;
+        self.read_answer(sent.map_err(|error| self.unreachable(&deepest(&error)))?).await
+    }
+
+    async fn read_answer(&self, response: Response<Incoming>) -> Result<Answer, Failure> {
         let status = response.status();
         let body = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
         let body =
@@ -103,6 +137,34 @@ impl Client {
              --admin URL or EVERWIRE_ADMIN.",
             self.base
         ))
+    }
+}
+
+/// Server-sent events of a node.
+pub(crate) struct Events {
+    body: Incoming,
+    reader: EventReader,
+    /// What was received and not read.
+    piece: Bytes,
+}
+
+impl Events {
+    /// The data of the next event, or nothing at the end of the stream.
+    pub(crate) async fn next(&mut self) -> Result<Option<Value>, Failure> {
+        loop {
+            let mut input = &self.piece[..];
+            let read = self.reader.next(&mut input).map_err(Failure::failed)?;
+            let used = self.piece.len() - input.len();
+            self.piece.advance(used);
+            if let Some(data) = read {
+                return serde_json::from_slice(&data).map(Some).map_err(Failure::failed);
+            }
+            match self.body.frame().await {
+                Some(Ok(frame)) => self.piece = frame.into_data().unwrap_or_default(),
+                // A stream that breaks has ended: whoever reads it asks again.
+                Some(Err(_)) | None => return Ok(None),
+            }
+        }
     }
 }
 
@@ -144,6 +206,20 @@ fn base_of(admin: &str) -> Result<String, Failure> {
     Ok(format!("http://{authority}"))
 }
 
+/// A name as one segment of a path.
+pub(crate) fn segment(name: &str) -> String {
+    let mut segment = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_".contains(&byte) {
+            segment.push(char::from(byte));
+        } else {
+            let written = write!(segment, "%{byte:02X}");
+            debug_assert!(written.is_ok(), "a String takes every text");
+        }
+    }
+    segment
+}
+
 /// The outer layers of a connection error say only that there is one.
 fn deepest(error: &dyn Error) -> String {
     let mut error = error;
@@ -153,6 +229,8 @@ fn deepest(error: &dyn Error) -> String {
     error.to_string()
 }
 
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Removing a backend answers only when its sessions have moved.
@@ -160,3 +238,17 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(150);
 
 /// A list of all sessions of a full node is about ten times smaller.
 const ANSWER_MAX: usize = 256 << 20;
+
+/// An event carries no more than a snapshot of the largest set.
+const EVENT_MAX: usize = 32 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_segment_whatever_is_in_it() {
+        assert_eq!(segment("room-1"), "room-1");
+        assert_eq!(segment("../a b?ä"), "%2E%2E%2Fa%20b%3F%C3%A4");
+    }
+}

@@ -1,7 +1,9 @@
 //! One command per file: what it asks for, what it prints.
 
+mod agent;
 mod check;
 mod config;
+mod fleet;
 mod hub;
 mod node;
 mod pipe;
@@ -13,9 +15,11 @@ use std::{
     future::Future,
     io,
     path::{Path, PathBuf},
+    process::ExitCode,
 };
 
 use anyhow::Context;
+use serde_json::Value;
 
 use crate::{
     cli::{Cli, Command, SourceArgs},
@@ -23,12 +27,15 @@ use crate::{
     failure::Failure,
 };
 
-/// Runs the command.
-pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
-    match cli.command {
+/// Runs the command; one that runs a program ends as that does.
+pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    let done = match cli.command {
+        Command::Agent(args) => return agent::run(args),
+        Command::AgentChild(args) => return Ok(agent::become_program(&args)),
         Command::Demo(args) => crate::demo::run(&args),
         Command::DemoBackend(args) => crate::demo::backend::run(&args),
         Command::DemoNode(args) => crate::demo::node::run(&args),
+        Command::DemoManager(args) => crate::demo::manager::run(&args),
         Command::Serve(args) => crate::serve::run(args),
         Command::Check(args) => check::run(&args),
         Command::Config(command) => config::run(&command),
@@ -37,8 +44,10 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Pipe(command) => block_on(pipe::run(&command)),
         Command::Hub(command) => block_on(hub::run(&command)),
         Command::Node(command) => block_on(node::run(&command)),
+        Command::Fleet(command) => block_on(fleet::run(&command)),
         Command::Token(command) => token::run(&command),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// Collects what a configuration is made of. Without `-c` the file `everwire.toml` is taken if it
@@ -48,7 +57,7 @@ pub(crate) fn sources(source: &SourceArgs, flags: Flags) -> Result<Sources, Fail
     let path = match &source.config {
         Some(path) => Some(path.clone()),
         None => Some(PathBuf::from(DEFAULT_FILE))
-            .filter(|path| flags.backends.is_empty() && flags.hub.is_none() && path.exists()),
+            .filter(|path| !flags.say_what_to_serve() && path.exists()),
     };
     let file = path.map(|path| read(&path)).transpose()?;
     Ok(Sources { file, variables, flags })
@@ -65,6 +74,11 @@ fn read(path: &Path) -> Result<(String, String), Failure> {
     })
 }
 
+/// What is JSON is sent as that, anything else as text.
+fn argument(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| text.into())
+}
+
 /// Runs a short command on a runtime of its own.
 pub(crate) fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     tokio::runtime::Builder::new_current_thread()
@@ -76,3 +90,17 @@ pub(crate) fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Resul
 
 const DEFAULT_FILE: &str = "everwire.toml";
 const EXAMPLE: &str = "`everwire config example` prints one to begin with";
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_json_is_sent_as_json() {
+        assert_eq!(argument("7"), json!(7));
+        assert_eq!(argument(r#"{"a":[1]}"#), json!({ "a": [1] }));
+        assert_eq!((argument("hello"), argument("\"7\"")), (json!("hello"), json!("7")));
+    }
+}

@@ -7,6 +7,7 @@
 mod backplane;
 mod cluster;
 mod environment;
+mod fleet;
 mod hub;
 mod keys;
 mod mistake;
@@ -36,7 +37,11 @@ use self::{
 };
 
 pub(crate) use self::{
-    backplane::Backplane, cluster::Cluster, environment::variables, hub::Access, hub::History,
+    backplane::Backplane,
+    cluster::Cluster,
+    environment::variables,
+    fleet::{Bridge, Fleet, Hook, Memory},
+    hub::{Access, History},
     mistake::Mistakes,
 };
 
@@ -53,6 +58,7 @@ pub(crate) struct Config {
     pub(crate) pools: BTreeMap<String, PoolConfig>,
     pub(crate) routes: Vec<Route>,
     pub(crate) hubs: BTreeMap<String, Hub>,
+    pub(crate) fleet: Option<Fleet>,
     /// The other nodes, if there may be any.
     pub(crate) cluster: Option<Cluster>,
     pub(crate) limits: Limits,
@@ -127,6 +133,7 @@ impl Default for Config {
             pools: BTreeMap::new(),
             routes: Vec::new(),
             hubs: BTreeMap::new(),
+            fleet: None,
             cluster: None,
             limits: Limits { connections_max: 18_000, buffered_max: 1 << 30 },
             stop: Stop { announce: Duration::from_secs(1), window: Duration::from_secs(5) },
@@ -161,7 +168,16 @@ pub(crate) struct Flags {
     pub(crate) backends: Vec<String>,
     /// The path of one hub with a method `Broadcast`.
     pub(crate) hub: Option<String>,
+    /// Whether there is a fleet.
+    pub(crate) fleet: bool,
     pub(crate) log: Option<String>,
+}
+
+impl Flags {
+    /// Whether they make a configuration without a file.
+    pub(crate) fn say_what_to_serve(&self) -> bool {
+        !self.backends.is_empty() || self.hub.is_some() || self.fleet
+    }
 }
 
 /// Whether this can be the name of a pool or a hub.
@@ -230,6 +246,9 @@ fn overlay_flags(tree: &mut BTreeMap<String, Node>, flags: &Flags, mistakes: &mu
     }
     if let Some(path) = &flags.hub {
         overlay_hub(tree, path, mistakes);
+    }
+    if flags.fleet {
+        tree::fill(tree, "fleet", node("--fleet", Value::Table(BTreeMap::new())));
     }
 }
 
@@ -309,16 +328,34 @@ fn read(tree: BTreeMap<String, Node>, mistakes: &mut Mistakes) -> Config {
     }
     let routes = top.take("routes").map(|node| route::read_all(node, top.mistakes()));
     let hubs = top.take("hubs").map(|node| hub::read_all(node, top.mistakes()));
+    let fleet = read_fleet(&mut top, &config);
     top.finish();
     let (routes, hubs) = (routes.unwrap_or_default(), hubs.unwrap_or_default());
     check_routes(&routes, &config.pools, mistakes);
     check_hubs(&hubs, &routes, mistakes);
-    if routes.is_empty() && hubs.is_empty() && mistakes.is_empty() {
+    if let Some(written) = &fleet {
+        fleet::check(written, &config.listen, &hubs, &routes, mistakes);
+    }
+    if routes.is_empty() && hubs.is_empty() && fleet.is_none() && mistakes.is_empty() {
         mistakes.add(Origin::Whole, "", NOTHING_TO_SERVE);
     }
+    config.fleet = fleet.map(|written| written.fleet);
     config.hubs = hubs.into_iter().map(|(name, written)| (name, written.hub)).collect();
     config.routes = routes.into_iter().map(|written| written.route).collect();
     config
+}
+
+fn read_fleet(top: &mut Reader<'_>, config: &Config) -> Option<fleet::Written> {
+    let node = top.take("fleet");
+    let has_fleet = node.is_some();
+    let mut fleet = node.and_then(|node| fleet::read(node, &config.backplane, top.mistakes()));
+    if let Some(node) = top.take("bridges") {
+        let bridges = fleet::read_bridges(node, has_fleet, &config.backplane, top.mistakes());
+        if let Some(written) = &mut fleet {
+            written.fleet.bridges = bridges;
+        }
+    }
+    fleet
 }
 
 fn read_listen(top: &mut Reader<'_>) -> Option<Vec<SocketAddr>> {
@@ -380,10 +417,16 @@ fn token(node: &Node) -> Result<String, String> {
     if token.len() < TOKEN_MIN {
         return Err(format!("is too short; at least {TOKEN_MIN} characters"));
     }
-    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("has characters that a header cannot carry".to_owned());
-    }
+    check_header(&token)?;
     Ok(token)
+}
+
+/// Judges what has to fit a header.
+fn check_header(text: &str) -> Result<(), String> {
+    match text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Ok(()),
+        false => Err("has characters that a header cannot carry".to_owned()),
+    }
 }
 
 fn read_limits(node: Node, limits: &mut Limits, mistakes: &mut Mistakes) {
@@ -464,8 +507,9 @@ pub(crate) const FLAG_POOL: &str = "default";
 /// The hub that `--hub` makes.
 const FLAG_HUB: &str = "default";
 
-const NOTHING_TO_SERVE: &str = "there is no route and no hub: give --backend ws://127.0.0.1:9001 or --hub /chat, or a file with \
-     [pools.NAME] and [[routes]], or [hubs.NAME] (`everwire config doc` shows how)";
+const NOTHING_TO_SERVE: &str = "there is no route, no hub and no fleet: give --backend ws://127.0.0.1:9001, --hub /chat or --fleet, \
+     or a file with [pools.NAME] and [[routes]], [hubs.NAME] or [fleet] (`everwire config doc` shows \
+     how)";
 
 /// Guessing a shorter token is within reach of somebody who may try all day.
 const TOKEN_MIN: usize = 8;

@@ -3,18 +3,20 @@
 //! Each subject proves one job on this machine, with processes and sockets that are its own. Clients
 //! number and hash what they say, and both ends are compared afterwards.
 
+mod fleet;
 mod gateway;
 mod hub;
 mod message;
 mod process;
 mod status;
+mod store;
 
 use std::cell::Cell;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::{gateway::GatewayShow, hub::HubShow, status::StatusShow};
-pub(crate) use self::{gateway::backend, status::node};
+use self::{fleet::FleetShow, gateway::GatewayShow, hub::HubShow, status::StatusShow};
+pub(crate) use self::{fleet::manager, gateway::backend, status::node};
 use crate::{
     cli::{DemoArgs, DemoSubject},
     commands,
@@ -42,7 +44,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
 async fn show(args: &DemoArgs, proved: &Cell<bool>) -> Result<(), Failure> {
     let is_shown = |subject| args.subject.is_none_or(|only| only == subject);
     let is_one_of_many = args.subject.is_none();
-    let (mut gateway, mut hub, mut status) = (None, None, None);
+    let (mut gateway, mut hub, mut status, mut fleet) = (None, None, None, None);
     if is_shown(DemoSubject::Gateway) {
         gateway = Some(GatewayShow::prove(args.unprotected).await?);
     }
@@ -53,6 +55,10 @@ async fn show(args: &DemoArgs, proved: &Cell<bool>) -> Result<(), Failure> {
     if is_shown(DemoSubject::Status) {
         set_apart(is_one_of_many)?;
         status = Some(StatusShow::prove(args).await?);
+    }
+    if is_shown(DemoSubject::Fleet) {
+        set_apart(is_one_of_many)?;
+        fleet = Some(FleetShow::prove(args.unprotected).await?);
     }
     proved.set(true);
     if args.once {
@@ -77,7 +83,13 @@ async fn show(args: &DemoArgs, proved: &Cell<bool>) -> Result<(), Failure> {
             None => Ok(()),
         }
     };
-    tokio::try_join!(gateway, hub, status).map(|_| ())
+    let fleet = async {
+        match &mut fleet {
+            Some(fleet) => fleet.stay().await,
+            None => Ok(()),
+        }
+    };
+    tokio::try_join!(gateway, hub, status, fleet).map(|_| ())
 }
 
 /// A line between one subject and the next.

@@ -25,7 +25,7 @@ use std::{
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
 use tokio_util::sync::CancellationToken;
 
-use crate::node::Node;
+use crate::node::{Desk, Node};
 
 /// Open sockets, not yet accepting.
 pub(crate) struct Listeners {
@@ -86,7 +86,7 @@ impl Listeners {
             accepting: CancellationToken::new(),
             running: CancellationToken::new(),
         };
-        let desks = node.hubs.open(self.shards.len());
+        let desks = Desk::open(&node.hubs, node.fleet.as_ref(), self.shards.len());
         let mut nodes = nodes.map(|nodes| nodes.shards).unwrap_or_default().into_iter();
         for (index, (listeners, (desk, hubs))) in self.shards.into_iter().zip(desks).enumerate() {
             let shard = shard::Shard::new(

@@ -25,12 +25,17 @@ pub(crate) struct Log {
 
 /// Starts the log of this process; a second call changes nothing.
 pub(crate) fn start(format: LogFormat) -> Log {
-    start_from(Level::INFO, format)
+    start_with(filter(Level::INFO), format)
 }
 
-/// Starts a log that says nothing as long as nothing is broken.
+/// Starts a log that says nothing as long as nothing is broken. Agents of the demo complain of managers
+/// that it kills.
 pub(crate) fn start_quietly() -> Log {
-    start_from(Level::ERROR, LogFormat::Text)
+    let mut quiet = filter(Level::ERROR);
+    if let Ok(silent) = AGENTS_SILENT.parse() {
+        quiet = quiet.add_directive(silent);
+    }
+    start_with(quiet, LogFormat::Text)
 }
 
 /// Lines that were dropped because nobody read the log in time.
@@ -38,9 +43,12 @@ pub(crate) fn lines_dropped() -> u64 {
     DROPPED.get().map_or(0, |dropped| dropped.dropped_lines() as u64)
 }
 
-fn start_from(level: Level, format: LogFormat) -> Log {
-    let filter = EnvFilter::builder().with_default_directive(level.into());
-    let filter = filter.from_env_lossy();
+/// What is in the log, if `RUST_LOG` says nothing else.
+fn filter(level: Level) -> EnvFilter {
+    EnvFilter::builder().with_default_directive(level.into()).from_env_lossy()
+}
+
+fn start_with(filter: EnvFilter, format: LogFormat) -> Log {
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
         .buffered_lines_limit(LINES_MAX)
@@ -79,6 +87,8 @@ impl Write for Batched {
         Ok(())
     }
 }
+
+const AGENTS_SILENT: &str = "everwire_agent=off";
 
 static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
 

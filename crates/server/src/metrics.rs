@@ -5,6 +5,7 @@
 
 mod backplane;
 mod cluster;
+mod fleet;
 mod hubs;
 
 use std::sync::Arc;
@@ -22,8 +23,13 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use self::{backplane::BackplaneCounts, cluster::ClusterCounts, hubs::HubCounts};
-use crate::{logging, node::Hubs};
+use self::{
+    backplane::BackplaneCounts, cluster::ClusterCounts, fleet::FleetCounts, hubs::HubCounts,
+};
+use crate::{
+    logging,
+    node::{Hubs, NodeFleet},
+};
 
 /// What the node counts beside the gateway's own metrics.
 pub(crate) struct Metrics {
@@ -41,7 +47,12 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(gateway: &Gateway, hubs: &Hubs, bus: Option<&Arc<dyn Bus>>) -> Self {
+    pub(crate) fn new(
+        gateway: &Gateway,
+        hubs: &Hubs,
+        fleet: Option<&Arc<NodeFleet>>,
+        bus: Option<&Arc<dyn Bus>>,
+    ) -> Self {
         let mut registry = Registry::with_prefix("everwire");
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "What runs", version);
@@ -58,6 +69,9 @@ impl Metrics {
         let cluster = hubs.cluster.clone();
         let hubs = hubs.iter().cloned().collect();
         metrics.registry.register_collector(Box::new(HubCounts(hubs)));
+        if let Some(fleet) = fleet {
+            metrics.registry.register_collector(Box::new(FleetCounts(Arc::clone(fleet))));
+        }
         if let Some(bus) = bus {
             metrics.registry.register_collector(Box::new(BackplaneCounts(Arc::clone(bus))));
         }

@@ -3,6 +3,8 @@
 //! Plain wiring of what the configuration says. Listeners hand it connections, the admin API
 //! shows and changes it; neither knows the other.
 
+mod desk;
+mod fleet;
 mod hubs;
 pub(crate) mod nodes;
 mod reload;
@@ -31,7 +33,9 @@ use crate::{
 };
 
 pub(crate) use self::{
-    hubs::{Desk, Hubs, NodeHub, Undeclarable},
+    desk::{Desk, Found},
+    fleet::{FleetError, Ground, NodeBridge, NodeFleet},
+    hubs::{Hubs, NodeHub, Undeclarable},
     reload::Leaving,
     routes::{Routes, without_port},
 };
@@ -40,6 +44,7 @@ pub(crate) use self::{
 pub(crate) struct Node {
     pub(crate) gateway: Gateway,
     pub(crate) hubs: Hubs,
+    pub(crate) fleet: Option<Arc<NodeFleet>>,
     /// How the node talks to others, if there may be others.
     pub(crate) bus: Option<Arc<dyn Bus>>,
     pub(crate) limits: Limits,
@@ -102,6 +107,7 @@ impl Node {
         shards: NonZeroUsize,
         bus: Option<Arc<dyn Bus>>,
         cluster: Option<Cluster>,
+        fleet: Option<NodeFleet>,
     ) -> Result<Self, Undeclarable> {
         let gateway = Gateway::new(GatewayConfig {
             connections_max: limits.connections_max,
@@ -114,11 +120,13 @@ impl Node {
             .collect();
         let routes = Arc::new(Routes::new(&config.routes, &pools, &gateway));
         let hubs = Hubs::new(&config.hubs, shards, bus.as_ref(), cluster)?;
-        let metrics = Metrics::new(&gateway, &hubs, bus.as_ref());
+        let fleet = fleet.map(Arc::new);
+        let metrics = Metrics::new(&gateway, &hubs, fleet.as_ref(), bus.as_ref());
         let admin = config.admin.clone();
         Ok(Self {
             gateway,
             hubs,
+            fleet,
             bus,
             limits,
             admin,
@@ -145,6 +153,11 @@ impl Node {
     pub(crate) fn pools(&self) -> Vec<(String, Pool)> {
         let wiring = self.wiring();
         wiring.pools.iter().map(|(name, wired)| (name.clone(), wired.pool.clone())).collect()
+    }
+
+    /// How many clients all hubs and the fleet have.
+    pub(crate) fn clients(&self) -> usize {
+        self.hubs.connected() + self.fleet.as_ref().map_or(0, |fleet| fleet.fleet.hub().connected())
     }
 
     /// How long the node runs.

@@ -14,7 +14,7 @@ use crate::{
     admin::AdminListener,
     config::{self, Config, Limits, Stop},
     listen::{Listeners, Shards},
-    node::{Leaving, Node, Phase, Undeclarable, nodes},
+    node::{FleetError, Ground, Leaving, Node, NodeFleet, Phase, Undeclarable, nodes},
 };
 
 /// A running node.
@@ -59,6 +59,9 @@ pub(crate) enum StartError {
     /// A hub.
     #[error(transparent)]
     Hub(#[from] Undeclarable),
+    /// The fleet.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
     /// The backplane's address, which the configuration did not find wrong.
     #[error("cannot use the backplane: {0}")]
     Backplane(#[from] InvalidConfig),
@@ -79,11 +82,21 @@ impl Running {
             .await
             .map_err(|error| StartError::Admin { address, error })?;
         let stop = config.stop.clone();
-        let redis = config.backplane.redis().map(Redis::start).transpose()?;
-        let bus = redis.map(|redis| Arc::new(redis) as Arc<dyn Bus>);
+        let redis = config.backplane.redis().map(Redis::start).transpose()?.map(Arc::new);
         let nodes = config.cluster.as_ref().map(|cluster| open_cluster(cluster, shards.get()));
         let (nodes, cluster) = nodes.transpose()?.unzip();
-        let node = Arc::new(Node::new(config, limits, shards, bus, cluster)?);
+        let fleet = match &config.fleet {
+            Some(fleet) => {
+                let ground = Ground::open(&fleet.memory, redis.as_ref()).await?;
+                Some(
+                    NodeFleet::start(fleet, ground, config.cluster.as_ref(), cluster.as_ref())
+                        .await?,
+                )
+            }
+            None => None,
+        };
+        let bus = redis.map(|redis| redis as Arc<dyn Bus>);
+        let node = Arc::new(Node::new(config, limits, shards, bus, cluster, fleet)?);
         node.set_listening(listeners.addresses().to_vec());
         let shards = listeners.start(nodes, &node).map_err(StartError::Shards)?;
         node.enter(Phase::Ready);
@@ -144,9 +157,15 @@ impl Running {
         let (gateway, hubs) = (&self.node.gateway, &self.node.hubs);
         gateway.stop();
         hubs.stop();
-        let gone = async { tokio::join!(gateway.idle(), hubs.stopped()) };
+        // What instances are told and say last is written down by the fleet itself.
+        let fleet = async {
+            if let Some(fleet) = &self.node.fleet {
+                fleet.fleet.stop().await;
+            }
+        };
+        let gone = async { tokio::join!(fleet, gateway.idle(), hubs.stopped()) };
         if tokio::time::timeout(GOODBYE, gone).await.is_err() {
-            let (totals, clients) = (gateway.totals(), hubs.connected());
+            let (totals, clients) = (gateway.totals(), self.node.clients());
             tracing::warn!(
                 left = totals.pipes,
                 requests = totals.requests,

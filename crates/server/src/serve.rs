@@ -20,6 +20,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
         admin: args.admin,
         backends: args.backend,
         hub: args.hub,
+        fleet: args.fleet,
         log: args.log,
     };
     let sources = commands::sources(&args.source, flags.clone())?;

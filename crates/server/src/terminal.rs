@@ -67,7 +67,7 @@ fn render_row(row: &[String], widths: &[usize]) -> String {
 
 /// What comes from a node may hold what a client chose: control characters would let it write on
 /// the operator's terminal.
-fn printable(cell: &str) -> String {
+pub(crate) fn printable(cell: &str) -> String {
     cell.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

@@ -211,7 +211,8 @@ impl Everwire {
 
     /// Starts one that cannot run; how it ends, and what it says.
     pub async fn fail(setup: &Setup) -> (ExitStatus, String) {
-        let mut process = Launch::of(setup).begin();
+        let launch = Launch::of(setup);
+        let mut process = launch.begin();
         let status = process.ended().await;
         (status, process.transcript())
     }

@@ -25,8 +25,10 @@ pub struct Swallower {
     _tasks: JoinSet<()>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    /// What a request has in it whose answer is swallowed.
+    requests: &'static [u8],
     /// Whether answers to appended entries are swallowed, every other time.
     swallows: AtomicBool,
     turn: AtomicU64,
@@ -34,11 +36,26 @@ struct State {
 }
 
 impl Swallower {
-    /// A cable to `server` that lets everything through for now.
+    /// A cable to `server` that lets everything through for now, and is to swallow answers to what is
+    /// appended to channels.
     pub async fn start(server: SocketAddr) -> Self {
+        Self::of(server, b"MAXLEN").await
+    }
+
+    /// The same for what is appended to logs.
+    pub async fn of_logs(server: SocketAddr) -> Self {
+        Self::of(server, b"id(last + 1), 'e'").await
+    }
+
+    async fn of(server: SocketAddr, requests: &'static [u8]) -> Self {
         let listener = TcpListener::bind((unique_address(), 0)).await.expect("loopback is free");
         let address = listener.local_addr().expect("a listener has an address");
-        let state = Arc::new(State::default());
+        let state = Arc::new(State {
+            requests,
+            swallows: AtomicBool::default(),
+            turn: AtomicU64::default(),
+            swallowed: AtomicU64::default(),
+        });
         let mut tasks = JoinSet::new();
         let shared = Arc::clone(&state);
         tasks.spawn(async move {
@@ -83,7 +100,8 @@ async fn pipe(mut node: TcpStream, mut server: TcpStream, state: &State) {
             biased;
             read = node.read(&mut up) => {
                 let Ok(count @ 1..) = read else { return };
-                appends |= up[..count].windows(6).any(|window| window == b"MAXLEN");
+                let wanted = state.requests;
+                appends |= up[..count].windows(wanted.len()).any(|window| window == wanted);
                 if server.write_all(&up[..count]).await.is_err() { return }
             }
             read = server.read(&mut down) => {

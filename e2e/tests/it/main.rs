@@ -11,6 +11,7 @@
     reason = "what goes wrong here is a test that fails, with its reason"
 )]
 
+mod agent;
 mod attacks;
 mod cluster;
 mod controls;

@@ -95,6 +95,11 @@ impl Line {
         self.tell(&Item::Gap(Gap::Emptied));
     }
 
+    /// Has what comes wait before a node, or be read again.
+    pub(super) fn hold(&self, node: NodeId, is_held: bool) {
+        self.followers.get(&node).into_iter().for_each(|followers| followers.hold(is_held));
+    }
+
     /// A node is gone.
     pub(super) fn forget(&mut self, node: NodeId) {
         self.followers.remove(&node);

@@ -9,10 +9,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::{
-    channel::{Line, make_room},
-    log::Logs,
-};
+use super::channel::{Line, make_room};
 use crate::{
     Channel, Counts, Fate, History, Incarnation, Item, Member, Membership, NodeId, Origin,
     Position, Publishing, Refusal, Start, Stretch, clock,
@@ -21,6 +18,7 @@ use crate::{
         random_epoch,
         reel::{Reel, Reels},
     },
+    log::fold::Logs,
     mailbox::Mailbox,
     member::Roll,
     question::Listener,
@@ -208,6 +206,11 @@ impl State {
             let item = Item::Reachable(reachable);
             self.lines.values_mut().for_each(|line| line.tell(&item));
         }
+    }
+
+    /// Has what is published wait before a node, or be read again.
+    pub(super) fn hold(&self, node: NodeId, is_held: bool) {
+        self.lines.values().for_each(|line| line.hold(node, is_held));
     }
 
     /// A part of a history.

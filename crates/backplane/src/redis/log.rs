@@ -6,7 +6,7 @@ use bytes::Bytes;
 use redis::{Cmd, RedisError, RedisResult, Value};
 
 use super::{
-    Redis, Shared,
+    Backoff, Redis, Shared,
     line::entries,
     scripts,
     server::{Connection, Session, number, unexpected},
@@ -51,6 +51,28 @@ impl Shared {
         })
     }
 
+    /// Appends. An append whose answer is lost is looked for: one that expected a version is sent again
+    /// under its name, and whichever of the two the server takes first leaves no room for the other. One
+    /// that did not is only read back, since the first may still be on its way.
+    async fn append(&self, command: Cmd) -> Append {
+        let (mut first, mut again) = (command.clone(), command);
+        first.arg("");
+        again.arg(READ_BACK);
+        match self.on_log(|_| first).await {
+            Ok(answer) => return appended(&answer).unwrap_or(Append::Unknown),
+            Err(Failed::NotSent(_)) => return Append::NotStored(Refusal::Unreachable),
+            Err(Failed::Sent(_)) => {}
+        }
+        let mut backoff = Backoff::default();
+        for _ in 0..AGAIN_MAX {
+            backoff.pause().await;
+            if let Ok(answer) = self.on_log(|_| again.clone()).await {
+                return appended(&answer).unwrap_or(Append::Unknown);
+            }
+        }
+        Append::Unknown
+    }
+
     pub(super) async fn work(
         &self,
         command: impl FnOnce(&Session) -> Cmd,
@@ -73,14 +95,8 @@ impl Log for Redis {
             Expected::At(version) => command.arg(version.0),
             Expected::Any => command.arg(""),
         };
-        command.arg(&entry[..]);
-        LogWork::new(async move {
-            match shared.on_log(|_| command).await {
-                Ok(answer) => appended(&answer).unwrap_or(Append::Unknown),
-                Err(Failed::NotSent(_)) => Append::NotStored(Refusal::Unreachable),
-                Err(Failed::Sent(_)) => Append::Unknown,
-            }
-        })
+        command.arg(&entry[..]).arg(rand::random::<[u8; 16]>().as_slice());
+        LogWork::new(async move { shared.append(command).await })
     }
 
     fn read(
@@ -152,7 +168,11 @@ fn appended(answer: &Value) -> Option<Append> {
     let Value::Array(parts) = answer else { return None };
     let [done, version] = &parts[..] else { return None };
     let version = Version(number(version)?);
-    Some(if number(done)? == 1 { Append::Committed(version) } else { Append::Conflict(version) })
+    match number(done)? {
+        0 => Some(Append::Conflict(version)),
+        1 => Some(Append::Committed(version)),
+        _ => Some(Append::Unknown),
+    }
 }
 
 fn page(answer: Value) -> Option<Page> {
@@ -164,3 +184,10 @@ fn page(answer: Value) -> Option<Page> {
     let (trimmed, last) = (Version(number(&trimmed)?), Version(number(&last)?));
     Some(Page { epoch: number(&epoch)?, trimmed, last, entries })
 }
+
+/// How often an append is looked for whose answer was lost: through a server that is started again, and
+/// not for so long that whoever waits could not as well look for it later.
+const AGAIN_MAX: usize = 3;
+
+/// How many of the latest entries are looked through for one that may be anywhere.
+const READ_BACK: u64 = 256;

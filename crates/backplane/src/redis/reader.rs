@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use redis::{Cmd, ErrorKind, RedisError, RedisResult, Value};
+use redis::{Cmd, ConnectionAddr, ErrorKind, RedisError, RedisResult, Value};
 
 use super::{
     Backoff, Shared,
@@ -20,7 +20,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
         // Every end is an error: of the connection, or an answer that is none.
         let end = read(&shared, &mut session, &mut backoff, &mut portion, &mut complaint).await;
         if let Err(error) = end {
-            complaint.failed(&shared, &error);
+            complaint.failed(shared.server.address(), &error);
         }
         // An answer that is larger than the server lets wait for a client would end every connection.
         portion = (portion / 4).max(1);
@@ -59,20 +59,20 @@ async fn read(
 /// What is said in the log of a server that does not answer: once for each time that it is away,
 /// however often it is tried. One that has only cut a connection is not away; that is counted.
 #[derive(Debug, Default)]
-struct Complaint {
+pub(super) struct Complaint {
     failures: u32,
 }
 
 impl Complaint {
-    fn failed(&mut self, shared: &Shared, error: &RedisError) {
+    pub(super) fn failed(&mut self, at: &ConnectionAddr, error: &RedisError) {
         self.failures = self.failures.saturating_add(1);
         if self.failures == AWAY_FROM {
-            let (at, hint) = (shared.server.address(), hint(error));
+            let hint = hint(error);
             tracing::warn!(%at, %error, "Redis is not reached, and is tried until it is: {hint}");
         }
     }
 
-    fn succeeded(&mut self) {
+    pub(super) fn succeeded(&mut self) {
         if self.failures >= AWAY_FROM {
             tracing::info!("Redis is reached");
         }

@@ -47,16 +47,34 @@ for i = 1, #cleaning, 2 do
 end
 return answer";
 
-/// Appends to a log. Keys: log, its state. Arguments: the expected version or nothing, the entry.
-/// Answers whether it did, and the version.
+/// Appends to a log. Version N is the entry `N-0`, so that the server itself refuses a second one.
+/// Keys: log, its state. Arguments: the expected version or nothing, the entry, a name for this append,
+/// and if it was sent before and its answer was lost, how many of the latest entries may be it. Answers
+/// 1 if it did or had, 0 if not, 2 if that cannot be told any more; and the version.
 pub(super) const APPEND: &str = "
-local last = tonumber(redis.call('HGET', KEYS[2], 'last') or '0')
-if ARGV[1] ~= '' and tonumber(ARGV[1]) ~= last then return {0, last} end
+local state = redis.call('HMGET', KEYS[2], 'last', 'trimmed')
+local last, trimmed = tonumber(state[1] or '0'), tonumber(state[2] or '0')
+local expected = tonumber(ARGV[1])
+local function id(version) return string.format('%.0f', version) .. '-0' end
+if ARGV[4] ~= '' then
+  local found
+  if expected then
+    found = redis.call('XRANGE', KEYS[1], id(expected + 1), id(expected + 1))
+  else
+    found = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', ARGV[4])
+  end
+  for i = 1, #found do
+    if found[i][2][6] == ARGV[3] then
+      return {1, tonumber(string.match(found[i][1], '^%d+'))}
+    end
+  end
+  if not expected or expected < trimmed then return {2, last} end
+end
+if expected and expected ~= last then return {0, last} end
 local time = redis.call('TIME')
-local version = string.format('%.0f', last + 1)
 local millis = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
-redis.call('XADD', KEYS[1], version .. '-0', 'e', ARGV[2], 't', millis)
-redis.call('HSET', KEYS[2], 'last', version)
+redis.call('XADD', KEYS[1], id(last + 1), 'e', ARGV[2], 't', millis, 'w', ARGV[3])
+redis.call('HSET', KEYS[2], 'last', string.format('%.0f', last + 1))
 return {1, last + 1}";
 
 /// Reads a log. Keys: epoch, log, its state. Arguments: a new epoch, the first version, how many.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, Pipeline, RedisError,
-    RedisResult, TlsCertificates, Value, aio::MultiplexedConnection,
+    RedisResult, TlsCertificates, Value,
+    aio::{MultiplexedConnection, PubSub},
 };
 
 use super::{
@@ -63,6 +64,12 @@ impl Server {
             .set_connection_timeout(Some(CONNECT_MAX))
             .set_response_timeout(Some(ANSWER_MAX + wait));
         self.client.get_multiplexed_async_connection_with_config(&config).await.map(Connection)
+    }
+
+    /// A connection that hears what others publish to plain channels.
+    pub(super) async fn subscriber(&self) -> RedisResult<PubSub> {
+        let late = |_| RedisError::from((ErrorKind::Io, "the server is not reached in time"));
+        tokio::time::timeout(CONNECT_MAX, self.client.get_async_pubsub()).await.map_err(late)?
     }
 }
 
@@ -134,7 +141,7 @@ pub(super) fn entry_id(value: &Value) -> Option<(u64, u64)> {
 const CONNECT_MAX: Duration = Duration::from_secs(2);
 
 /// Longest time for an answer; a server that is stopped for two seconds is waited for.
-const ANSWER_MAX: Duration = Duration::from_secs(4);
+pub(super) const ANSWER_MAX: Duration = Duration::from_secs(4);
 
 /// The shortest lease.
 const LEASE_MIN: Duration = Duration::from_secs(1);

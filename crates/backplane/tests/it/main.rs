@@ -6,6 +6,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod journal;
 mod memory;
 mod redis;
 mod server;

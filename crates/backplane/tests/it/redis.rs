@@ -4,7 +4,9 @@ mod conformance;
 mod faults;
 mod hostile;
 mod leases;
+mod logs;
 mod secured;
+mod subscriber;
 
 use std::time::Duration;
 

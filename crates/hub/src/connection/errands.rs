@@ -75,7 +75,7 @@ impl Connection {
     /// The session is about to move; gives its groups. At a standstill of the hub alone.
     pub(crate) fn begin_leaving(&self) -> BTreeSet<GroupName> {
         self.phase.store(Phase::Leaving as u8, Release);
-        self.groups().all().clone()
+        self.all_groups()
     }
 
     /// Has the task finish what is at work, and begin nothing new; told when that is so.

@@ -23,7 +23,7 @@ use crate::{
     end::End,
     frames::{Speech, encode},
     history::{
-        follow::{Follows, Verdict},
+        follow::{Followed, Follows, Verdict},
         run::{Parcel, Run},
     },
     keepers::Keepers,
@@ -49,6 +49,14 @@ pub(crate) struct Wire {
     pub(crate) follows: Option<Box<Follows>>,
     /// Whether the client wants nothing of such a channel before it has recovered it.
     pub(crate) recovers_first: bool,
+}
+
+/// A session that stands still.
+#[derive(Debug)]
+pub(crate) struct Still {
+    pub(crate) kept: Frozen,
+    /// What it was sent of channels with a history.
+    pub(crate) follows: Vec<Followed>,
 }
 
 /// A frame of a client's own.
@@ -101,11 +109,32 @@ impl Wire {
     }
 
     /// Numbers nothing any more; gives what the session is to go on with elsewhere, if it can.
-    pub(crate) fn freeze(&mut self) -> Option<Frozen> {
+    pub(crate) fn freeze(&mut self) -> Option<Still> {
         if !self.is_resumable() || self.is_asked() {
             return None;
         }
-        self.kept.as_mut().map(|kept| kept.freeze())
+        let follows = match &self.follows {
+            Some(follows) => follows.still()?,
+            None => Vec::new(),
+        };
+        self.kept.as_mut().map(|kept| Still { kept: kept.freeze(), follows })
+    }
+
+    /// Goes on with what another node sent of channels with a history; gives those of which something
+    /// is missing, because what comes next here `is_next` for the others alone.
+    pub(crate) fn arrive(
+        &mut self,
+        all: Vec<Followed>,
+        is_next: impl Fn(&Followed) -> bool,
+    ) -> Vec<Followed> {
+        if all.is_empty() {
+            return all;
+        }
+        let follows = self.follows.get_or_insert_default();
+        let (even, missing): (Vec<_>, Vec<_>) = all.into_iter().partition(is_next);
+        even.into_iter().for_each(|followed| follows.arrive(followed, true));
+        missing.iter().for_each(|followed| follows.arrive(followed.clone(), false));
+        missing
     }
 
     /// Whether the session is about to move.
@@ -151,53 +180,59 @@ impl Wire {
         }
     }
 
-    /// Writes messages of a channel with a history as far as they are new to the client.
+    /// Writes messages of a channel with a history as far as they are new to the client; gives whether
+    /// it was told of a gap before them, too.
     pub(crate) fn deliver_run(
         &mut self,
         run: &mut Run<'_>,
         now: Time,
         config: &HubConfig,
-    ) -> Delivered {
+    ) -> (Delivered, bool) {
+        let (nothing, mut is_gap) = (Delivered::default(), false);
         if self.speech.is_none() {
-            return Delivered::default();
+            return (nothing, false);
         }
         let (first, messages, waits) = (run.first, run.batch.messages(), self.recovers_first);
         let follows = self.follows.get_or_insert_default();
         let skipped = match follows.handle_messages(run.scope, first, messages, waits) {
-            Verdict::Plain => return self.deliver(&mut run.batch, now, config),
-            Verdict::Nothing => return Delivered::default(),
+            Verdict::Plain(0) => return (self.deliver(&mut run.batch, now, config), false),
+            Verdict::Plain(skipped) => {
+                let mut new = Batch::new(messages.get(skipped..).unwrap_or_default());
+                return (self.deliver(&mut new, now, config), false);
+            }
+            Verdict::Nothing => return (nothing, false),
             Verdict::WithCursor(skipped) => skipped,
             Verdict::BehindGap => {
                 let before = Cursor { offset: first.offset.saturating_sub(1), ..first };
-                self.push_parcel(&Parcel::gap(run.scope, before), config.queue_max);
+                is_gap = self.push_parcel(&Parcel::gap(run.scope, before), config.queue_max);
                 0
             }
         };
-        let Some(parcel) = run.parcel(skipped) else { return Delivered::default() };
+        let Some(parcel) = run.parcel(skipped) else { return (nothing, is_gap) };
         let count = (messages.len() - skipped) as u64;
         // A client that follows relies on its cursor: it may be cut off, but nothing is left out.
         if !self.push_parcel(&parcel, config.queue_max) {
-            return Delivered::default();
+            return (nothing, is_gap);
         }
         let queued = if self.write(now) { 0 } else { count };
-        Delivered { messages: count, queued, dropped: 0 }
+        (Delivered { messages: count, queued, dropped: 0 }, is_gap)
     }
 
     /// Adds messages that go together; `false` if as much waits as may.
     pub(crate) fn push_parcel(&mut self, parcel: &Parcel, bytes_max: usize) -> bool {
         let Some(speech) = self.speech.filter(|_| !self.closed) else { return true };
         let Some(whole) = parcel.whole.bytes(speech) else { return true };
-        let mut is_over = false;
+        let (mut is_over, mut is_frozen) = (false, false);
         if let Some(kept) = &mut self.kept {
             let parts = parcel.parts.iter().filter_map(|part| part.bytes(speech));
             parts.for_each(|part| kept.keep(part.clone()));
-            is_over = kept.is_over();
+            (is_over, is_frozen) = (kept.is_over(), kept.is_frozen());
         } else if !self.outgoing.is_empty() && self.outgoing.bytes() + whole.len() > bytes_max {
             is_over = true;
         }
         if is_over {
             self.ask(End::Slow);
-        } else if !matches!(self.link, Link::Away) {
+        } else if !matches!(self.link, Link::Away) && !is_frozen {
             self.outgoing.push_own(whole.clone());
         }
         !is_over

@@ -77,12 +77,6 @@ impl Progress {
         })
     }
 
-    /// Whether node `own`, which is this far, has heard everything that somebody else had who was that
-    /// far, but for nodes of which it has heard nothing.
-    pub(crate) fn reaches(&self, there: &Self, own: NodeId) -> bool {
-        self.covers(there, own, own)
-    }
-
     pub(crate) fn write(&self, writer: Writer) -> Writer {
         writer.list(self.0.iter(), |to, (node, (incarnation, sequence))| {
             to.plain(&<[u8; 12]>::from(*node)).number(incarnation.0).number(*sequence)

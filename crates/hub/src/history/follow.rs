@@ -22,6 +22,16 @@ enum Follow {
     Span(Span, Mode),
     /// Messages wait behind those that were missing.
     Recovering { before: Option<(Span, Mode)>, pending: Pending },
+    /// It came with its session from another node: messages wait behind those that are being read.
+    Arriving { span: Span, mode: Mode, pending: Pending },
+}
+
+/// A channel as another node goes on with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Followed {
+    pub(crate) scope: Scope,
+    pub(crate) span: Span,
+    pub(crate) mode: Mode,
 }
 
 /// What was sent of a channel: everything behind `since`, up to `at`.
@@ -42,7 +52,8 @@ pub(crate) struct Released {
 }
 
 /// How the client takes a channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
 pub(crate) enum Mode {
     /// It has not asked for its cursor.
     Live,
@@ -64,8 +75,8 @@ struct Pending {
 /// What is to be done with messages that come.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// They go to the client as they are.
-    Plain,
+    /// All but so many go to the client as they are.
+    Plain(usize),
     /// All but so many go to the client together with its cursor.
     WithCursor(usize),
     /// The same, and messages before them are lost.
@@ -113,9 +124,9 @@ impl Follows {
                 self.0.reserve_exact(1);
                 let span = Span { since: before, at: last };
                 self.0.push((scope.clone(), Follow::Span(span, Mode::Live)));
-                Verdict::Plain
+                Verdict::Plain(0)
             }
-            Some(Follow::Recovering { pending, .. }) => {
+            Some(Follow::Recovering { pending, .. } | Follow::Arriving { pending, .. }) => {
                 pending.push(before, last, frames);
                 Verdict::Nothing
             }
@@ -139,7 +150,7 @@ impl Follows {
                 }
                 is_gap && follows
             }
-            Some(Follow::Recovering { pending, .. }) => {
+            Some(Follow::Recovering { pending, .. } | Follow::Arriving { pending, .. }) => {
                 // What is missing is seen when it is to go behind what was recovered.
                 *pending = Pending { end: Some(cursor), ..Pending::default() };
                 false
@@ -159,7 +170,9 @@ impl Follows {
             return Err(Unfollowable::TooMany);
         }
         let before = match self.find(scope) {
-            Some(Follow::Recovering { .. }) => return Err(Unfollowable::Already),
+            Some(Follow::Recovering { .. } | Follow::Arriving { .. }) => {
+                return Err(Unfollowable::Already);
+            }
             Some(Follow::Span(span, mode)) => Some((*span, *mode)),
             None => None,
         };
@@ -176,7 +189,9 @@ impl Follows {
     /// Whether what waits goes on behind this place.
     pub(crate) fn junction(&mut self, scope: &Scope, at: Cursor) -> Junction {
         match self.find(scope) {
-            Some(Follow::Recovering { pending, .. }) => pending.junction(at),
+            Some(Follow::Recovering { pending, .. } | Follow::Arriving { pending, .. }) => {
+                pending.junction(at)
+            }
             _ => Junction::Gone,
         }
     }
@@ -191,12 +206,16 @@ impl Follows {
         Some(Released { junction, frames, end })
     }
 
-    /// Nothing could be recovered: everything is as before. Gives what has waited, and the place behind
-    /// it if the client follows.
-    pub(crate) fn abort(&mut self, scope: &Scope) -> Option<(Released, Mode)> {
+    /// What comes goes to the client again, as before: nothing could be recovered, or everything that
+    /// was missing when the session came. Gives what has waited, and how the client takes it.
+    pub(crate) fn go_on(&mut self, scope: &Scope) -> Option<(Released, Mode)> {
         let at = self.0.iter().position(|(there, _)| there == scope)?;
-        let Follow::Recovering { before, pending } = &mut self.0[at].1 else { return None };
-        let Some((mut span, mut mode)) = *before else {
+        let (before, pending) = match &mut self.0[at].1 {
+            Follow::Recovering { before, pending } => (*before, pending),
+            Follow::Arriving { span, mode, pending } => (Some((*span, *mode)), pending),
+            Follow::Span(..) => return None,
+        };
+        let Some((mut span, mut mode)) = before else {
             self.0.swap_remove(at);
             return None;
         };
@@ -208,6 +227,40 @@ impl Follows {
         }
         self.0[at].1 = Follow::Span(span, mode);
         Some((Released { junction, frames, end }, mode))
+    }
+
+    /// Everything as another node is to go on with it; `None` while a client recovers, of which
+    /// nobody else can know what it has been sent.
+    pub(crate) fn still(&self) -> Option<Vec<Followed>> {
+        let still = |(scope, follow): &(Scope, Follow)| match follow {
+            Follow::Span(span, mode) | Follow::Arriving { span, mode, .. } => {
+                Some(Followed { scope: scope.clone(), span: *span, mode: *mode })
+            }
+            Follow::Recovering { .. } => None,
+        };
+        self.0.iter().map(still).collect()
+    }
+
+    /// Goes on with what another node sent. Unless what comes next here follows that, it waits until
+    /// what is missing was [brought](Self::bring).
+    pub(crate) fn arrive(&mut self, followed: Followed, is_next: bool) {
+        let Followed { scope, span, mode } = followed;
+        let follow = match is_next {
+            true => Follow::Span(span, mode),
+            false => Follow::Arriving { span, mode, pending: Pending::default() },
+        };
+        self.0.push((scope, follow));
+    }
+
+    /// A session that has come is sent what it missed up to this place, or that it is lost. Gives
+    /// whether it still waits for that.
+    pub(crate) fn bring(&mut self, scope: &Scope, at: Cursor, is_gap: bool) -> bool {
+        let Some(Follow::Arriving { span, .. }) = self.find(scope) else { return false };
+        span.at = at;
+        if is_gap {
+            span.since = at;
+        }
+        true
     }
 
     /// Something that was to be sent was dropped.
@@ -231,7 +284,12 @@ impl Follows {
 
 impl Follow {
     const fn is_followed(&self) -> bool {
-        matches!(self, Self::Recovering { .. } | Self::Span(_, Mode::Following))
+        matches!(
+            self,
+            Self::Recovering { .. }
+                | Self::Span(_, Mode::Following)
+                | Self::Arriving { mode: Mode::Following, .. }
+        )
     }
 }
 
@@ -242,16 +300,16 @@ impl Span {
             return Verdict::Nothing;
         }
         if self.at.epoch == before.epoch && before.offset <= self.at.offset {
-            let known = self.at.offset - before.offset;
+            let known = (self.at.offset - before.offset) as usize;
             self.at = last;
-            return if follows { Verdict::WithCursor(known as usize) } else { Verdict::Plain };
+            return if follows { Verdict::WithCursor(known) } else { Verdict::Plain(known) };
         }
         *self = Self { since: before, at: last };
         match mode {
             Mode::Following => Verdict::BehindGap,
             Mode::Live | Mode::Torn => {
                 *mode = Mode::Live;
-                Verdict::Plain
+                Verdict::Plain(0)
             }
         }
     }

@@ -43,6 +43,15 @@ pub(crate) struct Line {
     outputs: VecDeque<Output>,
 }
 
+/// What the members here have of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// Nothing has come. What comes behind this is wanted.
+    Nothing(Cursor),
+    /// Everything up to here.
+    UpTo(Cursor),
+}
+
 /// How far the channel has been told to its members.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -60,6 +69,15 @@ impl Line {
     pub(crate) const fn handle_wanted(&mut self, cursor: Cursor) {
         if matches!(self.place, Place::Unknown) {
             self.place = Place::Wanted(cursor);
+        }
+    }
+
+    /// How far the channel has been told to its members, if it is known: all of that was handed out.
+    pub(crate) const fn told(&self) -> Option<Told> {
+        match self.place {
+            Place::Unknown => None,
+            Place::Wanted(cursor) => Some(Told::Nothing(cursor)),
+            Place::At(cursor) => Some(Told::UpTo(cursor)),
         }
     }
 

@@ -55,11 +55,12 @@ impl Reading {
 
 /// Takes a message of a channel with a history.
 pub(crate) async fn hear(hub: &Hub, scope: Scope, message: Message, reading: &mut Reading) {
+    let Some(histories) = hub.histories() else { return };
+    // Sessions that come meanwhile want it.
+    let _steady = histories.steady().await;
     if !is_wanted(hub, &scope) {
         // Whoever comes later does not want what has been before.
-        if let Some(histories) = hub.histories() {
-            histories.lines().remove(&scope);
-        }
+        histories.lines().remove(&scope);
         return;
     }
     let Message { origin, recorded, payload, .. } = message;
@@ -73,6 +74,8 @@ pub(crate) async fn hear(hub: &Hub, scope: Scope, message: Message, reading: &mu
 
 /// Takes what was read.
 pub(crate) async fn hear_read(hub: &Hub, (scope, read): Read, reading: &mut Reading) {
+    let Some(histories) = hub.histories() else { return };
+    let _steady = histories.steady().await;
     with(hub, scope, reading, |line| match read {
         Ok(stretch) => line.handle_stretch(stretch),
         Err(error) => {
@@ -85,12 +88,15 @@ pub(crate) async fn hear_read(hub: &Hub, (scope, read): Read, reading: &mut Read
 
 /// Something was lost on the way here, or may have been.
 pub(crate) async fn doubt(hub: &Hub, reading: &mut Reading) {
+    let Some(histories) = hub.histories() else { return };
+    let _steady = histories.steady().await;
     each(hub, reading, Line::handle_doubt).await;
 }
 
 /// Lets go of channels that nobody here is in, and tries again what could not be read.
 pub(crate) async fn tick(hub: &Hub, reading: &mut Reading) {
     let Some(histories) = hub.histories() else { return };
+    let _steady = histories.steady().await;
     let scopes: HashSet<Scope> = histories.lines().keys().cloned().collect();
     let unwanted = scopes.into_iter().filter(|scope| !is_wanted(hub, scope));
     unwanted.for_each(|scope| drop(histories.lines().remove(&scope)));
@@ -105,7 +111,8 @@ async fn each(hub: &Hub, reading: &mut Reading, what: impl Fn(&mut Line)) {
     }
 }
 
-/// Does something with a line, and then what that says.
+/// Does something with a line, and then what that says; held steady, so that who looks at the lines
+/// knows what was posted.
 async fn with(hub: &Hub, scope: Scope, reading: &mut Reading, what: impl FnOnce(&mut Line)) {
     let Some(histories) = hub.histories() else { return };
     let outputs: Vec<Output> = {

@@ -41,8 +41,22 @@ pub(crate) enum Step {
     Judge(Cursor, oneshot::Sender<Junction>),
     /// What has waited goes to the client, and what comes too.
     Release(Span),
-    /// What comes goes on as before.
-    Abort,
+    /// What comes goes on as before, behind what has waited.
+    GoOn,
+    /// A session that came from another node is sent what it has missed up to a place, or that this is
+    /// lost; the sender is told when that waits for it.
+    Bring(Brought, oneshot::Sender<()>),
+}
+
+/// What a session that has come is sent of a channel.
+#[derive(Debug, Clone)]
+pub(crate) struct Brought {
+    /// Nothing if the client is not to be told of it.
+    pub(crate) parcel: Option<Parcel>,
+    /// The place behind it.
+    pub(crate) at: Cursor,
+    /// Whether messages before that are lost.
+    pub(crate) is_gap: bool,
 }
 
 /// What the client is answered.
@@ -104,6 +118,7 @@ impl<'a> Recovery<'a> {
 
     /// Sends messages and the cursor behind them, and waits until that is on its way.
     async fn send(&self, messages: &[Arc<Frames>], end: Cursor) -> Result<(), HubError> {
+        self.cx.connection().shard.count_replayed(messages.len());
         let (tell, told) = oneshot::channel();
         self.post(Step::Send(Parcel::new(&self.scope, messages, end), tell));
         told.await.map_err(|_| gone())
@@ -208,13 +223,15 @@ impl Started<'_> {
 impl Drop for Recovery<'_> {
     fn drop(&mut self) {
         if !self.is_over {
-            self.post(Step::Abort);
+            self.post(Step::GoOn);
         }
     }
 }
 
 /// So many messages at once that a cursor is told now and then, and a slow client is waited for.
-fn chunks(entries: impl Iterator<Item = Recorded>) -> impl Iterator<Item = Vec<Recorded>> {
+pub(super) fn chunks(
+    entries: impl Iterator<Item = Recorded>,
+) -> impl Iterator<Item = Vec<Recorded>> {
     let mut rest = entries.peekable();
     std::iter::from_fn(move || {
         let mut chunk = Vec::new();

@@ -175,7 +175,9 @@ impl Hub {
         let Some((history, envelope)) = history.zip(Envelope::call(audience, message)) else {
             return Ok(None);
         };
-        Ok(Some(fanout.record(&history, envelope)?))
+        let recorded = fanout.record(&history, envelope)?;
+        histories.count_recorded();
+        Ok(Some(recorded))
     }
 
     /// Which channels have a history, if any have.

@@ -55,6 +55,7 @@ pub struct HubBuilder {
     estates: Option<Arc<dyn Log>>,
     mesh: Option<Mesh>,
     history: Option<History>,
+    has_own_ids: bool,
 }
 
 impl HubBuilder {
@@ -133,6 +134,16 @@ impl HubBuilder {
         F: Future<Output = Result<Identity, Denied>> + Send + 'static,
     {
         self.authenticate = Some(Authenticate::by(ask));
+        self
+    }
+
+    /// The URLs that the application gives its clients may have a parameter `id` of its own, such as
+    /// `?app=shop&id=7f`. Clients that negotiate put that of their connection, which has the same name,
+    /// behind it; what does not look like one names no connection then, where otherwise the client
+    /// would be told that there is no such connection.
+    #[must_use]
+    pub const fn own_ids(mut self) -> Self {
+        self.has_own_ids = true;
         self
     }
 
@@ -314,6 +325,7 @@ impl HubBuilder {
             shards,
             directory: Arc::new(directory),
             office: office(mesh.as_ref()),
+            has_own_ids: self.has_own_ids,
             mesh: mesh.map(Arc::new),
             standing,
             methods,

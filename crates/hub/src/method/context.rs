@@ -135,7 +135,8 @@ impl Context {
         }
     }
 
-    /// What the application keeps for this connection, from one call to the next.
+    /// What the application keeps for this connection, from one call to the next. It does not move to
+    /// another node with the session.
     pub fn items(&self) -> &Items {
         &self.connection.items
     }

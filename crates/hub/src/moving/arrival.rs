@@ -21,15 +21,19 @@ use crate::{
     clock,
     cluster::ADDRESS_MAX,
     config::Expiry,
-    connection::{Begun, Connection, Wire, groups::NAME_MAX, kept::Kept, task::Task},
+    connection::{
+        Begun, Connection, Wire, groups::NAME_MAX, kept::Kept, recovers_first, task::Task,
+    },
     fanout::{
         envelope::Envelope,
         fields::{Reader, Writer},
         ledger::{Said, Tap},
     },
     frames::{Framing, Speech},
+    history::{Histories, follow::Followed, travel::Arrivals},
     hub::Hub,
     id::ConnectionId,
+    presence::Scope,
     request::ClientRequest,
     shard::ShardHandle,
     ticket::Home,
@@ -111,9 +115,13 @@ impl Hub {
         let fanout = self.fanout()?;
         let own = fanout.node();
         let come_as_far = fanout
-            .until(|here| sessions.iter().all(|session| here.reaches(&session.progress, own)));
+            .until(|here| sessions.iter().all(|one| here.covers(&one.progress, own, one.node)));
         timeout(CATCH_UP_MAX, come_as_far).await.ok()?;
-        let adopted = self.adopt_all(shard, wave, sessions)?;
+        let adopted = {
+            let steady = join_all(self.histories().map(Histories::steady));
+            let _steady = timeout(CATCH_UP_MAX, steady).await.ok()?;
+            self.adopt_all(shard, wave, sessions)?
+        };
         let own = self.mesh()?.cluster.advertise();
         let mut homes: HashMap<String, Vec<u8>> = HashMap::new();
         for (connection, attending) in adopted {
@@ -143,18 +151,19 @@ impl Hub {
         if !waves.is_open(wave) {
             return None;
         }
-        let mut adopted = Vec::new();
+        let (mut adopted, mut arrivals) = (Vec::new(), Arrivals::default());
         for session in sessions {
             let (id, attending) = (session.id, session.attending.clone());
             if waves.has(wave, id) || self.find(id).is_some() {
                 continue;
             }
-            if let Some(connection) = self.adopt(shard, session, tap) {
+            if let Some(connection) = self.adopt(shard, session, tap, &mut arrivals) {
                 waves.adopt(wave, id);
                 self.moving().moved_in.fetch_add(1, Relaxed);
                 adopted.push((connection, attending));
             }
         }
+        arrivals.start(self, shard);
         Some(adopted)
     }
 
@@ -164,6 +173,7 @@ impl Hub {
         shard: &Arc<ShardHandle>,
         mut session: Session,
         tap: &Tap,
+        arrivals: &mut Arrivals,
     ) -> Option<Arc<Connection>> {
         let config = self.config();
         if self.raw().is_some() || config.stateful_reconnect == StatefulReconnect::Off {
@@ -186,6 +196,9 @@ impl Hub {
                         true => session.groups.insert(group.clone()),
                         false => session.groups.remove(group),
                     };
+                    // Where it is in one that it joins, if that has a history, nobody knows here.
+                    let scope = Scope::Group(group.clone());
+                    session.follows.retain(|followed| followed.scope != scope);
                 }
                 // It stays where it is, to end there.
                 Said::Dismissal(audience)
@@ -200,7 +213,7 @@ impl Hub {
                 Said::Membership { .. } | Said::Dismissal(_) => {}
             }
         }
-        if kept.is_over() {
+        if kept.is_over() || !self.can_follow(&session) {
             return None;
         }
         let now = clock::now();
@@ -214,6 +227,8 @@ impl Hub {
             let expires = session.identity.expires;
             wire.pulse.expire(expires.map(|moment| now + clock::until(moment)));
         }
+        let follows = std::mem::take(&mut session.follows);
+        let missing = wire.arrive(follows, |followed| self.is_next(followed));
         let Session { identity, request, groups, protocol, .. } = session;
         let connection = Connection::new(begun, identity, request, Arc::clone(shard), wire);
         let connection = Arc::new(connection);
@@ -226,10 +241,21 @@ impl Hub {
                 break;
             }
         }
+        missing.into_iter().for_each(|followed| arrivals.add(followed, &connection));
         connection.come();
         connection.shard.tasks.spawn(task);
         tracing::debug!(connection = %connection.id(), "has come");
         Some(connection)
+    }
+
+    /// Whether what a session is to be sent of channels with a history can go on here.
+    fn can_follow(&self, Session { follows, groups, request, .. }: &Session) -> bool {
+        let Some(histories) = self.histories() else { return follows.is_empty() };
+        histories.know(follows) && (recovers_first(request) || histories.are_all(follows, groups))
+    }
+
+    fn is_next(&self, followed: &Followed) -> bool {
+        self.histories().is_some_and(|histories| histories.is_next(followed))
     }
 
     /// Keeps nothing more for a wave; gives what has come with it.
@@ -251,7 +277,7 @@ impl Hub {
 
     /// Where the token of a connection was issued.
     fn home_of(&self, request: &ClientRequest) -> Option<String> {
-        let ticket = self.office().read(&request.parameter("id")?)?;
+        let ticket = self.office().read(&self.token_of(request)?)?;
         match self.office().home(&ticket) {
             Home::At(node) => Some(node.to_owned()),
             Home::Here | Home::Gone => None,

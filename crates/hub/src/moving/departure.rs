@@ -18,9 +18,11 @@ use super::session::{Ended, SESSION_MAX, Session};
 use crate::{
     clock,
     cluster::Mesh,
-    connection::{Connection, Parted},
+    connection::{Connection, Parted, Still, recovers_first},
     fanout::{Fanout, envelope::Envelope},
+    history::{Histories, travel::look_up},
     hub::Hub,
+    presence::Scope,
     shard::Post,
 };
 
@@ -48,6 +50,8 @@ pub(super) async fn depart(hub: &Hub, to: &Successor, sessions: Vec<Arc<Connecti
     if departure.sessions.is_empty() {
         return 0;
     }
+    // Before the successor has come so far: what is recorded by now is heard by then.
+    let looked_up = look_up(hub, &departure.sessions).await;
     // So that the successor has heard of this node when it is asked how far it has come.
     if fanout.say(&Envelope::Mark).is_err() {
         return 0;
@@ -57,7 +61,7 @@ pub(super) async fn depart(hub: &Hub, to: &Successor, sessions: Vec<Arc<Connecti
     let own = fanout.node();
     let come_as_far = fanout.until(|here| here.covers(&there, own, to.name));
     if timeout(CATCH_UP_MAX, come_as_far).await.is_ok() {
-        for part in parts(departure.freeze(fanout).await) {
+        for part in parts(departure.freeze(fanout, &looked_up).await) {
             // What becomes of it is told at the end.
             mesh.take(&to.node, wave, part).await;
         }
@@ -89,7 +93,10 @@ impl Departure<'_> {
     }
 
     /// Stops the sessions.
-    async fn freeze(&mut self, fanout: &Fanout) -> Vec<Bytes> {
+    async fn freeze(&mut self, fanout: &Fanout, looked_up: &HashSet<Scope>) -> Vec<Bytes> {
+        let histories = self.hub.histories();
+        let steady = join_all(histories.map(Histories::steady));
+        let Ok(_steady) = timeout(STEADY_MAX, steady).await else { return Vec::new() };
         let mut freezing = Vec::new();
         let progress = {
             let _standstill = fanout.standstill();
@@ -102,7 +109,16 @@ impl Departure<'_> {
         };
         let mut frozen = Vec::new();
         for (session, groups, told) in freezing {
-            let (Ok(Some(kept)), Some(protocol)) = (told.await, session.protocol()) else {
+            let (Ok(Some(still)), Some(protocol)) = (told.await, session.protocol()) else {
+                continue;
+            };
+            let Still { kept, follows } = still;
+            let follows = match histories.filter(|_| !recovers_first(&session.request)) {
+                Some(histories) => histories.complete(follows, &groups, looked_up),
+                None => Some(follows),
+            };
+            let Some(follows) = follows else {
+                tracing::debug!(connection = %session.id(), "stays: its place is unknown");
                 continue;
             };
             let attending = self.hub.attendance().map(|attendance| attendance.of(session.id()));
@@ -113,7 +129,9 @@ impl Departure<'_> {
                 request: session.request.clone(),
                 groups,
                 kept,
+                follows,
                 progress: progress.clone(),
+                node: fanout.node(),
                 attending: attending.unwrap_or_default(),
             };
             frozen.push(session.write());
@@ -196,6 +214,9 @@ const HURRY_MAX: Duration = Duration::from_secs(1);
 
 /// How long this node has to hear what its successor has heard.
 const CATCH_UP_MAX: Duration = Duration::from_secs(5);
+
+/// How long what was recorded takes to be handed to the shards.
+const STEADY_MAX: Duration = Duration::from_secs(2);
 
 /// How often it is tried to learn which sessions have moved, each time for a few seconds.
 const END_TRIES: u32 = 3;

@@ -115,10 +115,7 @@ impl Drain<'_> {
             sleep_until(self.next).await;
             self.next += self.step;
             let may_move = |session: &Arc<Connection>| {
-                // A client of a hub with a history comes back and recovers.
-                hub.histories().is_none()
-                    && session.is_movable()
-                    && self.tries.get(&session.id()) < Some(&TRIES_MAX)
+                session.is_movable() && self.tries.get(&session.id()) < Some(&TRIES_MAX)
             };
             let (movable, others): (Vec<_>, Vec<_>) = few.into_iter().partition(may_move);
             self.close(others);

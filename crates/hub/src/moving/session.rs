@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use everwire_backplane::{Cursor, NodeId};
 use everwire_proto::signalr::Protocol;
 
 use crate::{
@@ -18,10 +19,11 @@ use crate::{
         fields::{Reader, Writer},
         ledger::Progress,
     },
+    history::follow::{Followed, Mode, Span},
     id::{ConnectionId, GroupName, UserId},
     identity::Identity,
     method::Claims,
-    presence::Place,
+    presence::{Place, Scope},
     request::ClientRequest,
 };
 
@@ -35,8 +37,12 @@ pub(crate) struct Session {
     pub(crate) request: ClientRequest,
     pub(crate) groups: BTreeSet<GroupName>,
     pub(crate) kept: Frozen,
+    /// Its places in channels with a history.
+    pub(crate) follows: Vec<Followed>,
     /// How far its node had come with what all nodes say when this was all that it had been told.
     pub(crate) progress: Progress,
+    /// What that node is called.
+    pub(crate) node: NodeId,
     /// Groups and names of a hub without a program.
     pub(crate) attending: Attending,
 }
@@ -77,8 +83,10 @@ impl Session {
         let headers: Vec<_> = self.request.headers().collect();
         let Frozen { taken, released, unacknowledged } = &self.kept;
         let Attending { groups, places } = &self.attending;
+        // A node that cannot go on there must not take it.
+        let format = if self.follows.is_empty() { FORMAT } else { FORMAT_FOLLOWING };
         let writer = Writer::default()
-            .byte(FORMAT)
+            .byte(format)
             .plain(self.id.as_bytes())
             .byte(self.protocol as u8)
             .list(user.iter(), |to, user| to.text(user.as_str()))
@@ -92,7 +100,8 @@ impl Session {
             .list(unacknowledged.iter(), |to, frame| to.bytes(frame))
             .list(groups.iter(), |to, group| to.text(group.as_str()))
             .list(places.iter(), write_place);
-        self.progress.write(writer).finish()
+        let writer = self.progress.write(writer).plain(&<[u8; 12]>::from(self.node));
+        writer.list(self.follows.iter(), write_followed).finish()
     }
 
     pub(crate) fn read(bytes: Bytes) -> Option<Self> {
@@ -100,9 +109,7 @@ impl Session {
             return None;
         }
         let mut from = Reader::new(bytes);
-        if from.byte()? != FORMAT {
-            return None;
-        }
+        let format = from.byte().filter(|format| [FORMAT, FORMAT_FOLLOWING].contains(format))?;
         let id = read_id(&mut from)?;
         let protocol = match from.byte()? {
             number if number == Protocol::Json as u8 => Protocol::Json,
@@ -117,7 +124,23 @@ impl Session {
         let places = from.list(read_place)?;
         let attending = Attending { groups: groups_attended, places };
         let progress = Progress::read(&mut from)?;
-        Some(Self { id, protocol, identity, request, groups, kept, progress, attending })
+        let node = NodeId::from(from.array::<12>()?);
+        let follows = match format {
+            FORMAT_FOLLOWING => from.list(read_followed)?,
+            _ => Vec::new(),
+        };
+        Some(Self {
+            id,
+            protocol,
+            identity,
+            request,
+            groups,
+            kept,
+            follows,
+            progress,
+            node,
+            attending,
+        })
     }
 }
 
@@ -156,7 +179,37 @@ fn read_kept(from: &mut Reader) -> Option<Frozen> {
     Some(Frozen { taken, released, unacknowledged: from.list(Reader::bytes)? })
 }
 
+fn write_followed(to: Writer, followed: &Followed) -> Writer {
+    let Followed { scope, span, mode } = followed;
+    let group = match scope {
+        Scope::Hub => None,
+        Scope::Group(group) => Some(group.as_str()),
+    };
+    let to = to.list(group.iter(), |to, group| to.text(group)).byte(*mode as u8);
+    [span.since, span.at].iter().fold(to, |to, at| to.number(at.epoch).number(at.offset))
+}
+
+fn read_followed(from: &mut Reader) -> Option<Followed> {
+    let group = from.list(Reader::text)?.pop();
+    let scope = group.map_or(Scope::Hub, |group| Scope::Group(GroupName::new(group)));
+    let mode = match from.byte()? {
+        number if number == Mode::Live as u8 => Mode::Live,
+        number if number == Mode::Torn as u8 => Mode::Torn,
+        number if number == Mode::Following as u8 => Mode::Following,
+        _ => return None,
+    };
+    let mut cursor = || {
+        let number = |from: &mut Reader| from.number().filter(|number| *number <= NUMBER_MAX);
+        Some(Cursor { epoch: number(from)?, offset: number(from)? })
+    };
+    let span = Span { since: cursor()?, at: cursor()? };
+    Some(Followed { scope, span, mode })
+}
+
 const FORMAT: u8 = 1;
+
+/// Places in channels with a history lie behind the rest.
+const FORMAT_FOLLOWING: u8 = 2;
 
 /// No session has said more: what counts from here on does not overflow.
 const NUMBER_MAX: u64 = 1 << 53;
@@ -171,7 +224,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::presence::Scope;
 
     fn session(frames: usize) -> Session {
         let mut claims = Claims::default();
@@ -193,12 +245,23 @@ mod tests {
                 released: 34,
                 unacknowledged: vec![Bytes::from_static(b"\x81\x01x"); frames],
             },
+            follows: vec![
+                followed(Scope::Hub, Mode::Following),
+                followed(Scope::Group("go".into()), Mode::Live),
+                followed(Scope::Group("".into()), Mode::Torn),
+            ],
             progress,
+            node: member.node,
             attending: Attending {
                 groups: vec!["go".into()],
                 places: vec![(Scope::Hub, "ann".into()), (Scope::Group("go".into()), "".into())],
             },
         }
+    }
+
+    fn followed(scope: Scope, mode: Mode) -> Followed {
+        let at = |offset| Cursor { epoch: 9, offset };
+        Followed { scope, span: Span { since: at(2), at: at(5) }, mode }
     }
 
     #[test]
@@ -217,7 +280,18 @@ mod tests {
             assert_eq!(read.request.token().as_deref(), Some("t"));
             assert_eq!((read.groups, read.kept), (session.groups.clone(), session.kept.clone()));
             assert_eq!((&read.progress, &read.attending), (&session.progress, &session.attending));
+            assert_eq!((read.follows, read.node), (session.follows.clone(), session.node));
         }
+    }
+
+    #[test]
+    fn a_node_that_knows_no_places_in_histories_takes_no_session_that_has_some() {
+        let mut session = session(1);
+        assert_eq!(session.write()[0], FORMAT_FOLLOWING);
+        session.follows.clear();
+        let written = session.write();
+        assert_eq!(written[0], FORMAT, "what it can read it gets");
+        assert!(Session::read(written).is_some());
     }
 
     #[test]
@@ -226,8 +300,10 @@ mod tests {
         for end in 0..written.len() {
             assert!(Session::read(written.slice(..end)).is_none(), "{end}");
         }
-        let other = [&[FORMAT + 1][..], &written[1..]].concat();
-        assert!(Session::read(other.into()).is_none());
+        for format in [0, FORMAT_FOLLOWING + 1] {
+            let other = [&[format][..], &written[1..]].concat();
+            assert!(Session::read(other.into()).is_none());
+        }
     }
 
     #[test]
@@ -238,6 +314,9 @@ mod tests {
         let mut endless = session(1);
         endless.kept.taken = u64::MAX;
         assert!(Session::read(endless.write()).is_none());
+        let mut far = session(1);
+        far.follows[0].span.at.offset = u64::MAX;
+        assert!(Session::read(far.write()).is_none());
         let mut split = session(1);
         split.request = ClientRequest::from_fields("/\nx:y", std::iter::empty());
         assert!(Session::read(split.write()).is_none());

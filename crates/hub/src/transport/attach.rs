@@ -128,7 +128,7 @@ impl Visitor {
             // What begins, begins there.
             return Ok(Attached::Elsewhere(home.into()));
         }
-        let token = self.request.parameter("id").unwrap_or_default();
+        let token = self.hub.token_of(&self.request).unwrap_or_default();
         match mesh.claim(home, &token).await {
             Claim::Begin => {
                 let Ticket { id, stateful_reconnect, .. } = *ticket;
@@ -287,7 +287,7 @@ fn read_ticket(
     request: &ClientRequest,
     identity: &Identity,
 ) -> Result<Ticket, Detached> {
-    let token = request.parameter("id").ok_or(Detached::NoId)?;
+    let token = hub.token_of(request).ok_or(Detached::NoId)?;
     let ticket = hub.office().read(&token).ok_or(Detached::Unknown)?;
     if !ticket.is_of(identity.user.as_ref()) {
         return Err(Detached::OtherUser);

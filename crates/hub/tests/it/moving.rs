@@ -1,6 +1,7 @@
 //! Sessions that move to another node when theirs drains.
 
 mod faults;
+mod histories;
 mod session;
 mod sessions;
 

@@ -69,6 +69,16 @@ POST   /api/hubs/{hub}/groups/{group}/:send
 POST   /api/hubs/{hub}/users/{user}/:send
 POST   /api/hubs/{hub}/connections/{id}/:send
        /api/hubs/{hub}/…                          groups, users, closing, tokens: docs/publishing.md
+GET    /api/v1/fleet/instances
+GET    /api/v1/fleet/commands
+POST   /api/v1/fleet/commands                     {\"target\": \"shop\", \"name\": \"refresh\"}
+GET    /api/v1/fleet/commands/{id}
+DELETE /api/v1/fleet/commands/{id}
+GET    /api/v1/fleet/sets
+GET    /api/v1/fleet/sets/{set}                   and …/history, …/diff, …/events
+PATCH  /api/v1/fleet/sets/{set}                   {\"changes\": {\"KEY\": \"value\"}}
+POST   /api/v1/fleet/sets/{set}/rollback          {\"to\": 7}
+GET    /api/v1/events
 GET    /api/v1/pipes
 GET    /api/v1/pipes/{id}
 DELETE /api/v1/pipes/{id}

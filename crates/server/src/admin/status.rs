@@ -7,7 +7,7 @@ use everwire_backplane::Bus;
 use everwire_gateway::pool::State;
 use serde_json::{Value, json};
 
-use super::hubs;
+use super::{fleet, hubs};
 use crate::node::Node;
 
 pub(super) async fn show(extract::State(node): extract::State<Arc<Node>>) -> Json<Value> {
@@ -27,6 +27,7 @@ pub(super) async fn show(extract::State(node): extract::State<Arc<Node>>) -> Jso
         "buffered_max": node.limits.buffered_max,
         "pools": pools,
         "hubs": hubs,
+        "fleet": node.fleet.as_ref().map(|fleet| fleet::brief(fleet)),
         "backplane": node.bus.as_ref().map(|bus| backplane(&**bus)),
     }))
 }

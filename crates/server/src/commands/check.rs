@@ -25,7 +25,8 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
         Ok(config) => {
             let (pools, routes) = (config.pools.len(), config.routes.len());
             let hubs = config.hubs.len();
-            let found = format!("pools {pools}, routes {routes}, hubs {hubs}");
+            let fleet = if config.fleet.is_some() { ", a fleet" } else { "" };
+            let found = format!("pools {pools}, routes {routes}, hubs {hubs}{fleet}");
             terminal::print_line(&format!("{name} is fine: {found}"))
         }
         Err(mistakes) => {

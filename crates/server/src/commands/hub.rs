@@ -1,13 +1,11 @@
 //! `everwire hub`: the hubs of a running node, and sending to their clients.
 
-use std::fmt::Write;
-
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     cli::{HubCommand, HubSendArgs, NodeArgs},
-    client::Client,
+    client::{Client, segment},
     failure::Failure,
     terminal::{self, Table},
 };
@@ -88,7 +86,7 @@ async fn send(args: &HubSendArgs) -> Result<(), Failure> {
         (_, _, Some(id)) => format!("/connections/{}", segment(id)),
         _ => String::new(),
     };
-    let arguments: Vec<_> = arguments.iter().map(|text| argument(text)).collect();
+    let arguments: Vec<_> = arguments.iter().map(|text| super::argument(text)).collect();
     let body = json!({ "target": target, "arguments": arguments });
     let path = format!("/api/hubs/{}{to}/:send", name(hub)?);
     let answer = Client::new(node)?.call(Method::POST, &path, Some(&body)).await?;
@@ -101,46 +99,9 @@ async fn close(hub: &str, id: &str, node: &NodeArgs) -> Result<(), Failure> {
     super::pool::report(node, answer, &format!("closed {id}"))
 }
 
-/// What is JSON is sent as that, anything else as text.
-fn argument(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|_| text.into())
-}
-
 fn name(hub: &str) -> Result<&str, Failure> {
     if crate::config::is_name(hub) {
         return Ok(hub);
     }
     Err(Failure::Usage(format!("{hub:?} is not a hub's name; see everwire hub ls")))
-}
-
-/// A name as one segment of a path.
-fn segment(name: &str) -> String {
-    let mut segment = String::new();
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_".contains(&byte) {
-            segment.push(char::from(byte));
-        } else {
-            let written = write!(segment, "%{byte:02X}");
-            debug_assert!(written.is_ok(), "a String takes every text");
-        }
-    }
-    segment
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_one_segment_whatever_is_in_it() {
-        assert_eq!(segment("room-1"), "room-1");
-        assert_eq!(segment("../a b?ä"), "%2E%2E%2Fa%20b%3F%C3%A4");
-    }
-
-    #[test]
-    fn what_is_json_is_sent_as_json() {
-        assert_eq!(argument("7"), json!(7));
-        assert_eq!(argument(r#"{"a":[1]}"#), json!({ "a": [1] }));
-        assert_eq!((argument("hello"), argument("\"7\"")), (json!("hello"), json!("7")));
-    }
 }

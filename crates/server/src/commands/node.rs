@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use http::Method;
+use serde_json::Value;
 
 use crate::{
     cli::{NodeArgs, NodeCommand},
     client::Client,
+    clock::Moment,
     failure::Failure,
     terminal::{self, Table},
 };
@@ -46,6 +48,8 @@ async fn drain(id: &str, detach: bool, node: &NodeArgs) -> Result<(), Failure> {
     let path = format!("/api/v1/nodes/{id}/drain");
     let mut described = client.call(Method::POST, &path, None).await?.into_result()?;
     let id = super::status::text(&described["id"]);
+    let begun = Moment::now();
+    let mut told = None;
     while !detach && described["state"] != "drained" {
         tokio::time::sleep(LOOK_AFTER).await;
         let all = client.read("/api/v1/nodes").await?;
@@ -55,12 +59,20 @@ async fn drain(id: &str, detach: bool, node: &NodeArgs) -> Result<(), Failure> {
             Some(_) => {}
             None => return Err(Failure::failed(format!("the node {id} has ended meanwhile"))),
         }
+        let progress = Progress::of(&described);
+        if begun.elapsed() > QUIET_FOR
+            && !node.json
+            && described["state"] != "drained"
+            && told != Some(progress)
+        {
+            terminal::complain(&progress.line(&id));
+            told = Some(progress);
+        }
     }
     if node.json {
         return terminal::print_json(&described);
     }
-    let number = |key: &str| described[key].as_u64().unwrap_or_default();
-    let (moved, left) = (number("moved_out"), number("connections") + number("pipes"));
+    let Progress { moved, left } = Progress::of(&described);
     let moved = terminal::count(moved, "session");
     terminal::print_line(&match (detach, left) {
         (true, left) => {
@@ -76,5 +88,31 @@ async fn drain(id: &str, detach: bool, node: &NodeArgs) -> Result<(), Failure> {
     })
 }
 
+/// How far a node has come that is being drained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Progress {
+    /// Sessions that have moved.
+    moved: u64,
+    /// Clients that are still there.
+    left: u64,
+}
+
+impl Progress {
+    fn of(described: &Value) -> Self {
+        let number = |key: &str| described[key].as_u64().unwrap_or_default();
+        Self { moved: number("moved_out"), left: number("connections") + number("pipes") }
+    }
+
+    /// A line for who waits.
+    fn line(self, id: &str) -> String {
+        let (moved, left) =
+            (terminal::count(self.moved, "session"), terminal::count(self.left, "client"));
+        format!("{id} is being drained: {moved} moved, {left} left")
+    }
+}
+
 /// How often it is asked how far it has come.
 const LOOK_AFTER: Duration = Duration::from_millis(200);
+
+/// What takes no longer needs no line in between.
+const QUIET_FOR: Duration = Duration::from_secs(1);

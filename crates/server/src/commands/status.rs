@@ -20,6 +20,12 @@ pub(super) async fn run(node: &NodeArgs) -> Result<(), Failure> {
         table.row(["name", "backends", "ready", "sessions"].map(|key| text(&pool[key])));
     }
     terminal::print(&table.render())?;
+    if answer["fleet"].is_object() {
+        let [path, present, away] =
+            ["path", "present", "away"].map(|key| text(&answer["fleet"][key]));
+        let line = format!("\nfleet at {path}: {present} instances present, {away} away");
+        terminal::print_line(&line)?;
+    }
     let hubs = answer["hubs"].as_array().map(Vec::as_slice).unwrap_or_default();
     if hubs.is_empty() {
         return Ok(());

@@ -69,7 +69,8 @@ pub(super) fn read(node: Node, mistakes: &mut Mistakes) -> Backplane {
     Backplane::Redis { url, prefix: prefix.unwrap_or_else(|| PREFIX.to_owned()) }
 }
 
-fn url(node: &Node) -> Result<String, String> {
+/// An address of a Redis, or what says that there is none.
+pub(super) fn url(node: &Node) -> Result<String, String> {
     let url = reader::string(node)?;
     let starts = ["redis://", "rediss://"].iter().any(|scheme| url.starts_with(scheme));
     if url == MEMORY {
@@ -92,7 +93,7 @@ fn prefix(node: &Node) -> Result<String, String> {
 }
 
 /// One node that talks to nobody.
-const MEMORY: &str = "memory:";
+pub(super) const MEMORY: &str = "memory:";
 
 /// What keys begin with where nothing is said.
 const PREFIX: &str = "everwire";

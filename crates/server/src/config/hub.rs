@@ -98,8 +98,6 @@ fn read(path: String, node: Node, mistakes: &mut Mistakes) -> Option<Written> {
 fn read_config(reader: &mut Reader<'_>) -> HubConfig {
     let mut config = HubConfig::default();
     let duration = || reader::duration_from(DURATION_MIN);
-    reader.set("keep_alive", &mut config.keep_alive, duration());
-    reader.set("client_timeout", &mut config.client_timeout, duration());
     reader.set("handshake_timeout", &mut config.handshake_timeout, duration());
     reader.set("send_timeout", &mut config.send_timeout, duration());
     reader.set("close_timeout", &mut config.close_timeout, duration());
@@ -124,43 +122,51 @@ fn read_config(reader: &mut Reader<'_>) -> HubConfig {
         }
         config.transports = transports;
     }
-    if let Some(origins) = reader.read_list("origins", web_origin) {
-        config.origins = read_origins(reader, origins);
-    }
+    read_origins(reader, &mut config);
+    read_pings(reader, &mut config);
+    config
+}
+
+/// How often a silent client is asked, and when it is given up.
+pub(super) fn read_pings(reader: &mut Reader<'_>, config: &mut HubConfig) {
+    let duration = || reader::duration_from(DURATION_MIN);
+    reader.set("keep_alive", &mut config.keep_alive, duration());
+    reader.set("client_timeout", &mut config.client_timeout, duration());
     if config.keep_alive >= config.client_timeout {
         let what = "keep_alive is not shorter than client_timeout: a client that pings as often \
                     as the hub would be given up between two pings";
         reader.contradict(&["client_timeout", "keep_alive"], what);
     }
-    config
 }
 
-fn read_origins(reader: &mut Reader<'_>, origins: Vec<String>) -> Origins {
+/// Which web pages may connect.
+pub(super) fn read_origins(reader: &mut Reader<'_>, config: &mut HubConfig) {
+    let Some(origins) = reader.read_list("origins", web_origin) else { return };
     let has_any = origins.iter().any(|origin| origin == ANY_ORIGIN);
     if has_any && origins.len() > 1 {
         reader.contradict(&["origins"], "\"*\" is every origin; leave out the others, or it");
     }
-    match (has_any, origins.is_empty()) {
+    config.origins = match (has_any, origins.is_empty()) {
         (true, _) => Origins::Any,
         (_, true) => Origins::Same,
         _ => Origins::Listed(origins),
-    }
+    };
 }
 
 /// A path that is more than `/`: below that a hub would take every request of the node.
-fn hub_path(node: &Node) -> Result<String, String> {
+pub(super) fn hub_path(node: &Node) -> Result<String, String> {
     let path = reader::path(node)?;
     let is_plain = path.len() > 1 && !path.ends_with('/') && !path.ends_with("/negotiate");
     if is_plain { Ok(path) } else { Err("is not a hub's path; write for example \"/chat\"".into()) }
 }
 
-fn bytes(node: &Node) -> Result<usize, String> {
+pub(super) fn bytes(node: &Node) -> Result<usize, String> {
     let bytes = reader::size_within(BYTES_MIN, BYTES_MAX)(node)?;
     usize::try_from(bytes).map_err(|_| "is more than this machine can address".to_owned())
 }
 
 /// Messages a second, or 0 for any number.
-fn rate(node: &Node) -> Result<Option<NonZeroU32>, String> {
+pub(super) fn rate(node: &Node) -> Result<Option<NonZeroU32>, String> {
     reader::number(0, RATE_MAX)(node).map(NonZeroU32::new)
 }
 

@@ -3,11 +3,13 @@
 //! The reference (`config doc`), the example file and the answer to an unknown key all come from
 //! these tables. A test loads the example and finds the built-in defaults.
 
+mod fleet;
 mod hub;
 mod node;
 mod pool;
 mod route;
 
+pub(super) use fleet::{BRIDGE, FLEET, FLEET_HOOK, FLEET_TOKEN};
 pub(super) use hub::{HISTORY, HUB, METHOD, PRESENCE};
 pub(super) use node::{ADMIN, BACKPLANE, CLUSTER, LIMITS, STOP, TOP};
 pub(super) use pool::{BACKEND, HEALTH, POOL};
@@ -57,7 +59,24 @@ const fn later(name: &'static str) -> Key {
 }
 
 /// All sections in the order in which the reference lists them.
-pub(super) const SECTIONS: [&Section; 15] = [
-    &TOP, &ADMIN, &POOL, &BACKEND, &HEALTH, &ROUTE, &HTTP, &HUB, &HISTORY, &PRESENCE, &METHOD,
-    &CLUSTER, &LIMITS, &STOP, &BACKPLANE,
+pub(super) const SECTIONS: [&Section; 19] = [
+    &TOP,
+    &ADMIN,
+    &POOL,
+    &BACKEND,
+    &HEALTH,
+    &ROUTE,
+    &HTTP,
+    &HUB,
+    &HISTORY,
+    &PRESENCE,
+    &METHOD,
+    &FLEET,
+    &FLEET_TOKEN,
+    &FLEET_HOOK,
+    &BRIDGE,
+    &CLUSTER,
+    &LIMITS,
+    &STOP,
+    &BACKPLANE,
 ];

@@ -7,11 +7,12 @@ use everwire_hub::{HubConfig, config::Origins};
 use everwire_proto::signalr::negotiate::StatefulReconnect;
 
 use super::{
-    Backplane, Cluster, Config, Hub, LogFormat, Route, hub, pool, route,
+    Backplane, Cluster, Config, Hub, LogFormat, Route, fleet, hub, pool, route,
     units::{format_duration, format_size},
 };
 
-/// The whole configuration. The admin token, the cluster's secrets and the hubs' access keys stay out.
+/// The whole configuration. The admin token, the cluster's secrets, the hubs' access keys and the
+/// fleet's tokens stay out.
 pub(super) fn config(config: &Config) -> String {
     let mut out = Toml::default();
     out.key("listen", &list(config.listen.iter().map(|address| quoted(address.to_string()))));
@@ -43,6 +44,9 @@ pub(super) fn config(config: &Config) -> String {
     }
     for (name, hub) in &config.hubs {
         out.hub(name, hub);
+    }
+    if let Some(fleet) = &config.fleet {
+        fleet::print(fleet).into_iter().for_each(|line| out.line(&line));
     }
     if let Some(cluster) = &config.cluster {
         out.cluster(cluster);
@@ -197,7 +201,8 @@ fn http(config: HttpConfig) -> String {
     )
 }
 
-fn origins(origins: &Origins) -> String {
+/// Which web pages may connect, as TOML.
+pub(super) fn origins(origins: &Origins) -> String {
     match origins {
         Origins::Same => list(std::iter::empty()),
         Origins::Listed(listed) => list(listed.iter().map(quoted)),
@@ -205,7 +210,8 @@ fn origins(origins: &Origins) -> String {
     }
 }
 
-fn name_of<T: PartialEq + Copy>(names: &[(&'static str, T)], value: T) -> &'static str {
+/// The name of one of a closed set.
+pub(super) fn name_of<T: PartialEq + Copy>(names: &[(&'static str, T)], value: T) -> &'static str {
     names.iter().find(|(_, named)| *named == value).map_or("", |(name, _)| name)
 }
 

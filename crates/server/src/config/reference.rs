@@ -59,7 +59,7 @@ fn describe(section: &Section, key: &Key) -> String {
 fn variable(section: &Section, key: &Key) -> String {
     let path = match section.heading {
         "" => String::new(),
-        "routes" => "ROUTES__0__".to_owned(),
+        "routes" | "bridges" => format!("{}__0__", section.heading.to_uppercase()),
         heading => heading.to_uppercase().replace('.', "__") + "__",
     };
     format!("EVERWIRE_{path}{}", key.name.to_uppercase())

@@ -39,6 +39,7 @@ fn the_example_has_every_key_at_its_default() {
     let presence = declared.presence.as_ref().expect("it is in the example");
     assert_eq!(presence.names_max, Presence::default().names_max);
     assert_eq!(config.hubs["status"].history, Some(History::default()));
+    assert_eq!(config.fleet, Some(Fleet::default()));
 }
 
 #[test]
@@ -229,7 +230,7 @@ fn ten_different_mistakes_are_told_at_once_with_line_and_key() {
         "everwire.toml:9: routes[0].pool: there is no [pools.chatt]",
         "everwire.toml:11: routes[0].delivery: \"twice\" is not one of at-most-once, ",
         "everwire.toml:12: routes[0].buffer_max: \"5 bananas\" is not a size",
-        "everwire.toml:13: fleet: not available yet",
+        "everwire.toml:14: fleet.path: \"fleet\" is not a path",
         "10 mistakes",
     ] {
         assert!(told.contains(part), "{part}\nis missing in\n{told}");

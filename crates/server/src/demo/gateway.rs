@@ -11,15 +11,14 @@ mod journal;
 mod script;
 mod verdict;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
-use anyhow::Context;
 use everwire_gateway::config::{BackendConfig, Delivery, PoolConfig, RouteConfig};
 
 use self::{backends::Backends, crowd::Crowd, script::Script, verdict::Verdict};
 use crate::{
     config::{Admin, Config, Limits, Route, Stop},
-    demo,
+    demo::{self, store::Store},
     failure::Failure,
     running::Running,
     terminal,
@@ -36,7 +35,7 @@ impl GatewayShow {
     /// Shows that clients notice nothing of what happens to backends or, unprotected, what they do.
     pub(super) async fn prove(unprotected: bool) -> Result<Self, Failure> {
         let store = Store::create()?;
-        let mut backends = Backends::start(BACKENDS, &store.0).await?;
+        let mut backends = Backends::start(BACKENDS, store.path()).await?;
         let gateway = if unprotected { None } else { Some(start_gateway(&backends).await?) };
         introduce(&backends, gateway.as_ref())?;
         let targets = match &gateway {
@@ -45,7 +44,7 @@ impl GatewayShow {
         };
         let crowd = Crowd::start(CLIENTS, &targets).await?;
         Script::new(&crowd, gateway.as_ref()).play(&mut backends).await?;
-        let verdict = Verdict::reach(&crowd.finish().await, &store.0)?;
+        let verdict = Verdict::reach(&crowd.finish().await, store.path())?;
         terminal::print(&verdict.render())?;
         let end = if unprotected { UNPROTECTED_END } else { PROTECTED_END };
         demo::judge(verdict.is_clean(), unprotected, end)?;
@@ -119,25 +118,6 @@ async fn start_gateway(backends: &Backends) -> Result<Running, Failure> {
         ..Config::default()
     };
     Running::start(config).await.map_err(Failure::failed)
-}
-
-/// The directory that the sample service remembers in, removed with the demo.
-struct Store(Arc<std::path::Path>);
-
-impl Store {
-    fn create() -> Result<Self, Failure> {
-        let name = format!("everwire-demo-{}-{:08x}", std::process::id(), rand::random::<u32>());
-        let path: PathBuf = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        Ok(Self(path.into()))
-    }
-}
-
-impl Drop for Store {
-    fn drop(&mut self) {
-        // What cannot be removed is left to the system's cleaning of its temporary files.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 const BACKENDS: usize = 3;

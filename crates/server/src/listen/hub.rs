@@ -1,10 +1,10 @@
-//! From an accepted socket to a hub.
+//! From an accepted socket to a hub, or to the fleet.
 //!
 //! A good request for a WebSocket begins the connection at once. Whatever else is asked of a hub,
 //! negotiation, events, polls, what is published to a hub with an access key, and what is wrong
 //! with a request that is not good, is for [`super::requests`].
 
-use everwire_hub::{HubBody, HubService};
+use everwire_hub::HubBody;
 use everwire_proto::ws::upgrade::{HeaderLines, Refusal, UpgradeRequest};
 use http::Response;
 use http_body_util::BodyExt;
@@ -15,7 +15,7 @@ use super::{
     requests::{self, Visit},
     shard::{Shard, Slot},
 };
-use crate::{node::NodeHub, rest};
+use crate::{node::Found, rest};
 
 /// Whether a request with this head is for a hub, by a client of it or by who publishes to it.
 pub(super) fn is_for(shard: &Shard, head: &[u8]) -> bool {
@@ -26,9 +26,9 @@ pub(super) fn is_for(shard: &Shard, head: &[u8]) -> bool {
 
 /// Serves the connection: as a WebSocket of the hub, or request by request.
 pub(super) async fn serve(stream: TcpStream, visit: Visit, slot: Slot, shard: &Shard) {
-    let hub = target_of(&visit.head).and_then(|target| shard.desk.find(target));
-    if let (Some((hub, service)), Ok(request)) = (hub, UpgradeRequest::parse(&visit.head)) {
-        return open(stream, &request, &visit.held, slot, hub, service).await;
+    let found = target_of(&visit.head).and_then(|target| shard.desk.find(target));
+    if let (Some(found), Ok(request)) = (found, UpgradeRequest::parse(&visit.head)) {
+        return open(stream, &request, &visit.held, slot, &found).await;
     }
     requests::serve(stream, visit, shard.desk.send_timeout(), slot, shard);
 }
@@ -38,13 +38,12 @@ async fn open(
     request: &UpgradeRequest,
     held: &[u8],
     slot: Slot,
-    hub: &NodeHub,
-    service: &HubService,
+    found: &Found<'_>,
 ) {
-    match service.open(request).await {
+    match found.sockets().open(request).await {
         Ok(opening) => opening.start(stream, held, Some(Box::new(slot))),
         Err(response) => {
-            hub.refused.inc();
+            found.refused().inc();
             refuse::answer(stream, &refusal_of(response).await).await;
         }
     }

@@ -6,6 +6,7 @@
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use axum::body::Body;
+use everwire_fleet::FleetBody;
 use everwire_gateway::{ClientInfo, HttpBody, Scheme};
 use everwire_hub::HubBody;
 use everwire_proto::ws::upgrade::speaks_of_websocket;
@@ -24,12 +25,15 @@ use super::{
     unconfirmed::{Observed, Unconfirmed},
 };
 use crate::{
-    node::Phase,
+    node::{Found, Phase},
     rest::{self, Door},
 };
 
-/// The body of a hub's answer, of one to who publishes to it, or of a route's.
-type AnyBody = Either<HubBody, Either<Body, HttpBody>>;
+/// The body of a hub's answer, or of the fleet's.
+type OwnBody = Either<HubBody, FleetBody>;
+
+/// The body of such an answer, of one to who publishes to a hub, or of a route's.
+type AnyBody = Either<OwnBody, Either<Body, HttpBody>>;
 
 /// A connection whose first head has been read.
 pub(super) struct Visit {
@@ -101,10 +105,10 @@ async fn answer(
     let wants_session = speaks_of_websocket(fields);
     let mut response = match shard.desk.find(request.uri().path()) {
         None => of_no_hub(&shard, peer, request).await.map(Either::Right),
-        Some((hub, service)) => {
-            let response = service.handle(request).await;
+        Some(found) => {
+            let response = of_found(&found, request).await;
             if response.status().is_client_error() || response.status().is_server_error() {
-                hub.refused.inc();
+                found.refused().inc();
             }
             response.map(Either::Left)
         }
@@ -117,6 +121,14 @@ async fn answer(
         response.headers_mut().insert(header::CONNECTION, close);
     }
     Ok(response)
+}
+
+/// Answers who asks a hub, or the fleet.
+async fn of_found(found: &Found<'_>, request: Request<Incoming>) -> Response<OwnBody> {
+    match found {
+        Found::Hub(_, service) => service.handle(request).await.map(Either::Left),
+        Found::Fleet(_, service) => service.handle(request).await.map(Either::Right),
+    }
 }
 
 /// Answers who publishes, and whoever asks for a route.

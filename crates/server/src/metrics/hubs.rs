@@ -60,7 +60,7 @@ const GAUGES: [Series; 2] = [
     ),
 ];
 
-const COUNTERS: [Series; 17] = [
+const COUNTERS: [Series; 20] = [
     ("hub_messages_in", "Messages of clients", |hub| hub.hub.totals().received),
     (
         "hub_messages_out",
@@ -94,6 +94,17 @@ const COUNTERS: [Series; 17] = [
     }),
     ("hub_session_moves_failed", "Attempts to move a session that have failed", |hub| {
         hub.hub.totals().moves_failed
+    }),
+    ("hub_history_recorded", "Messages of this node that went to a history", |hub| {
+        hub.hub.totals().recorded
+    }),
+    (
+        "hub_history_replayed",
+        "Messages read from a history, once for each client that they were read for",
+        |hub| hub.hub.totals().replayed,
+    ),
+    ("hub_history_gaps", "Times that a client that follows a channel was told of a gap", |hub| {
+        hub.hub.totals().gaps
     }),
     ("hub_refused", "Requests answered with an error", |hub| hub.refused.get()),
     ("hub_nodes_said", "Envelopes for the hub on other nodes", |hub| exchanged(hub).said),

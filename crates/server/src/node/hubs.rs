@@ -6,15 +6,11 @@
 use std::{collections::BTreeMap, future::ready, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use everwire_backplane::Bus;
-use everwire_hub::{Channel, Cluster, Denied, Hub, HubBuilder, HubService, PeerService, Shard};
+use everwire_hub::{Channel, Cluster, Denied, Hub, HubBuilder};
 use prometheus_client::metrics::counter::Counter;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{
-    config::{self, is_at_or_below},
-    problem::Problem,
-    rest::access::Tokens,
-};
+use crate::{config, problem::Problem, rest::access::Tokens};
 
 /// All hubs of a node.
 pub(crate) struct Hubs {
@@ -34,16 +30,12 @@ pub(crate) struct NodeHub {
     pub(crate) path: String,
     pub(crate) hub: Hub,
     /// How long a client may take nothing of what it is sent.
-    send_timeout: Duration,
+    pub(super) send_timeout: Duration,
     /// What lets publishers and clients in by a token, if the hub asks for one.
     pub(crate) tokens: Option<Tokens>,
     /// Requests that were answered with an error.
     pub(crate) refused: Counter,
 }
-
-/// The hubs as one thread serves them.
-#[derive(Clone)]
-pub(crate) struct Desk(Arc<[(Arc<NodeHub>, HubService)]>);
 
 /// A hub cannot be made of what is declared: a mistake that the configuration did not find.
 #[derive(Debug, thiserror::Error)]
@@ -87,19 +79,6 @@ impl Hubs {
     /// How many clients all hubs have.
     pub(crate) fn connected(&self) -> usize {
         self.iter().map(|hub| hub.hub.connected()).sum()
-    }
-
-    /// Hands out one desk for each of so many threads, and what the thread is to run for it.
-    pub(crate) fn open(&self, threads: usize) -> Vec<(Desk, Vec<Shard>)> {
-        let mut shards: Vec<_> = self.iter().map(|hub| hub.hub.take_shards().into_iter()).collect();
-        let desk = |_| {
-            let own: Vec<_> = shards.iter_mut().filter_map(Iterator::next).collect();
-            let service = |(hub, shard): (&Arc<NodeHub>, &Shard)| {
-                (Arc::clone(hub), hub.hub.service().on(shard))
-            };
-            (Desk(self.iter().zip(&own).map(service).collect()), own)
-        };
-        (0..threads).map(desk).collect()
     }
 
     /// Tells all clients that the node stops.
@@ -169,27 +148,4 @@ fn guarded(builder: HubBuilder, access: &config::Access) -> HubBuilder {
         let identity = keys.identify(&request);
         ready(identity.and_then(|identity| identity.ok_or(Denied::Unauthorized)))
     })
-}
-
-impl Desk {
-    /// Whether the node has no hubs.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// What the other nodes ask of the hubs, answered on this thread.
-    pub(crate) fn peer_service(&self, cluster: &Cluster) -> PeerService {
-        cluster.service(self.0.iter().map(|(_, service)| service.clone()))
-    }
-
-    /// How long clients may take nothing of what they are sent; the hub where they may longest.
-    pub(crate) fn send_timeout(&self) -> Duration {
-        self.0.iter().map(|(hub, _)| hub.send_timeout).max().unwrap_or_default()
-    }
-
-    /// The hub that a request for `path` is for.
-    pub(crate) fn find(&self, path: &str) -> Option<&(Arc<NodeHub>, HubService)> {
-        let path = path.split('?').next().unwrap_or(path);
-        self.0.iter().find(|(hub, _)| is_at_or_below(path, &hub.path))
-    }
 }

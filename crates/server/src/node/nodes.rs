@@ -33,7 +33,7 @@ impl Node {
             "id": self.id(),
             "state": self.state(),
             "address": self.hubs.cluster.as_ref().map(everwire_hub::Cluster::advertise),
-            "connections": self.hubs.connected(),
+            "connections": self.clients(),
             "pipes": self.gateway.totals().pipes,
             "moved_out": sum(|totals| totals.moved_out),
             "moved_in": sum(|totals| totals.moved_in),
@@ -82,8 +82,9 @@ impl Node {
     /// Moves everybody away, a few at a time.
     pub(crate) async fn empty(&self, window: Duration) -> Drained {
         let mut hubs = JoinSet::new();
-        for hub in self.hubs.iter() {
-            let hub = hub.hub.clone();
+        let fleet = self.fleet.as_ref().map(|fleet| fleet.fleet.hub());
+        for hub in self.hubs.iter().map(|hub| &hub.hub).chain(fleet) {
+            let hub = hub.clone();
             hubs.spawn(async move { hub.drain(window).await });
         }
         self.close_pipes(window).await;

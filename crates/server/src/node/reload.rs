@@ -1,6 +1,6 @@
 //! SIGHUP: takes over what of a new configuration can change while running.
 //!
-//! Pools and routes can; hubs hold their clients, and stay. New sessions follow the new routes, live ones stay as they were opened.
+//! Pools, routes and the fleet's tokens can; hubs hold their clients, and stay. New sessions follow the new routes, live ones stay as they were opened.
 //! Backends that are gone from the file are left, which moves their sessions to the others; those
 //! that were added at run time are in no file and stay. A pool that is gone is not listed any
 //! more; its sessions have nowhere to move to and live on where they are.
@@ -13,7 +13,7 @@ use everwire_gateway::{
 };
 
 use super::{Node, Routes, Wired, Wiring};
-use crate::config::Config;
+use crate::config::{Config, Fleet};
 
 /// A backend that is no longer configured; its sessions are to be moved.
 pub(crate) struct Leaving {
@@ -25,6 +25,9 @@ impl Node {
     /// Takes over pools and routes, and says in the log what needs a restart. What is given back
     /// is the caller's to remove.
     pub(crate) fn reload(&self, config: Config) -> Vec<Leaving> {
+        if let (Some(fleet), Some(new)) = (&self.fleet, &config.fleet) {
+            fleet.reload(new);
+        }
         let mut leaving = Vec::new();
         let mut wiring = self.wiring();
         warn_of_restart(&wiring.config, &config);
@@ -88,6 +91,7 @@ fn warn_of_restart(old: &Config, new: &Config) {
         ("shards", old.shards != new.shards),
         ("[admin]", old.admin != new.admin),
         ("[hubs]", old.hubs != new.hubs),
+        ("[fleet]", is_other_fleet(old.fleet.as_ref(), new.fleet.as_ref())),
         ("[cluster]", old.cluster != new.cluster),
         ("[limits]", old.limits != new.limits),
         ("[stop]", old.stop != new.stop),
@@ -95,5 +99,13 @@ fn warn_of_restart(old: &Config, new: &Config) {
     ];
     for (key, _) in changed.iter().filter(|(_, changed)| *changed) {
         tracing::warn!(key, "changed in the configuration; takes effect with a restart only");
+    }
+}
+
+/// Whether more than the tokens is different.
+fn is_other_fleet(old: Option<&Fleet>, new: Option<&Fleet>) -> bool {
+    match (old, new) {
+        (Some(old), Some(new)) => Fleet { tokens: new.tokens.clone(), ..old.clone() } != *new,
+        (old, new) => old.is_some() != new.is_some(),
     }
 }

@@ -20,7 +20,7 @@ fn ten_mistakes_show_ten_with_file_line_and_key() {
         ":9: routes[0].pool: ",
         ":11: routes[0].delivery: ",
         ":12: routes[0].buffer_max: ",
-        ":13: fleet: ",
+        ":14: fleet.path: ",
     ] {
         let wanted = format!("{path}{part}");
         assert!(ended.err.contains(&wanted), "{wanted}\nis missing in\n{}", ended.err);

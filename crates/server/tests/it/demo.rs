@@ -50,6 +50,26 @@ fn nodes_with_nothing_between_them_are_wrong_and_the_demo_ends_with_0() {
 }
 
 #[test]
+fn the_demo_of_the_fleet_loses_and_doubles_nothing_while_its_manager_is_killed() {
+    let ended = run(&["demo", "fleet", "--once"]);
+    assert_eq!(ended.code, 0, "{}{}", ended.out, ended.err);
+    let names =
+        ["lost commands", "doubled commands", "lost outcomes", "lost changes", "doubled changes"];
+    for name in names {
+        assert_eq!(count(&ended.out, name), 0, "{}", ended.out);
+    }
+    assert!(ended.out.contains("everwire serve --fleet"), "{}", ended.out);
+}
+
+#[test]
+fn a_manager_that_writes_nothing_down_loses_and_the_demo_ends_with_0() {
+    let ended = run(&["demo", "fleet", "--unprotected", "--once"]);
+    assert_eq!(ended.code, 0, "{}{}", ended.out, ended.err);
+    assert!(count(&ended.out, "lost changes") > 0, "{}", ended.out);
+    assert!(count(&ended.out, "lost commands") > 0, "{}", ended.out);
+}
+
+#[test]
 fn unprotected_shows_losses_and_ends_with_0() {
     let ended = run(&["demo", "gateway", "--unprotected", "--once"]);
     assert_eq!(ended.code, 0, "{}{}", ended.out, ended.err);
@@ -68,6 +88,7 @@ fn the_demo_shows_everything_and_stays_until_it_is_told_to_stop() {
     let page = line("  page      http://");
     line("Still running");
     line("(a page; open it twice)");
+    line("everwire fleet watch");
     line("(open it in two tabs");
     let page = page.rsplit('/').next().and_then(|address| address.parse().ok());
     let page = http(page.expect("an address"), "GET /", &[], "");

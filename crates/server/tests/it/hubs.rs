@@ -2,7 +2,7 @@
 //! speaks the JSON protocol by hand, and plain HTTP.
 
 mod access;
-mod client;
+pub(crate) mod client;
 mod declared;
 mod nodes;
 mod operator;

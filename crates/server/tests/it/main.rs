@@ -5,6 +5,7 @@ mod admin;
 mod commands;
 mod configuration;
 mod demo;
+mod fleet;
 mod hubs;
 mod listener;
 mod process;

@@ -24,8 +24,15 @@ const HUB: &str = "[stop]\nannounce = \"100ms\"\nwindow = \"500ms\"\n\
     [hubs.echo]\npath = \"/echo\"\n[hubs.echo.methods]\n\
     Say = { send = \"caller\", target = \"Said\" }\nJoin = { join = \"{0}\" }\n";
 
+/// All that is told to the hub's own channel and to groups is recorded.
+const HISTORY: &str = "[hubs.echo.history]\n";
+
 async fn nodes<const N: usize>(redis: &Server) -> [Everwire; N] {
-    let lines = format!("[backplane]\nurl = \"{}\"\n{HUB}", redis.url());
+    nodes_with(redis, "").await
+}
+
+async fn nodes_with<const N: usize>(redis: &Server, more: &str) -> [Everwire; N] {
+    let lines = format!("[backplane]\nurl = \"{}\"\n{HUB}{more}", redis.url());
     let setup = Setup::new().cluster(SECRET).hubs(&lines);
     let mut nodes = Vec::new();
     for _ in 0..N {
@@ -62,7 +69,9 @@ async fn its(nodes: &[Everwire]) -> Option<usize> {
 struct Talk {
     by_client: Vec<Value>,
     /// By each publisher, which has a method of its own.
-    published: [Vec<Value>; 2],
+    published: [Vec<Value>; 4],
+    /// Whether what is told to all has methods of its own too, because it has an order of its own.
+    is_apart: bool,
 }
 
 impl Talk {
@@ -91,18 +100,19 @@ impl Talk {
         let number = self.by_client.len();
         peer.begin("send", "Say", json!([number]));
         self.by_client.push(json!([number]));
-        let by = number % 2;
-        let told = json!([self.published[by].len()]);
-        let whom = if number.is_multiple_of(3) { "" } else { "/groups/go" };
-        say_to(publishers[by].admin(), whom, &format!("Told{by}"), &told).await;
-        self.published[by].push(told);
+        let (by, is_for_all) = (number % 2, number.is_multiple_of(3));
+        let method = by + 2 * usize::from(self.is_apart && is_for_all);
+        let told = json!([self.published[method].len()]);
+        let whom = if is_for_all { "" } else { "/groups/go" };
+        say_to(publishers[by].admin(), whom, &format!("Told{method}"), &told).await;
+        self.published[method].push(told);
     }
 
     /// Everything has come, once and in order, and the client has noticed nothing.
     async fn is_whole(&self, peer: &Peer, before: Option<&str>) {
         peer.called_with("Said", &self.by_client).await;
-        for (by, published) in self.published.iter().enumerate() {
-            peer.called_with(&format!("Told{by}"), published).await;
+        for (method, published) in self.published.iter().enumerate() {
+            peer.called_with(&format!("Told{method}"), published).await;
         }
         assert_eq!(peer.connection().as_deref(), before);
         assert_eq!(peer.count("reconnecting") + peer.count("closed"), 0);
@@ -111,7 +121,7 @@ impl Talk {
 
 async fn talking(launch: &Launch) -> Peer {
     let mut peer = Peer::start(launch).await;
-    for method in ["Said", "Told0", "Told1"] {
+    for method in ["Said", "Told0", "Told1", "Told2", "Told3"] {
         peer.on(method);
     }
     peer.call("Join", json!(["go"])).await;
@@ -142,6 +152,49 @@ async fn a_client_that_comes_back_to_a_draining_node_loses_and_doubles_nothing()
         let late = Peer::start(&lasting(&node, nodes[0].address(), protocol)).await;
         assert!(late.connection().is_some());
         assert_eq!(nodes[0].metric("everwire_hub_connections").await, 0.0);
+    }
+}
+
+/// The group is followed and the hub's own channel is not: both are recorded.
+#[tokio::test]
+async fn a_client_of_a_hub_with_a_history_goes_on_where_it_was_while_its_nodes_drain() {
+    let (node, redis) = (need!(tools::node()), need!(tools::redis()));
+    for protocol in ["json", "messagepack"] {
+        let redis = Server::start(&redis, redis::VOLATILE).await;
+        let nodes: [Everwire; 3] = nodes_with(&redis, HISTORY).await;
+        let mut peer = talking(&lasting(&node, nodes[0].address(), protocol)).await;
+        peer.on("Position");
+        peer.on("Gap");
+        let recovered = peer.call("Recover", json!(["go", null])).await;
+        assert_eq!(recovered["recovered"], true, "{recovered}");
+        let before = peer.connection();
+        let mut talk = Talk { is_apart: true, ..Talk::default() };
+        // To another node, and away from that too.
+        for _ in 0..2 {
+            let at = its(&nodes).await.expect("somebody has it");
+            let drain = async {
+                let drained = nodes[at].command(&["node", "drain"]).await;
+                let said = String::from_utf8_lossy(&drained.stdout).into_owned();
+                assert!(
+                    drained.status.success() && said.contains("1 session moved"),
+                    "{drained:?}"
+                );
+            };
+            talk.during(&mut peer, [&nodes[0], &nodes[2]], drain).await;
+            talk.is_whole(&peer, before.as_deref()).await;
+        }
+        let recorded = talk.by_client.len() - talk.by_client.len().div_ceil(3);
+        let cursor = eventually("the cursor behind all", async || {
+            let last = peer.called("Position").pop()?;
+            (last[1]["offset"] == recorded).then_some(last)
+        })
+        .await;
+        let epoch = &cursor[1]["epoch"];
+        let offsets: Vec<_> = peer.called("Position");
+        assert!(offsets.iter().all(|told| told[0] == "go" && told[1]["epoch"] == *epoch));
+        let offset = |told: &Value| told[1]["offset"].as_u64();
+        assert!(offsets.is_sorted_by(|one, next| offset(one) < offset(next)), "{offsets:?}");
+        assert_eq!(peer.count("Gap") + peer.called("Gap").len(), 0);
     }
 }
 

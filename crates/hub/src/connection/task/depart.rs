@@ -36,7 +36,10 @@ impl Task {
         }
         self.shut();
         let (said, answers) = self.talk.calls.abandon(&self.hub, &self.connection);
-        said.iter().for_each(|message| self.say(message));
+        for (message, behind) in said {
+            self.say(&message);
+            behind.into_iter().for_each(|post| self.connection.shard.post(*post));
+        }
         if let Ok(runtime) = Handle::try_current() {
             let tasks = &self.connection.shard.tasks;
             answers.into_iter().for_each(|answer| drop(tasks.spawn_on(answer, &runtime)));

@@ -18,8 +18,9 @@ fn frames(count: u64) -> Vec<Arc<Frames>> {
 fn come(follows: &mut Follows, first: u64, last: u64) -> Vec<u64> {
     let messages = frames(last + 1 - first);
     match follows.handle_messages(&Scope::Hub, at(first), &messages, false) {
-        Verdict::Plain => (first..=last).collect(),
-        Verdict::WithCursor(skipped) => (first + skipped as u64..=last).collect(),
+        Verdict::Plain(skipped) | Verdict::WithCursor(skipped) => {
+            (first + skipped as u64..=last).collect()
+        }
         Verdict::BehindGap => panic!("a gap before {first}"),
         Verdict::Nothing => Vec::new(),
     }
@@ -145,13 +146,62 @@ fn a_recovery_that_fails_leaves_everything_as_it_was() {
     let mut follows = Follows::default();
     follows.begin(&Scope::Hub, 1).unwrap();
     come(&mut follows, 1, 2);
-    assert!(follows.abort(&Scope::Hub).is_none() && follows.0.is_empty());
+    assert!(follows.go_on(&Scope::Hub).is_none() && follows.0.is_empty());
     come(&mut follows, 3, 4);
     follows.begin(&Scope::Hub, 1).unwrap();
     come(&mut follows, 5, 6);
-    let (released, mode) = follows.abort(&Scope::Hub).unwrap();
+    let (released, mode) = follows.go_on(&Scope::Hub).unwrap();
     assert_eq!((waited(released), mode), (vec![5, 6], Mode::Live));
     assert_eq!(come(&mut follows, 7, 7), [7]);
     let span = follows.begin(&Scope::Hub, 1).unwrap();
     assert_eq!(span, Some(Span { since: at(2), at: at(7) }));
+}
+
+/// A follower that another node had sent everything up to 5.
+fn arrived(mode: Mode, is_next: bool) -> Follows {
+    let mut follows = Follows::default();
+    let span = Span { since: at(2), at: at(5) };
+    follows.arrive(Followed { scope: Scope::Hub, span, mode }, is_next);
+    follows
+}
+
+#[test]
+fn what_a_session_that_has_come_was_sent_elsewhere_does_not_come_again() {
+    for mode in [Mode::Live, Mode::Following] {
+        let mut follows = arrived(mode, true);
+        assert!(come(&mut follows, 4, 4).is_empty());
+        assert_eq!(come(&mut follows, 5, 7), [6, 7]);
+        let still = follows.still().unwrap();
+        assert_eq!((still[0].span, still[0].mode), (Span { since: at(2), at: at(7) }, mode));
+    }
+}
+
+#[test]
+fn what_comes_waits_until_a_session_that_has_come_was_brought_the_rest() {
+    let mut follows = arrived(Mode::Following, false);
+    assert!(come(&mut follows, 9, 10).is_empty());
+    assert_eq!(follows.junction(&Scope::Hub, at(5)), Junction::Hole);
+    assert!(follows.bring(&Scope::Hub, at(9), false));
+    // It moves on at this moment: with what it was sent, and without what waits.
+    assert_eq!(follows.still().unwrap()[0].span, Span { since: at(2), at: at(9) });
+    assert_eq!(follows.junction(&Scope::Hub, at(9)), Junction::Whole);
+    let (released, mode) = follows.go_on(&Scope::Hub).unwrap();
+    assert_eq!((waited(released), mode), (vec![10], Mode::Following));
+    assert!(!follows.bring(&Scope::Hub, at(20), false), "it has what it missed");
+    assert_eq!(come(&mut follows, 11, 11), [11]);
+}
+
+#[test]
+fn what_was_lost_for_a_session_that_has_come_is_not_taken_for_sent() {
+    let mut follows = arrived(Mode::Following, false);
+    assert!(follows.bring(&Scope::Hub, at(30), true));
+    let still = follows.still().unwrap();
+    assert_eq!(still[0].span, Span { since: at(30), at: at(30) });
+}
+
+#[test]
+fn nobody_else_goes_on_while_a_client_recovers() {
+    let mut follows = arrived(Mode::Live, true);
+    follows.begin(&Scope::Hub, 9).unwrap();
+    assert_eq!(follows.still(), None);
 }

@@ -9,6 +9,9 @@ use http::Extensions;
 
 /// One value for each type, kept for a connection from one call to the next. An application's types
 /// are what limits it; what a client sends chooses none of them.
+///
+/// They stay on this node: when the session [moves to another](crate::Hub::drain) it has no items there, and
+/// the application is not told. Keep here what can be found again.
 #[derive(Default)]
 pub struct Items(Mutex<Extensions>);
 

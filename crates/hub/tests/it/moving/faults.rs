@@ -9,14 +9,35 @@ use std::{
 use axum::{body::Body, extract::Request, http::StatusCode, response::IntoResponse};
 use everwire_hub::{Drained, PeerService};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 use super::{Nodes, Session, builder};
 
-/// Answers of a node that are lost: how many more, by the path of the question.
+/// Answers of a node that are lost: how many more, by the path of the question. And questions that
+/// come late.
 #[derive(Clone, Default)]
-pub(super) struct Losses(Arc<Mutex<HashMap<&'static str, u32>>>);
+pub(super) struct Losses(Arc<Mutex<HashMap<&'static str, u32>>>, Arc<Mutex<Option<Late>>>);
+
+/// The next question with this path: who is told that it has come, and what it waits for.
+type Late = (&'static str, oneshot::Sender<()>, oneshot::Receiver<()>);
 
 impl Losses {
+    /// The next question with this path waits: gives what tells that it has come, and what lets it go
+    /// on.
+    pub(super) fn hold(&self, path: &'static str) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
+        let ((tell, told), (go, going)) = (oneshot::channel(), oneshot::channel());
+        *self.1.lock().unwrap() = Some((path, tell, going));
+        (told, go)
+    }
+
+    async fn wait(&self, path: &str) {
+        let late = self.1.lock().unwrap().take_if(|(held, _, _)| *held == path);
+        if let Some((_, tell, going)) = late {
+            let _ = tell.send(());
+            let _ = going.await;
+        }
+    }
+
     /// The next so many answers to this are lost.
     fn lose(&self, path: &'static str, answers: u32) {
         self.0.lock().unwrap().insert(path, answers);
@@ -32,9 +53,36 @@ impl Losses {
     /// What a node answers to the others, but for what is lost.
     pub(super) async fn answer(self, service: PeerService, request: Request) -> impl IntoResponse {
         let path = request.uri().path().to_owned();
+        self.wait(&path).await;
         let answer = service.handle(request).await.map(Body::new);
         if self.is_lost(&path) { StatusCode::BAD_GATEWAY.into_response() } else { answer }
     }
+}
+
+/// The next node hears late of what the old one has told the session. Unless it waits for that, it has
+/// the session by then, and tells it again.
+#[tokio::test]
+async fn what_the_next_node_hears_late_is_not_told_to_a_session_again() {
+    let (nodes, mut session) = nodes().await;
+    let [old, new] = [&nodes.nodes[0], &nodes.nodes[1]];
+    nodes.bus.hold_back(new.hub().node());
+    old.hub().group("go").send("m", &("early",)).unwrap();
+    assert_eq!(session.next().await["arguments"], json!(["early"]));
+    let (asked, go) = new.losses.hold("/move/take");
+    let (drained, ()) = tokio::join!(old.drain(), async {
+        asked.await.unwrap();
+        go.send(()).unwrap();
+        // Far more turns than it takes to take the session in.
+        for _ in 0..10_000 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(new.hub().connected(), 0, "it does not know yet what the session has");
+        nodes.bus.let_through(new.hub().node());
+        session.follow().await;
+    });
+    assert_eq!(drained, Drained { moved: 1, closed: 0, left: 0 });
+    old.hub().group("go").send("m", &("late",)).unwrap();
+    assert_eq!(session.next().await["arguments"], json!(["late"]), "and not the early one again");
 }
 
 async fn nodes() -> (Nodes, Session) {

@@ -21,8 +21,6 @@ pub(in crate::config) const TOP: Section = Section {
             "Threads that serve clients, each with its own listener; 0 means one per processor.",
         ),
         later("tls"),
-        later("fleet"),
-        later("bridges"),
     ],
 };
 

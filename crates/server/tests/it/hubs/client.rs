@@ -14,22 +14,22 @@ use tokio_tungstenite::{
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A client that has shaken hands.
-pub(super) struct Client {
+pub(crate) struct Client {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     /// Messages that have come and nobody has asked for.
     received: Vec<Value>,
     calls: u32,
     /// The code of the Close frame, once that has come.
-    pub(super) code: Option<u16>,
+    pub(crate) code: Option<u16>,
 }
 
 impl Client {
     /// Connects to a path without negotiation.
-    pub(super) async fn connect(address: SocketAddr, path: &str) -> Self {
+    pub(crate) async fn connect(address: SocketAddr, path: &str) -> Self {
         Self::try_connect(address, path).await.expect("the hub lets the client in")
     }
 
-    pub(super) async fn try_connect(address: SocketAddr, path: &str) -> Result<Self, Error> {
+    pub(crate) async fn try_connect(address: SocketAddr, path: &str) -> Result<Self, Error> {
         let (socket, _) = connect_async(format!("ws://{address}{path}")).await?;
         let mut client = Self { socket, received: Vec::new(), calls: 0, code: None };
         client.say(&json!({ "protocol": "json", "version": 1 })).await;
@@ -38,7 +38,7 @@ impl Client {
     }
 
     /// Calls a method and waits for its end; gives the error, if it failed.
-    pub(super) async fn call(&mut self, target: &str, arguments: Value) -> Option<String> {
+    pub(crate) async fn call(&mut self, target: &str, arguments: Value) -> Option<String> {
         self.calls += 1;
         let id = self.calls.to_string();
         let call = json!({
@@ -58,24 +58,24 @@ impl Client {
     }
 
     /// Calls a method that has to do what it is told.
-    pub(super) async fn invoke(&mut self, target: &str, arguments: Value) {
+    pub(crate) async fn invoke(&mut self, target: &str, arguments: Value) {
         assert_eq!(self.call(target, arguments).await, None, "{target}");
     }
 
     /// What the hub calls next: its target and arguments.
-    pub(super) async fn called(&mut self) -> (String, Value) {
+    pub(crate) async fn called(&mut self) -> (String, Value) {
         let next = self.next().await.expect("the hub calls");
         assert_eq!(next["type"], 1, "{next}");
         (next["target"].as_str().unwrap_or_default().to_owned(), next["arguments"].clone())
     }
 
     /// What the hub calls next has to be this.
-    pub(super) async fn is_called(&mut self, target: &str, arguments: Value) {
+    pub(crate) async fn is_called(&mut self, target: &str, arguments: Value) {
         assert_eq!(self.called().await, (target.to_owned(), arguments));
     }
 
     /// The next message that is no ping; `None` at the end.
-    pub(super) async fn next(&mut self) -> Option<Value> {
+    pub(crate) async fn next(&mut self) -> Option<Value> {
         loop {
             while self.received.is_empty() {
                 let next = timeout(PATIENCE, self.socket.next()).await.expect("something comes");
@@ -99,7 +99,7 @@ impl Client {
         }
     }
 
-    async fn say(&mut self, message: &Value) {
+    pub(crate) async fn say(&mut self, message: &Value) {
         let text = format!("{message}\x1e");
         self.socket.send(Message::text(text)).await.expect("the hub listens");
     }

@@ -1,9 +1,12 @@
 //! What an operator sees and does: the API, the commands, the metrics.
 
-use serde_json::json;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
 
 use super::{client::Client, with_hub};
-use crate::process::{Node, http, json as body_of, run, status};
+use crate::process::{Node, file, http, json as body_of, run, status};
 
 const METHODS: &str =
     "[hubs.status.methods]\nJoin = { join = \"{0}\" }\nSay = { send = \"all\" }\n";
@@ -65,8 +68,7 @@ async fn hubs_connections_and_groups_are_listed() {
             ended.err
         );
     }
-    let as_json: serde_json::Value =
-        serde_json::from_str(&node.command(&["hub", "ls", "--json"]).out).unwrap();
+    let as_json: Value = serde_json::from_str(&node.command(&["hub", "ls", "--json"]).out).unwrap();
     assert_eq!(as_json["items"][0]["name"], "status");
 }
 
@@ -76,7 +78,7 @@ async fn the_operator_sends_to_all_to_a_group_and_to_one() {
     let (mut ann, mut bob) = (client(&node).await, client(&node).await);
     bob.invoke("Join", json!(["a/b ä"])).await;
     let list = node.command(&["hub", "ls", "status", "--json"]).out;
-    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    let list: Value = serde_json::from_str(&list).unwrap();
     let one = list["items"].as_array().unwrap().iter().find(|one| one["groups"] == json!([]));
     let ann_id = one.unwrap()["id"].as_str().unwrap().to_owned();
     for args in [
@@ -194,6 +196,54 @@ async fn each_metric_of_a_hub_moves() {
         counted(&node, "messages_dropped_total") > 0
     });
     assert!(flooded && counted(&node, "messages_queued_total") > 0);
+}
+
+#[tokio::test]
+async fn what_goes_to_a_history_and_what_is_read_from_it_is_counted() {
+    let lines = format!("{METHODS}[hubs.status.history]\n");
+    let node = Node::with_file(&with_hub("hub-history.toml", &lines));
+    let mut ann = client(&node).await;
+    assert_eq!(ann.call("Recover", json!([null, null])).await, None);
+    for number in 0..3 {
+        ann.invoke("Say", json!([number])).await;
+    }
+    becomes(&node, "history_recorded_total", 3);
+    assert_eq!(counted(&node, "history_replayed_total"), 0);
+    let cursor = loop {
+        let (target, arguments) = ann.called().await;
+        if target == "Position" {
+            break arguments[1].clone();
+        }
+    };
+    let mut bob = client(&node).await;
+    let from = json!({ "epoch": cursor["epoch"], "offset": 0 });
+    assert_eq!(bob.call("Recover", json!([null, from])).await, None);
+    becomes(&node, "history_replayed_total", 3);
+    assert_eq!(counted(&node, "history_gaps_total"), 0);
+}
+
+#[tokio::test]
+async fn who_waits_for_a_drain_is_told_how_far_it_is() {
+    let text = "listen = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[stop]\n\
+        announce = \"2s\"\nwindow = \"0s\"\n[hubs.status]\npath = \"/statusHub\"\n";
+    let node = Arc::new(Node::with_file(&file("hub-drain.toml", text)));
+    let mut ann = client(&node).await;
+    let drain = |args: &'static [&'static str]| {
+        let node = Arc::clone(&node);
+        spawn_blocking(move || node.command(args))
+    };
+    // It reads the Close, and goes.
+    let client = async move { ann.next().await };
+    let (plain, scripted, _) =
+        tokio::join!(drain(&["node", "drain"]), drain(&["node", "drain", "--json"]), client);
+    let (plain, scripted) = (plain.unwrap(), scripted.unwrap());
+    let told = "is being drained: 0 sessions moved, 1 client left";
+    assert!(plain.err.contains(told), "{}", plain.err);
+    assert_eq!(plain.out.lines().count(), 1, "{}", plain.out);
+    assert!(plain.out.contains("is drained, 0 sessions moved"), "{}", plain.out);
+    assert_eq!((plain.code, scripted.code, scripted.err.as_str()), (0, 0, ""));
+    let described: Value = serde_json::from_str(&scripted.out).expect("it is JSON");
+    assert_eq!(described["state"], "drained");
 }
 
 #[tokio::test]
