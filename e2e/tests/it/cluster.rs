@@ -10,3 +10,5 @@ mod partitions;
 mod polling;
 mod swallowed;
 mod three;
+
+pub(crate) use three::SECRET;

@@ -16,6 +16,7 @@ mod attacks;
 mod cluster;
 mod controls;
 mod faults;
+mod fleet;
 mod predecessors;
 mod promises;
 mod signalr;
