@@ -24,20 +24,14 @@ pub(super) async fn list(args: &FleetLsArgs) -> Result<(), Failure> {
     if args.node.json {
         return terminal::print_json(&json!({ "total": items.len(), "items": items }));
     }
-    let mut table =
-        Table::new(&["INSTANCE", "STATE", "VERSION", "LABELS", "NODE", "SINCE", "SETS"]);
+    let mut table = Table::new(&["INSTANCE", "STATE", "VERSION", "LABELS", "NODE", "SINCE"]);
     for item in &items {
         let [name, state, version, node] =
             ["name", "state", "version", "node"].map(|key| text(&item[key]));
-        let pairs = |of: &Value, between: &str| {
-            let pairs = of.as_object().into_iter().flatten();
-            let pairs: Vec<_> =
-                pairs.map(|(key, value)| format!("{key}{between}{}", text(value))).collect();
-            pairs.join(" ")
-        };
-        let (labels, sets) = (pairs(&item["labels"], "="), pairs(&item["sets"], "@"));
+        let labels = item["labels"].as_object().into_iter().flatten();
+        let labels: Vec<_> = labels.map(|(key, value)| format!("{key}={}", text(value))).collect();
         let node = node.chars().take(NODE_SHOWN).collect();
-        table.row([name, state, version, labels, node, ago(&item["since"]), sets]);
+        table.row([name, state, version, labels.join(" "), node, ago(&item["since"])]);
     }
     terminal::print(&table.render())?;
     terminal::print_line(&terminal::count(items.len() as u64, "instance"))
