@@ -59,6 +59,7 @@ const MET_IN_TESTS: &[(&str, &str)] = &[
     ("everwire-fleet", "everwire-agent"),
     ("everwire-agent", "everwire-hub"),
     ("everwire-e2e", "everwire-hub"),
+    ("everwire-e2e", "everwire-client"),
 ];
 
 /// Crates that may not appear below pure code, whatever they are used for there.
