@@ -57,6 +57,3 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     };
     options.rounds.run(&bench, figure::ALL, &Kind::ALL)
 }
-
-/// A node takes as many clients as half of its open files, since behind each there may be a backend.
-pub(crate) const OPEN_FILES: u64 = 21_000;

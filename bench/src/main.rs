@@ -86,10 +86,7 @@ fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Gateway(options) => prepared(|| gateway::run(&options)),
         Command::Hub(options) => prepared(|| hub::run(&options)),
-        Command::Fleet(options) => {
-            process::ensure_open_files(fleet::OPEN_FILES)?;
-            fleet::run(&options)
-        }
+        Command::Fleet(options) => prepared(|| fleet::run(&options)),
         Command::Backplane(options) => prepared(|| backplane::run(&options)),
         Command::Journal(options) => prepared(|| journal::run(&options)),
         Command::Faults(options) => prepared(|| faults::run(&options)),

@@ -217,16 +217,11 @@ pub(crate) fn free_address() -> Result<SocketAddr> {
     bail!("no free port from {PORT_FIRST} to {}", PORT_FIRST + PORTS)
 }
 
-/// Raises the limit of open files as far as allowed, for root as far as needed, and checks that
-/// `needed` fit.
+/// Raises the limit of open files as far as allowed and checks that `needed` fit.
 pub(crate) fn ensure_open_files(needed: u64) -> Result<()> {
-    let own = getrlimit(Resource::Nofile).maximum;
-    let wanted = own.map(|own| own.max(needed));
-    let all_of = |maximum| Rlimit { current: maximum, maximum };
-    if setrlimit(Resource::Nofile, all_of(wanted)).is_err() {
-        setrlimit(Resource::Nofile, all_of(own))?;
-    }
-    let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
+    let allowed = limit.maximum.unwrap_or(u64::MAX);
     ensure!(allowed >= needed, "{needed} open files are needed, the limit is {allowed}");
     Ok(())
 }

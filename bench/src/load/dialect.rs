@@ -98,5 +98,6 @@ fn put_text(bytes: &mut Vec<u8>, text: &str) {
 
 /// What ends every SignalR message in JSON.
 const END: char = '\x1e';
-const HELLO: &str = "{\"protocol\":\"json\",\"version\":1}\x1e";
+/// What a client of SignalR says first.
+pub(crate) const HELLO: &str = "{\"protocol\":\"json\",\"version\":1}\x1e";
 const WELCOME: &str = "{}\x1e";

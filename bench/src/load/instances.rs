@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::connection::Connection;
-use super::dialect::Dialect;
+use super::dialect;
 use crate::control::{self, Questions};
 use crate::{clock, wire};
 
@@ -126,7 +126,8 @@ impl Shared {
         }
         let head = wire::request_head_of(&target.to_string(), &path, super::hold::HEAD_LEN);
         let mut connection = Connection::open(*target, &head).await?;
-        Dialect::Signalr.greet(&mut connection).await?;
+        // The answer may come in one frame with what the fleet says first.
+        connection.say_next(dialect::HELLO.as_bytes());
         Ok(connection)
     }
 }
@@ -143,10 +144,10 @@ struct Instance {
     answers: Vec<u8>,
 }
 
-/// One message of a hub, as far as it matters here.
+/// One message of a hub, as far as it matters here; the answer to the greeting has no type.
 #[derive(Deserialize)]
 struct Message<'a> {
-    #[serde(rename = "type")]
+    #[serde(rename = "type", default)]
     kind: u8,
     #[serde(rename = "invocationId", borrow, default)]
     invocation: Option<Cow<'a, str>>,

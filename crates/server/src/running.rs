@@ -73,7 +73,7 @@ pub(crate) enum StartError {
 impl Running {
     /// Opens everything; clients are accepted when this returns.
     pub(crate) async fn start(config: Config) -> Result<Self, StartError> {
-        let limits = within_descriptors(&config.limits);
+        let limits = within_descriptors(&config.limits, !config.routes.is_empty());
         let listen_on = |(address, error)| StartError::Listen { address, error };
         let shards = shards(config.shards);
         let listeners = Listeners::open(&config.listen, shards.get()).map_err(listen_on)?;
@@ -216,8 +216,8 @@ fn shards(wanted: usize) -> NonZeroUsize {
 }
 
 /// Asks for as many file descriptors as the system allows, and takes no more clients than those
-/// can serve: each has one for itself and one reserved for its backend.
-fn within_descriptors(limits: &Limits) -> Limits {
+/// can serve: each has one for itself and, where there are backends, one reserved for its backend.
+fn within_descriptors(limits: &Limits, has_backends: bool) -> Limits {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
@@ -228,7 +228,8 @@ fn within_descriptors(limits: &Limits) -> Limits {
     }
     let mut limits = limits.clone();
     let descriptors = limit.current.and_then(|count| usize::try_from(count).ok());
-    let fits = descriptors.map(|count| count.saturating_sub(RESERVED_DESCRIPTORS) / 2);
+    let each = 1 + usize::from(has_backends);
+    let fits = descriptors.map(|count| count.saturating_sub(RESERVED_DESCRIPTORS) / each);
     if let Some(fits) = fits.filter(|fits| *fits < limits.connections_max) {
         tracing::warn!(
             open_files = descriptors,
