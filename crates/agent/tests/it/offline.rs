@@ -74,7 +74,7 @@ async fn the_manager_has_three_seconds_before_the_last_state_serves() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_manager_and_a_state_nothing_begins_unless_it_may() {
+async fn pred_k10_without_a_manager_and_a_state_nothing_begins_unless_it_may() {
     let folder = Folder::new();
     let nobody = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
     let (agent, mut told) = begin_again(nobody, &folder, AT_ONCE).await;

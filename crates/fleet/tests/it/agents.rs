@@ -29,7 +29,7 @@ fn obedient(agent: AgentBuilder) -> AgentBuilder {
 }
 
 #[tokio::test]
-async fn an_agent_joins_obeys_and_reports_through_any_node() {
+async fn pred_m8_an_agent_joins_obeys_and_reports_through_any_node() {
     let site = Site::of(2).await;
     let agent = obedient(agent(&site.nodes[0]).index(3)).start().await.unwrap();
     site.until_known(1, 0).await;

@@ -137,5 +137,22 @@ async fn while_the_backplane_is_away_outcomes_wait_and_none_is_lost() {
     let wanted = (Outcome::Done, Some("while it was away".into()));
     assert_eq!(outcome(&state, "shop:0:a"), wanted);
     site.until_known(2, 0).await;
-    assert!(newcomer.is_connected());
+    until_equal("it is connected", true, async || newcomer.is_connected()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pred_k19_who_goes_while_nothing_can_be_written_is_gone_when_it_can() {
+    let site = Site::of(2).await;
+    let gone = site.nodes[0].join("shop:0:a").await;
+    let stays = site.nodes[0].join("shop:1:a").await;
+    site.until_known(2, 0).await;
+    site.backplane.cut();
+    gone.connection.stop().await;
+    site.backplane.heal();
+    site.until_known(1, 0).await;
+    until_equal("it is connected", true, async || stays.is_connected()).await;
+    // Its name is free for who comes next.
+    let again = site.nodes[1].join("shop:0:a").await;
+    site.until_known(2, 0).await;
+    until_equal("it is told that it has its name", true, async || again.is_connected()).await;
 }

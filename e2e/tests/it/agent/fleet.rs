@@ -76,7 +76,7 @@ async fn without_a_manager_a_program_starts_with_what_was_last_known_and_that_is
 }
 
 #[tokio::test]
-async fn without_a_manager_and_a_state_a_program_waits_and_says_so_unless_it_may_start() {
+async fn pred_k11_without_a_manager_and_a_state_a_program_waits_and_says_so_unless_it_may_start() {
     let nobody = "http://127.0.0.1:1";
     let mut waiting = shell(nobody, &["--set", "s"], TELLS);
     complains(&waiting, "waiting for the set s: no connection to 127.0.0.1:1").await;

@@ -162,7 +162,7 @@ async fn with_redis(count: usize) {
 
 /// Redis alone is killed: nobody is dropped, so nobody may need a state anew, whoever it is.
 #[tokio::test]
-async fn a_redis_that_is_killed_costs_no_watcher_a_change_or_a_connection() {
+async fn pred_k18_a_redis_that_is_killed_costs_no_watcher_a_change_or_a_connection() {
     let _ = (need!(tools::node()), need!(tools::python()));
     let redis = Server::start(&need!(tools::redis()), DURABLE).await;
     let mut scene = Scene::begin(3, Some(redis)).await.expect("the tools are there");
