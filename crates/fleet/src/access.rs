@@ -12,7 +12,7 @@ use aws_lc_rs::{
 
 use crate::{
     name::SetName,
-    target::{match_part, match_parts},
+    target::{Pattern, match_part, match_parts},
 };
 
 /// What one token allows.
@@ -143,6 +143,18 @@ impl Grants {
         self.is_open() || self.find(pass).is_some_and(|grant| grant.has(right) && is_for(grant))
     }
 
+    /// Whether it may have commands done by whomever this means: by an application that is named in full,
+    /// or, if the token is for all, by anybody.
+    pub fn allows_target(&self, pass: Pass, target: &Pattern) -> bool {
+        let app = target.as_str().split(':').next().unwrap_or_default();
+        let is_one = !app.contains(['*', '?']);
+        let is_for = |grant: &Grant| {
+            &*grant.app == "*" || is_one && match_part(grant.app.as_bytes(), app.as_bytes())
+        };
+        let may = |grant: &Grant| grant.has(Right::Command) && is_for(grant);
+        self.is_open() || self.find(pass).is_some_and(may)
+    }
+
     /// Looks at all of them, whichever it is.
     fn find(&self, pass: Pass) -> Option<&Grant> {
         let shown = pass.0?;
@@ -207,6 +219,17 @@ impl FromStr for Right {
             "write" => Self::Write,
             "command" => Self::Command,
             _ => return Err(BadGrant::Right(text.chars().take(PATTERN_MAX).collect())),
+        })
+    }
+}
+
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Join => "join",
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Command => "command",
         })
     }
 }
@@ -281,6 +304,24 @@ mod tests {
             assert!(!grants.admits(nobody) && !grants.allows_app(nobody, Right::Join, "shop"));
             assert!(!grants.allows_set(nobody, Right::Read, &set("all")));
         }
+    }
+
+    #[test]
+    fn a_token_for_an_application_commands_nobody_else() {
+        let shops = Grant::new(SHOP, "shop*", [], [Right::Command]).unwrap();
+        let all = Grant::new(DESK, "*", [], [Right::Command]).unwrap();
+        let grants = Grants::new([shops, all]).unwrap();
+        let [shop, desk] = [SHOP, DESK].map(|token| Pass::new(Some(token)));
+        let target = |text: &str| text.parse::<Pattern>().unwrap();
+        for mine in ["shop", "shop:3", "shop:**", "shopping:*:a"] {
+            assert!(grants.allows_target(shop, &target(mine)), "{mine}");
+        }
+        // What is not named in full may mean others.
+        for others in ["bank", "**", "*", "s*", "shop*", "sho?", "**:shop", "*:3"] {
+            assert!(!grants.allows_target(shop, &target(others)), "{others}");
+            assert!(grants.allows_target(desk, &target(others)), "{others}");
+        }
+        assert!(!grants.allows_target(Pass::new(None), &target("shop")));
     }
 
     #[test]

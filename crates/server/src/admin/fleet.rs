@@ -4,8 +4,8 @@ mod address;
 mod commands;
 mod events;
 mod follow;
+pub(super) mod guest;
 mod instances;
-
 mod patch;
 mod query;
 mod sets;

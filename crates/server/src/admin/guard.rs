@@ -3,7 +3,8 @@
 //! Three doors, in this order. *Host*: without a token only loopback protects the API, and a web
 //! page could reach it by giving its own name the address 127.0.0.1 (DNS rebinding); so a host
 //! must then be an address or `localhost`. *Origin*: a browser's request from another page is
-//! refused, token or not. *Token*: compared in constant time; probes never need it.
+//! refused, token or not. *Token*: compared in constant time; probes never need it, and a token of the
+//! fleet does for what it [allows](super::fleet::guest).
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -14,17 +15,27 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use super::fleet::guest::Guest;
 use crate::{node::Node, problem::Problem, rest::access::bearer};
 
 /// Lets a request through or answers it.
-pub(super) async fn check(State(node): State<Arc<Node>>, request: Request, next: Next) -> Response {
+pub(super) async fn check(
+    State(node): State<Arc<Node>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     match judge(&node, request.uri().path(), request.headers()) {
-        Ok(()) => next.run(request).await,
+        Ok(None) => next.run(request).await,
+        Ok(Some(guest)) => {
+            request.extensions_mut().insert(guest);
+            next.run(request).await
+        }
         Err(problem) => problem.into_response(),
     }
 }
 
-fn judge(node: &Node, path: &str, headers: &HeaderMap) -> Result<(), Problem> {
+/// Who may come in: the operator, or a guest whose request its handler judges.
+fn judge(node: &Node, path: &str, headers: &HeaderMap) -> Result<Option<Guest>, Problem> {
     let is_probe = PROBES.contains(&path);
     let token = node.admin.token.as_deref();
     let host = text(headers, header::HOST);
@@ -36,9 +47,10 @@ fn judge(node: &Node, path: &str, headers: &HeaderMap) -> Result<(), Problem> {
     check_origin(headers, host)?;
     match token {
         Some(token) if !is_probe && !carries(headers, token) => {
-            Err(Problem::unauthorized(NEEDS_TOKEN))
+            let guest = Guest::find(node, path, headers);
+            guest.map(Some).ok_or_else(|| Problem::unauthorized(NEEDS_TOKEN))
         }
-        _ => Ok(()),
+        _ => Ok(None),
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod commands;
 mod durable;
+mod guests;
 mod instance;
 mod operator;
 mod sets;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, RawQuery, State, rejection::JsonRejection},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
@@ -12,13 +12,17 @@ use everwire_fleet::{
     command::CommandId,
     fleet::{CancelError, CommandPage, CommandState, NewCommand, SendError},
     rollout::Rollout,
-    target::Target,
+    target::{Pattern, Target},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{find, query::Query, refused};
-use crate::{config, node::Node, problem::Problem};
+use super::{find, guest::Guest, query::Query, refused};
+use crate::{
+    config,
+    node::{Node, NodeFleet},
+    problem::Problem,
+};
 
 /// What POST takes.
 #[derive(Deserialize)]
@@ -39,9 +43,14 @@ pub(super) struct Body {
 /// The commands, the latest first.
 pub(super) async fn list(
     State(node): State<Arc<Node>>,
+    guest: Option<Extension<Guest>>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<CommandPage>, Problem> {
     let fleet = find(&node)?;
+    if let Some(Extension(guest)) = guest {
+        // The list names commands for all applications.
+        guest.check_target(fleet, &Pattern::default())?;
+    }
     let mut query = Query::read(query.as_deref());
     let (limit, after) = (query.limit()?, query.parsed("after", "a command's id")?);
     query.finish()?;
@@ -51,12 +60,17 @@ pub(super) async fn list(
 /// Sends one: 202 when it is accepted, 200 when it was before, under the same key.
 pub(super) async fn send(
     State(node): State<Arc<Node>>,
+    guest: Option<Extension<Guest>>,
     headers: HeaderMap,
     body: Result<Json<Body>, JsonRejection>,
 ) -> Result<Response, Problem> {
     let fleet = find(&node)?;
     let Json(body) = body?;
-    let command = command(body, header_key(&headers)?)?;
+    let guest = guest.map(|Extension(guest)| guest);
+    let command = command(body, header_key(&headers)?, Guest::name(guest))?;
+    if let Some(guest) = guest {
+        guest.check_target(fleet, &command.target.pattern)?;
+    }
     let (target, name) = (command.target.pattern.to_string(), command.name.clone());
     let accepted = fleet.fleet.send(command).await.map_err(not_sent)?;
     let (id, expected) = (accepted.id, accepted.expected.len());
@@ -64,7 +78,7 @@ pub(super) async fn send(
         let body = json!({ "id": id, "expected": accepted.expected });
         return Ok((StatusCode::OK, Json(body)).into_response());
     }
-    tracing::info!(command = %id, %name, %target, expected, "command sent by the operator");
+    tracing::info!(command = %id, %name, %target, expected, by = Guest::name(guest), "command sent");
     let body = json!({ "id": id, "expected": accepted.expected });
     Ok((StatusCode::ACCEPTED, Json(body)).into_response())
 }
@@ -73,9 +87,11 @@ pub(super) async fn send(
 pub(super) async fn show(
     State(node): State<Arc<Node>>,
     Path(id): Path<String>,
+    guest: Option<Extension<Guest>>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let fleet = find(&node)?;
+    check_known(fleet, &id, guest)?;
     let mut query = Query::read(query.as_deref());
     let outcomes = query.take("outcomes");
     query.finish()?;
@@ -92,19 +108,33 @@ pub(super) async fn show(
 pub(super) async fn cancel(
     State(node): State<Arc<Node>>,
     Path(id): Path<String>,
+    guest: Option<Extension<Guest>>,
 ) -> Result<Response, Problem> {
     let fleet = find(&node)?;
+    check_known(fleet, &id, guest)?;
     let known: CommandId = id.parse().map_err(|_| unknown(&id))?;
     fleet.fleet.cancel(known).await.map_err(|error| match error {
         CancelError::NoSuchCommand(_) => unknown(&id),
         CancelError::Refused(why) => refused(&why),
     })?;
-    tracing::info!(command = %known, "command cancelled by the operator");
+    tracing::info!(command = %known, by = Guest::name(guest.map(|Extension(guest)| guest)), "command cancelled");
     let state = fleet.fleet.command(known).ok_or_else(|| unknown(&id))?;
     Ok(Json(state.summary).into_response())
 }
 
-fn command(body: Body, header_key: Option<String>) -> Result<NewCommand, Problem> {
+/// Refuses a guest a command that it could not have sent; one that is not known is nobody's.
+fn check_known(
+    fleet: &NodeFleet,
+    id: &str,
+    guest: Option<Extension<Guest>>,
+) -> Result<(), Problem> {
+    let Some(Extension(guest)) = guest else { return Ok(()) };
+    let known = id.parse().ok().and_then(|id| fleet.fleet.command(id));
+    let target = known.and_then(|known| known.summary.target.parse().ok());
+    guest.check_target(fleet, &target.ok_or_else(|| unknown(id))?)
+}
+
+fn command(body: Body, header_key: Option<String>, by: &str) -> Result<NewCommand, Problem> {
     let Body { target, labels, name, args, deadline, key, rollout } = body;
     let wrong = |error| Problem::bad_request(format!("target: {error}"));
     let target = Target { pattern: target.parse().map_err(wrong)?, labels };
@@ -119,7 +149,7 @@ fn command(body: Body, header_key: Option<String>) -> Result<NewCommand, Problem
         }
         (header, body) => header.or(body),
     };
-    Ok(NewCommand { args, rollout, by: Some(BY.to_owned()), ..command })
+    Ok(NewCommand { args, rollout, by: Some(by.to_owned()), ..command })
 }
 
 fn deadline(text: &str) -> Result<Duration, Problem> {

@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use everwire_fleet::{
+    access::Right,
     name::SetName,
     set::ChangeError,
     sets::{Author, Written},
@@ -18,8 +19,8 @@ use serde_json::{Value, json};
 
 use super::{
     address::{self, Part},
-    commands::BY,
     events, find,
+    guest::Guest,
     patch::Patch,
     query::Query,
 };
@@ -64,13 +65,19 @@ pub(super) async fn answer(
     let uri = request.uri().clone();
     let rest = uri.path().split_once("/fleet/sets/").map_or("", |(_, rest)| rest);
     let (set, part) = address::read(rest)?;
+    let guest = request.extensions().get::<Guest>().copied();
+    if let Some(guest) = guest {
+        let reads = request.method() == Method::GET;
+        guest.check_set(fleet, if reads { Right::Read } else { Right::Write }, &set)?;
+    }
+    let by = Guest::name(guest);
     let query = Query::read(uri.query());
     match (part, request.method()) {
         (Part::Values, &Method::GET) => values(fleet, &set, query).await,
-        (Part::Values, &Method::PATCH) => change(fleet, &set, query, request).await,
+        (Part::Values, &Method::PATCH) => change(fleet, &set, query, by, request).await,
         (Part::History, &Method::GET) => history(fleet, &set, query).await,
         (Part::Diff, &Method::GET) => diff(fleet, &set, query).await,
-        (Part::Rollback, &Method::POST) => roll_back(fleet, &set, query, request).await,
+        (Part::Rollback, &Method::POST) => roll_back(fleet, &set, query, by, request).await,
         (Part::Events, &Method::GET) => {
             query.finish()?;
             events::of_set(fleet, set, request.headers()).await.map(IntoResponse::into_response)
@@ -99,13 +106,14 @@ async fn change(
     fleet: &NodeFleet,
     set: &SetName,
     query: Query,
+    by: &str,
     request: Request,
 ) -> Result<Response, Problem> {
     query.finish()?;
     let expected = if_match(request.headers())?;
     let patch: Patch = body(request).await?;
     let changes = patch.changes()?;
-    let author = author(patch.note);
+    let author = author(by, patch.note);
     let written = fleet.fleet.change(set, &changes, author, expected).await;
     Ok(Json(self::written(set, written.map_err(|error| problem(&error))?)).into_response())
 }
@@ -134,17 +142,18 @@ async fn roll_back(
     fleet: &NodeFleet,
     set: &SetName,
     query: Query,
+    by: &str,
     request: Request,
 ) -> Result<Response, Problem> {
     query.finish()?;
     let expected = if_match(request.headers())?;
     let Rollback { to, note } = body(request).await?;
-    let written = fleet.fleet.rollback(set, to, author(note), expected).await;
+    let written = fleet.fleet.rollback(set, to, author(by, note), expected).await;
     Ok(Json(self::written(set, written.map_err(|error| problem(&error))?)).into_response())
 }
 
-fn author(note: Option<String>) -> Author {
-    Author { by: BY.into(), note: note.map(Into::into) }
+fn author(by: &str, note: Option<String>) -> Author {
+    Author { by: by.into(), note: note.map(Into::into) }
 }
 
 fn written(set: &SetName, written: Written) -> Value {
