@@ -51,5 +51,5 @@ fn both(node: &Path, python: &Path, url: &str) -> [Stock; 2] {
     ]
 }
 
-/// As long as the issue asks, and twice as long as a stock client's own patience.
+/// Twice as long as a stock client's own patience.
 const AWAY: Duration = Duration::from_secs(90);
