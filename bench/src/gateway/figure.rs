@@ -1,4 +1,4 @@
-//! The list of figures and their targets: what the issue asks, as data.
+//! The list of figures and their targets, as data.
 
 use std::time::Duration;
 
