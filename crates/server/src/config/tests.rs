@@ -3,7 +3,10 @@
 use everwire_gateway::config::HttpConfig;
 use everwire_hub::declared::Presence;
 
-use super::*;
+use super::{
+    flags::{FLAG_HUB, FLAG_POOL},
+    *,
+};
 
 fn sources(file: &str) -> Sources {
     Sources { file: Some(("everwire.toml".to_owned(), file.to_owned())), ..Sources::default() }

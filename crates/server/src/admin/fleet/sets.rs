@@ -115,7 +115,7 @@ async fn change(
     let changes = patch.changes()?;
     let author = author(by, patch.note);
     let written = fleet.fleet.change(set, &changes, author, expected).await;
-    Ok(Json(self::written(set, written.map_err(|error| problem(&error))?)).into_response())
+    self::written(set, written)
 }
 
 async fn history(fleet: &NodeFleet, set: &SetName, mut query: Query) -> Result<Response, Problem> {
@@ -149,15 +149,17 @@ async fn roll_back(
     let expected = if_match(request.headers())?;
     let Rollback { to, note } = body(request).await?;
     let written = fleet.fleet.rollback(set, to, author(by, note), expected).await;
-    Ok(Json(self::written(set, written.map_err(|error| problem(&error))?)).into_response())
+    self::written(set, written)
 }
 
 fn author(by: &str, note: Option<String>) -> Author {
     Author { by: by.into(), note: note.map(Into::into) }
 }
 
-fn written(set: &SetName, written: Written) -> Value {
-    json!({ "set": set, "version": written.version, "changed": written.is_new })
+/// What is answered to who has written.
+fn written(set: &SetName, written: Result<Written, ChangeError>) -> Result<Response, Problem> {
+    let Written { version, is_new } = written.map_err(|error| problem(&error))?;
+    Ok(Json(json!({ "set": set, "version": version, "changed": is_new })).into_response())
 }
 
 async fn body<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
